@@ -1,0 +1,66 @@
+"""What an executor is asked to do, and what it answers. Values only; no database, no clock."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Ending(StrEnum):
+    """How an attempt ended. LOST means that nobody knows; it is never guessed."""
+
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED_OUT"
+    STOPPED = "STOPPED"
+    LOST = "LOST"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Resource limits of a command; None leaves the runner's own."""
+
+    cpu_seconds: int | None = None
+    memory_bytes: int | None = None
+    open_files: int | None = None
+    processes: int | None = None
+    file_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """A command, rendered: nothing in it is filled in any more.
+
+    `argv` never passes through a shell; with `shell` it is `["/bin/sh", "-c", script]`, made
+    where the definition is rendered. `env` is the whole environment beside the few names that
+    the runner itself sets.
+    """
+
+    argv: Sequence[str]
+    cwd: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: str | None = None
+    timeout: float | None = None  # seconds
+    grace: float = 10.0  # seconds between TERM and KILL
+    merge_output: bool = False
+    output_cap: int = 4 << 20
+    limits: Limits | None = None
+    user: str | None = None
+    on_lost: str = "retry"  # with "wait" the lease's end does not stop the command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one attempt.
+
+    `counted` says whether it may use up a retry: an attempt that never began does not.
+    `output` is the task's output as JSON text, ready for jsonb.
+    """
+
+    ending: Ending
+    counted: bool = True
+    exit_code: int | None = None
+    error: str | None = None
+    retryable: bool = True
+    output: str | None = None
+    detail: Mapping[str, Any] | None = None
