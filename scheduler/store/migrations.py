@@ -1,0 +1,104 @@
+"""Brings a database to the newest schema: numbered files, each once, in order, as the owner."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import LiteralString, cast
+
+from psycopg import AsyncConnection, OperationalError, errors, sql
+
+from scheduler.domain.errors import Unavailable
+
+OLDEST = 14
+ROLE = "app"
+LOCK = 7_301_944_115  # any number, as long as every version of ours takes the same
+FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
+
+LEDGER = """
+create table if not exists schema_migrations (
+    number     integer     primary key,
+    name       text        not null,
+    checksum   text        not null,
+    applied_at timestamptz not null default clock_timestamp()
+)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def known() -> list[Migration]:
+    found = []
+    for file in (files("sql") / "migrations").iterdir():
+        if match := FILE.match(file.name):
+            found.append(Migration(int(match[1]), match[2], file.read_text()))
+    return sorted(found, key=lambda migration: migration.number)
+
+
+async def migrate(conninfo: str) -> list[str]:
+    """Apply what is missing and name it. Several may try at once: one does, the others wait."""
+    try:
+        conn = await AsyncConnection.connect(conninfo, autocommit=True, connect_timeout=10)
+    except OperationalError as error:
+        raise Unavailable(f"the database cannot be reached: {first_line(error)}") from error
+    async with conn:
+        require_version(conn.info.server_version)
+        await conn.execute("select pg_advisory_lock(%s)", [LOCK])
+        await ensure_role(conn)
+        await conn.execute(LEDGER)
+        applied = await ledger(conn)
+        return [await apply(conn, each) for each in known() if each.number not in applied]
+
+
+async def pending(conn: AsyncConnection) -> list[str]:
+    """The migrations that this version knows and the database lacks."""
+    cursor = await conn.execute("select to_regclass('schema_migrations') is not null")
+    row = await cursor.fetchone()
+    applied = await ledger(conn) if row and row[0] else {}
+    return [f"{m.number:04} {m.name}" for m in known() if m.number not in applied]
+
+
+def require_version(number: int) -> None:
+    if number // 10000 < OLDEST:
+        raise Unavailable(
+            f"PostgreSQL {number // 10000} is too old: use PostgreSQL {OLDEST} or newer"
+        )
+
+
+async def ledger(conn: AsyncConnection) -> dict[int, str]:
+    cursor = await conn.execute("select number, checksum from schema_migrations")
+    return {number: checksum for number, checksum in await cursor.fetchall()}
+
+
+async def ensure_role(conn: AsyncConnection) -> None:
+    """`app` is what everything but a migration runs as; the owner may become it."""
+    role = sql.Identifier(ROLE)
+    try:
+        await conn.execute(sql.SQL("create role {} nologin").format(role))
+    except (errors.DuplicateObject, errors.UniqueViolation):
+        pass
+    await conn.execute(sql.SQL("grant {} to current_user").format(role))
+    await conn.execute(sql.SQL("grant usage on schema public to {}").format(role))
+
+
+async def apply(conn: AsyncConnection, migration: Migration) -> str:
+    async with conn.transaction():
+        # These files are ours: as trustworthy as a literal in the code.
+        await conn.execute(cast("LiteralString", migration.text))
+        await conn.execute(
+            "insert into schema_migrations (number, name, checksum) values (%s, %s, %s)",
+            [migration.number, migration.name, migration.checksum],
+        )
+    return f"{migration.number:04} {migration.name}"
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
