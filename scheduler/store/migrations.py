@@ -54,6 +54,7 @@ async def migrate(conninfo: str) -> list[str]:
         await conn.execute("select pg_advisory_lock(%s)", [LOCK])
         await ensure_role(conn)
         await conn.execute(LEDGER)
+        await conn.execute("grant select on schema_migrations to app")
         applied = await ledger(conn)
         return [await apply(conn, each) for each in known() if each.number not in applied]
 

@@ -1,0 +1,73 @@
+"""The rows that the task plane works on, as records."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from scheduler.domain.states import Reason, TaskState
+
+RANKS = 20  # ten priorities, each with started runs before new ones
+
+
+def rank(priority: int, *, started: bool) -> int:
+    """The place in the queue: 0 is claimed first."""
+    return 2 * (9 - priority) + (0 if started else 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A task in hand: what its holder needs to carry it out and to record it."""
+
+    id: int
+    run_id: UUID
+    name: str
+    kind: str
+    attempt: int
+    on_lost: str
+    invocation: Any
+    queue: str
+    rank: int
+    ready_seq: int
+
+    @property
+    def key(self) -> str:
+        """The attempt's name outside the database."""
+        return f"{self.id}.{self.attempt}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Task:
+    """A task as its run's board holds it; what changes is written back."""
+
+    id: int
+    run_id: UUID
+    position: int
+    name: str
+    kind: str
+    state: TaskState
+    reason: Reason | None
+    blocked_on: str | None
+    due_at: datetime | None
+    queue: str
+    rank: int
+    required: int
+    needed: int
+    open: int
+    passed: bool | None
+    successors: list[int]
+    handler: int | None
+    settles: bool
+    judged: bool
+    on_lost: str
+    limit_keys: list[str]
+    attempt: int
+    counted: int
+    lost: int
+    holder: int | None
+    wanted: str | None
+    invocation: Any
+    exit_code: int | None
+    error: str | None
+    started_at: datetime | None
+    finished_at: datetime | None

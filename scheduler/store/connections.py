@@ -1,0 +1,83 @@
+"""Connections that already speak our types, as the role `app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Any
+
+from psycopg import AsyncConnection, conninfo
+from psycopg.types.enum import EnumInfo, register_enum
+from psycopg_pool import AsyncConnectionPool
+
+from scheduler.domain.states import AttemptState, Reason, RunState, TaskState
+
+ENUMS: dict[str, type[StrEnum]] = {
+    "run_state": RunState,
+    "task_state": TaskState,
+    "attempt_state": AttemptState,
+    "wait_reason": Reason,
+}
+
+# The engine's statements have one good plan each, by index; with these settings it is the only
+# one, whatever the statistics say or lack.
+ENGINE_OPTIONS = (
+    "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
+    " -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
+)
+
+
+def as_app(url: str, *, name: str, options: str = "") -> str:
+    """The same database as the role that everything but a migration runs as."""
+    given = conninfo.conninfo_to_dict(url)
+    merged = f"{given.get('options') or ''} -c role=app {options}".strip()
+    defaults = {
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+        "application_name": f"procession {name}",
+    }
+    return conninfo.make_conninfo(**{**defaults, **given, "options": merged})
+
+
+async def teach_types(conn: AsyncConnection[Any]) -> None:
+    for name, states in ENUMS.items():
+        info = await EnumInfo.fetch(conn, name)
+        if info is None:
+            raise LookupError(f"the database has no type {name}: run `procession migrate`")
+        register_enum(info, conn, states, mapping=[(state, state.value) for state in states])
+    if not conn.autocommit:
+        await conn.commit()
+
+
+async def connect(url: str, *, name: str, engine: bool = False) -> AsyncConnection[Any]:
+    """An autocommit connection; with `engine`, tuned for the statements of the task plane."""
+    options = ENGINE_OPTIONS if engine else ""
+    conn = await AsyncConnection.connect(
+        as_app(url, name=name, options=options), autocommit=True, prepare_threshold=0
+    )
+    try:
+        await teach_types(conn)
+    except BaseException:
+        await conn.close()
+        raise
+    return conn
+
+
+@asynccontextmanager
+async def open_pool(
+    url: str, *, name: str, size: int = 8
+) -> AsyncIterator[AsyncConnectionPool[AsyncConnection[Any]]]:
+    pool = AsyncConnectionPool[AsyncConnection[Any]](
+        as_app(url, name=name),
+        min_size=1,
+        max_size=size,
+        timeout=1.5,
+        kwargs={"autocommit": True},
+        configure=teach_types,
+        check=AsyncConnectionPool.check_connection,
+        open=False,
+    )
+    async with pool:
+        yield pool

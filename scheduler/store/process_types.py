@@ -1,0 +1,65 @@
+"""Process types and versions. One function for each statement in process_types.sql."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from scheduler.store.rows import Row, execute, fetch_column, fetch_row, fetch_rows, fetch_value
+from sql.statements import statements
+
+TYPES = statements("process_types")
+Conn = AsyncConnection[Any]
+
+
+async def lock(conn: Conn, name: str) -> int | None:
+    """The latest version of a type that nobody else can publish before we are done."""
+    row = await fetch_row(conn, TYPES["lock"], name=name)
+    return row["latest"] if row else None
+
+
+async def create(conn: Conn, name: str) -> bool:
+    return bool(await fetch_column(conn, TYPES["create"], name=name))
+
+
+async def advance(conn: Conn, name: str, version: int) -> None:
+    await execute(conn, TYPES["advance"], name=name, version=version)
+
+
+async def publish(
+    conn: Conn, name: str, version: int, *, digest: str, document: dict[str, Any], by: str
+) -> None:
+    await execute(
+        conn,
+        TYPES["publish"],
+        type=name,
+        version=version,
+        digest=digest,
+        document=Jsonb(document),
+        by=by,
+    )
+
+
+async def add_tasks(
+    conn: Conn, name: str, version: int, rows: Sequence[dict[str, Any]]
+) -> None:
+    await execute(conn, TYPES["add_tasks"], type=name, version=version, tasks=json.dumps(rows))
+
+
+async def digest(conn: Conn, name: str, version: int) -> str | None:
+    found: str | None = await fetch_value(conn, TYPES["digest"], type=name, version=version)
+    return found
+
+
+async def get(conn: Conn, name: str, version: int | None = None) -> Row | None:
+    return await fetch_row(conn, TYPES["get"], name=name, version=version)
+
+
+async def all(conn: Conn) -> list[Row]:
+    return await fetch_rows(conn, TYPES["all"])
+
+
+async def versions(conn: Conn, name: str) -> list[Row]:
+    return await fetch_rows(conn, TYPES["versions"], name=name)

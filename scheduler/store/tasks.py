@@ -1,0 +1,208 @@
+"""The tasks table. One function for each statement in sql/queries/tasks.sql."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from scheduler.domain.tasks import Claimed, Task
+from scheduler.store.rows import (
+    Row,
+    execute,
+    fetch_all,
+    fetch_column,
+    fetch_row,
+    fetch_rows,
+    fetch_value,
+)
+from sql.statements import statements
+
+TASKS = statements("tasks")
+Conn = AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """A plain success, as the recorder hands it to the database."""
+
+    run_id: UUID
+    task_id: int
+    attempt: int
+    exit_code: int | None
+    output: str | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What one batch of successes brought about."""
+
+    closed: frozenset[int]
+    completed: Sequence[UUID]
+    unsettled: Sequence[UUID]
+    limited: Sequence[int]
+    readied: Sequence[str]
+    freed: bool
+    taken: Sequence[Claimed]
+
+
+async def claim(
+    conn: Conn, queue: str, *, holder: int, floors: Sequence[int], limit: int
+) -> list[Claimed]:
+    return await fetch_all(
+        conn, Claimed, TASKS["claim"], queue=queue, holder=holder, floors=floors, limit=limit
+    )
+
+
+async def record(
+    conn: Conn,
+    holder: int,
+    batch: Sequence[Success],
+    *,
+    keep: int = 0,
+    best: int = 0,
+    queues: Sequence[str] = (),
+) -> Recorded:
+    cursor = await conn.execute(
+        TASKS["record"], record_values(holder, batch, keep=keep, best=best, queues=queues)
+    )
+    return recorded(await cursor.fetchone())
+
+
+def record_values(
+    holder: int, batch: Sequence[Success], *, keep: int, best: int, queues: Sequence[str]
+) -> dict[str, Any]:
+    return {
+        "holder": holder,
+        "runs": [each.run_id for each in batch],
+        "tasks": [each.task_id for each in batch],
+        "attempts": [each.attempt for each in batch],
+        "exit_codes": [each.exit_code for each in batch],
+        "outputs": [each.output for each in batch],
+        "details": [each.detail for each in batch],
+        "keep": keep,
+        "best": best,
+        "queues": list(queues),
+    }
+
+
+def recorded(row: tuple[Any, ...] | None) -> Recorded:
+    closed, completed, unsettled, limited, readied, freed, taken = row or (None,) * 7
+    return Recorded(
+        frozenset(closed or ()),
+        completed or (),
+        unsettled or (),
+        limited or (),
+        readied or (),
+        bool(freed),
+        [taken_task(each) for each in taken or ()],
+    )
+
+
+def taken_task(values: Sequence[Any]) -> Claimed:
+    task, run, name, kind, attempt, on_lost, invocation, queue, place, ready_seq = values
+    return Claimed(
+        id=task,
+        run_id=UUID(run),
+        name=name,
+        kind=kind,
+        attempt=attempt,
+        on_lost=on_lost,
+        invocation=invocation,
+        queue=queue,
+        rank=place,
+        ready_seq=ready_seq,
+    )
+
+
+async def in_hand(conn: Conn, holder: int) -> list[Claimed]:
+    return await fetch_all(conn, Claimed, TASKS["in_hand"], holder=holder)
+
+
+async def wanted(conn: Conn, holder: int) -> list[tuple[int, int, str]]:
+    cursor = await conn.execute(TASKS["wanted"], {"holder": holder})
+    return await cursor.fetchall()
+
+
+async def lock_of_runs(conn: Conn, runs: Sequence[UUID]) -> list[Task]:
+    return await fetch_all(conn, Task, TASKS["lock_of_runs"], runs=list(runs))
+
+
+async def results(conn: Conn, run: UUID) -> dict[str, Row]:
+    rows = await fetch_rows(conn, TASKS["results"], run=run)
+    return {
+        row["name"]: {
+            "status": row["state"],
+            "exit_code": row["exit_code"],
+            "output": row["output"],
+        }
+        for row in rows
+    }
+
+
+async def write(
+    conn: Conn, tasks: Sequence[Task], outputs: Mapping[int, str | None]
+) -> list[Row]:
+    return await fetch_rows(
+        conn,
+        TASKS["write"],
+        ids=[t.id for t in tasks],
+        states=[t.state for t in tasks],
+        reasons=[t.reason for t in tasks],
+        blocked_on=[t.blocked_on for t in tasks],
+        due_at=[t.due_at for t in tasks],
+        ranks=[t.rank for t in tasks],
+        needed=[t.needed for t in tasks],
+        open=[t.open for t in tasks],
+        passed=[t.passed for t in tasks],
+        limit_keys=[json.dumps(t.limit_keys) for t in tasks],
+        counted=[t.counted for t in tasks],
+        lost=[t.lost for t in tasks],
+        holders=[t.holder for t in tasks],
+        wanted=[t.wanted for t in tasks],
+        invocations=[None if t.invocation is None else Jsonb(t.invocation) for t in tasks],
+        exit_codes=[t.exit_code for t in tasks],
+        errors=[t.error for t in tasks],
+        outputs=[outputs.get(t.id) for t in tasks],
+        output_changed=[t.id in outputs for t in tasks],
+        started_at=[t.started_at for t in tasks],
+        finished_at=[t.finished_at for t in tasks],
+    )
+
+
+async def promote(conn: Conn, runs: Sequence[UUID]) -> list[str]:
+    return await fetch_column(conn, TASKS["promote"], runs=list(runs))
+
+
+async def due_runs(conn: Conn, limit: int) -> list[UUID]:
+    return await fetch_column(conn, TASKS["due_runs"], limit=limit)
+
+
+async def next_due(conn: Conn) -> float | None:
+    """Seconds until the earliest due time."""
+    seconds: float | None = await fetch_value(conn, TASKS["next_due"])
+    return seconds
+
+
+async def of_holders(conn: Conn, holders: Sequence[int], limit: int) -> list[Row]:
+    return await fetch_rows(conn, TASKS["of_holders"], holders=list(holders), limit=limit)
+
+
+async def gone_holders(conn: Conn) -> list[int]:
+    return await fetch_column(conn, TASKS["gone_holders"])
+
+
+async def of_run(conn: Conn, run: UUID, *, limit: int = 1000, offset: int = 0) -> list[Row]:
+    return await fetch_rows(conn, TASKS["of_run"], run=run, limit=limit, offset=offset)
+
+
+async def get(conn: Conn, task: int) -> Row | None:
+    return await fetch_row(conn, TASKS["get"], task=task)
+
+
+async def set_rank(conn: Conn, run: UUID, place: int) -> int:
+    return await execute(conn, TASKS["set_rank"], run=run, rank=place)

@@ -1,0 +1,101 @@
+-- name: ensure
+-- Places under a limit, as many as its size. One that is too many and taken goes when it is free.
+insert into limit_slots (key, slot)
+select k.key, s.slot
+  from unnest(%(keys)s::text[], %(sizes)s::integer[]) as k (key, size),
+       generate_series(1, k.size) as s (slot)
+on conflict do nothing;
+
+-- name: trim
+delete from limit_slots s
+ using unnest(%(keys)s::text[], %(sizes)s::integer[]) as k (key, size)
+ where s.key = k.key and s.slot > k.size and s.task_id is null;
+
+-- name: remove
+delete from limit_slots where key = %(key)s and task_id is null;
+
+-- name: take
+-- A place under each of a task's keys, or under none of them. Taking never waits: a place that
+-- somebody is releasing this instant is found by the next look.
+with free as (
+    select place.key, place.slot
+      from unnest(%(keys)s::text[]) as wanted (key)
+     cross join lateral (
+        select key, slot
+          from limit_slots
+         where key = wanted.key and task_id is null
+         order by slot
+         limit 1
+           for update skip locked
+     ) as place
+), taken as (
+    update limit_slots s
+       set task_id = %(task)s
+      from free f
+     where s.key = f.key and s.slot = f.slot
+       and (select count(*) from free) = cardinality(%(keys)s::text[])
+    returning s.key
+)
+select array(select key from free) as free, array(select key from taken) as taken;
+
+-- name: release
+-- Of tasks that are neither READY nor in hand any more.
+update limit_slots s
+   set task_id = null
+ where s.task_id = any(%(tasks)s)
+   and not exists (
+    select from tasks t where t.id = s.task_id and t.state in ('READY', 'IN_PROGRESS')
+   )
+returning key;
+
+-- name: admit
+-- READY for a task that has its places; its run is locked by the caller.
+update tasks t
+   set state = 'READY', reason = null, blocked_on = null, limit_keys = %(keys)s,
+       ready_seq = nextval('ready_seq')
+ where t.id = %(task)s and t.state = 'WAITING' and t.reason = 'limit'
+returning t.queue;
+
+-- name: begin_run
+update runs set state = 'IN_PROGRESS' where id = %(run)s and state = 'PENDING';
+
+-- name: block
+-- Says which limit a task waits for. `unlimited` stands for one that was lifted meanwhile.
+update tasks
+   set blocked_on = %(key)s
+ where id = %(task)s and state = 'WAITING' and reason = 'limit';
+
+-- name: candidates
+-- Tasks that may get a place now: for each key with free ones, as many as are free, the most
+-- urgent first; and those that nobody has looked at yet.
+select id, run_id, queue, limit_keys
+  from (
+    select t.id, t.run_id, t.queue, t.limit_keys
+      from (
+        select key, count(*) as places
+          from limit_slots
+         where task_id is null
+         group by key
+      ) as free
+     cross join lateral (
+        select id, run_id, queue, limit_keys
+          from tasks
+         where state = 'WAITING' and reason = 'limit' and blocked_on = free.key
+         order by rank, id
+         limit free.places
+     ) as t
+    union
+    select id, run_id, queue, limit_keys
+      from tasks
+     where state = 'WAITING' and reason = 'limit' and blocked_on is null
+  ) as c
+ limit %(limit)s;
+
+-- name: usage
+select key, count(*) as size, count(task_id) as taken from limit_slots group by key order by key;
+
+-- name: unblock
+-- Lets everything that waited for a limit be looked at again: it was lifted or has grown.
+update tasks
+   set blocked_on = null
+ where state = 'WAITING' and reason = 'limit' and blocked_on = %(key)s;

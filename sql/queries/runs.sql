@@ -1,0 +1,140 @@
+-- name: start
+-- A run and its tasks, copied from a published version, as many times as there are ids. The rows
+-- are nobody's but this transaction's, so no lock is needed before they are READY.
+with version as (
+    select v.type, v.version, count(*)::integer as total,
+           bool_or(k.required = 0 and not k.settles
+                   and k.queue <> all(array(select name from queues where size is not null))
+           ) as begins
+      from process_type_versions v
+      join process_type_tasks k on k.type = v.type and k.version = v.version
+     where v.type = %(type)s and v.version = %(version)s
+     group by v.type, v.version
+), run as (
+    insert into runs (
+        id, type, type_version, record_id, state, priority, input, labels, total, open,
+        triggered_by, timeout, due_at, started_at, events
+    )
+    select new.id, v.type, v.version, %(record)s,
+           case when v.begins then 'IN_PROGRESS' else 'PENDING' end::run_state,
+           %(priority)s, new.input, %(labels)s, v.total, v.total,
+           %(triggered_by)s, %(timeout)s::interval, clock_timestamp() + %(timeout)s::interval,
+           clock_timestamp(), 1
+      from version v, unnest(%(ids)s::uuid[], %(inputs)s::jsonb[]) as new (id, input)
+    returning id
+), task as (
+    insert into tasks (
+        run_id, position, name, kind, state, reason, due_at, queue, rank, ready_seq,
+        required, needed, open, successors, handler, settles, judged, on_lost, invocation
+    )
+    select r.id, k.position, k.name, k.kind,
+           case when k.required > 0 then 'PENDING' when k.wait is null then 'READY'
+                else 'WAITING' end::task_state,
+           case when k.required = 0 then k.wait end,
+           case when k.required = 0 and k.wait = 'settle' then clock_timestamp() end,
+           k.queue, 2 * (9 - coalesce(%(task_priority)s, k.priority)) + 1,
+           case when k.required = 0 and k.wait is null then nextval('ready_seq') end,
+           k.required, k.required, k.open, k.successors, k.handler, k.settles, k.judged,
+           k.on_lost, k.invocation
+      from run r, (
+        select *, case when settles then 'settle'
+                       when queue = any(array(select name from queues where size is not null))
+                           then 'limit'
+                  end::wait_reason as wait
+          from process_type_tasks
+         where type = %(type)s and version = %(version)s
+      ) k
+     order by r.id, k.position
+    returning run_id, queue, state, reason
+), told as (
+    insert into history (run_id, seq, kind, data)
+    select id, 1, 'run.started', %(event)s from run
+)
+select array_agg(distinct queue) filter (where state = 'READY') as readied,
+       array_agg(distinct run_id) filter (where reason = 'settle') as unsettled,
+       array_agg(distinct run_id) filter (where reason = 'limit') as limited
+  from task;
+
+-- name: lock
+-- Whoever changes a run's tasks does this first, for all its runs at once, in the order of ids.
+select id, state::text as state
+  from runs
+ where id = any(%(ids)s)
+ order by id
+   for no key update;
+
+-- name: lock_free
+-- The same for loops, which leave to others what others are changing.
+select id
+  from runs
+ where id = any(%(ids)s)
+ order by id
+   for no key update skip locked;
+
+-- name: lock_boards
+select id, type, type_version, record_id, round, state, ends_as, priority, input, error, total,
+       open, failed, events, started_at, finished_at, timeout, due_at
+  from runs
+ where id = any(%(ids)s)
+ order by id
+   for no key update;
+
+-- name: write
+-- Writes back what a board decided. The runs are locked by the caller.
+update runs r
+   set state = u.state, ends_as = u.ends_as, round = u.round, input = u.input, error = u.error,
+       open = u.open, failed = u.failed, events = u.events, finished_at = u.finished_at,
+       due_at = u.due_at
+  from unnest(
+    %(ids)s::uuid[], %(states)s::run_state[], %(ends_as)s::run_state[], %(rounds)s::integer[],
+    %(inputs)s::jsonb[], %(errors)s::text[], %(open)s::integer[], %(failed)s::integer[],
+    %(events)s::integer[], %(finished_at)s::timestamptz[], %(due_at)s::timestamptz[]
+  ) as u (id, state, ends_as, round, input, error, open, failed, events, finished_at, due_at)
+ where r.id = u.id;
+
+-- name: overdue
+-- Runs whose own timeout has passed.
+select id
+  from runs
+ where due_at <= clock_timestamp()
+ order by due_at
+ limit %(limit)s;
+
+-- name: get
+select id, type, type_version, record_id, round, state::text as state, priority, input, output,
+       error, labels, total, open, failed, events, triggered_by, created_at, started_at,
+       finished_at, due_at
+  from runs
+ where id = %(id)s;
+
+-- name: page
+-- The newest first, after a cursor; null stands for no filter.
+select id, type, type_version, record_id, round, state::text as state, priority, input, output,
+       error, labels, total, open, failed, events, triggered_by, created_at, started_at,
+       finished_at, due_at
+  from runs
+ where (%(after)s::uuid is null or id < %(after)s)
+   and (%(type)s::text is null or type = %(type)s)
+   and (%(record)s::text is null or record_id = %(record)s)
+   and (%(states)s::run_state[] is null or state = any(%(states)s))
+ order by id desc
+ limit %(limit)s;
+
+-- name: count_by_state
+select state::text as state, count(*) as runs from runs group by state;
+
+-- name: states
+select id, state::text as state, open, total from runs where id = any(%(ids)s);
+
+-- name: set_priority
+update runs set priority = %(priority)s where id = %(id)s;
+
+-- name: remember
+-- One run for each key: the second to come finds the first one's.
+insert into idempotency_keys (key, digest, run_id)
+values (%(key)s, %(digest)s, %(run)s)
+on conflict (key) do nothing
+returning run_id;
+
+-- name: remembered
+select key, digest, run_id from idempotency_keys where key = %(key)s;

@@ -1,0 +1,270 @@
+-- name: claim
+-- Takes the most urgent READY tasks of one queue. Rows that another holder is taking are skipped,
+-- so nothing waits here and no lock order can be broken; runs are not touched. One limited index
+-- scan for each rank, from its floor: entries below it are known to be taken. A paused queue, or
+-- a holder without a lease, gets nothing.
+with picked as materialized (
+    select ready.id
+      from unnest(%(floors)s::bigint[]) with ordinality as level (floor, number)
+     cross join lateral (
+        select id
+          from tasks
+         where state = 'READY' and queue = %(queue)s
+           and rank = (level.number - 1)::smallint and ready_seq >= level.floor
+         order by ready_seq
+         limit %(limit)s
+           for update skip locked
+     ) as ready
+     where not exists (select from queues where name = %(queue)s and paused_at is not null)
+       and exists (
+        select from holders
+         where id = %(holder)s and state = 'ACTIVE' and lease_until > clock_timestamp()
+     )
+     limit %(limit)s
+)
+update tasks
+   set state = 'IN_PROGRESS', attempt = attempt + 1, holder = %(holder)s,
+       started_at = clock_timestamp(), exit_code = null, error = null
+ where id = any(array(select id from picked))
+returning id, run_id, name, kind, attempt, on_lost, invocation, queue, rank, ready_seq;
+
+-- name: record
+-- Plain successes of one holder, of runs that the caller has locked in a statement before this
+-- one. What this leaves out (its guard did not hold, or the run is not simply IN_PROGRESS) is
+-- for the judge: its id is not among `closed`. Successors that nothing stands in the way of
+-- become READY, or stay in the holder's hand at once (`keep` of them at most, none of a rank
+-- below `best`); the others say why they wait.
+with outcome as materialized (
+    select *
+      from unnest(
+        %(runs)s::uuid[], %(tasks)s::bigint[], %(attempts)s::integer[], %(exit_codes)s::integer[],
+        %(outputs)s::jsonb[], %(details)s::jsonb[]
+      ) as o (run_id, task_id, attempt, exit_code, output, detail)
+), closed as (
+    update tasks t
+       set state = 'COMPLETED', passed = true, holder = null, wanted = null,
+           counted = t.counted + 1, exit_code = o.exit_code, output = o.output,
+           finished_at = clock_timestamp()
+      from outcome o
+      join runs r on r.id = o.run_id
+     where t.id = o.task_id and t.attempt = o.attempt and t.state = 'IN_PROGRESS'
+       and t.holder = %(holder)s and not t.judged and r.state = 'IN_PROGRESS'
+    returning t.id, t.run_id, t.attempt, t.started_at, t.finished_at, t.exit_code, t.output,
+              t.successors, cardinality(t.limit_keys) > 0 as limited,
+              r.round, r.events, o.detail
+), due as (
+    select s.id, d.n, case
+               when s.state <> 'PENDING' or s.needed > d.n then null
+               when s.settles then 'settle'
+               when s.queue = any(array(select name from queues where size is not null))
+                   then 'limit'
+               when d.place <= %(keep)s and s.rank - s.rank %% 2 <= %(best)s
+                    and s.queue = any(%(queues)s)
+                    and s.queue <> all(array(select name from queues where paused_at is not null))
+                    and exists (
+                       select from holders
+                        where id = %(holder)s and state = 'ACTIVE'
+                          and lease_until > clock_timestamp()
+                    )
+                   then 'take'
+               else 'ready'
+           end as verdict
+      from (
+        select run_id, successor, count(*)::integer as n, row_number() over () as place
+          from closed, unnest(successors) as successor
+         group by run_id, successor
+      ) d
+      join tasks s on s.run_id = d.run_id and s.position = d.successor
+), moved as (
+    update tasks t
+       set needed = greatest(t.needed - d.n, 0),
+           open = t.open - d.n,
+           state = case d.verdict
+               when 'take' then 'IN_PROGRESS' when 'ready' then 'READY'
+               when 'settle' then 'WAITING' when 'limit' then 'WAITING' else t.state
+           end::task_state,
+           reason = case
+               when d.verdict in ('settle', 'limit') then d.verdict::wait_reason else t.reason
+           end,
+           due_at = case when d.verdict = 'settle' then clock_timestamp() else t.due_at end,
+           ready_seq = case
+               when d.verdict in ('take', 'ready') then nextval('ready_seq') else t.ready_seq
+           end,
+           holder = case when d.verdict = 'take' then %(holder)s::bigint else t.holder end,
+           attempt = t.attempt + (d.verdict is not distinct from 'take')::integer,
+           started_at = case
+               when d.verdict = 'take' then clock_timestamp() else t.started_at
+           end,
+           rank = t.rank - t.rank %% 2
+      from due d
+     where t.id = d.id
+    returning t.id, t.run_id, t.name, t.kind, t.attempt, t.on_lost, t.invocation, t.queue,
+              t.rank, t.ready_seq, d.verdict
+), counted as (
+    update runs r
+       set open = r.open - c.n,
+           events = r.events + c.n + (r.open = c.n)::integer,
+           state = case when r.open = c.n then 'COMPLETED' else r.state end::run_state,
+           finished_at = case when r.open = c.n then clock_timestamp() end,
+           due_at = case when r.open > c.n then r.due_at end
+      from (select run_id, count(*)::integer as n from closed group by run_id) c
+     where r.id = c.run_id
+    returning r.id, r.events, r.open
+), tried as (
+    insert into attempts (
+        run_id, task_id, number, round, state, counted, holder, started_at, finished_at,
+        exit_code, output, detail
+    )
+    select run_id, id, attempt, round, 'SUCCEEDED', true, %(holder)s, started_at, finished_at,
+           exit_code, output, detail
+      from closed
+), told as (
+    insert into history (run_id, seq, kind, task_id, attempt)
+    select run_id, events + row_number() over (partition by run_id order by id),
+           'task.completed', id, attempt
+      from closed
+    union all
+    select id, events, 'run.completed', null, null from counted where open = 0
+), freed as (
+    update limit_slots set task_id = null
+     where task_id = any(array(select id from closed where limited))
+    returning key
+)
+select (select array_agg(id) from closed) as closed,
+       (select array_agg(id) from counted where open = 0) as completed,
+       (select array_agg(run_id) from moved where verdict = 'settle') as unsettled,
+       (select array_agg(id) from moved where verdict = 'limit') as limited,
+       (select array_agg(distinct queue) from moved where verdict = 'ready') as readied,
+       (select array_agg(key) from freed) as freed,
+       (select json_agg(json_build_array(
+            id, run_id, name, kind, attempt, on_lost, invocation, queue, rank, ready_seq
+        )) from moved where verdict = 'take') as taken;
+
+-- name: in_hand
+-- What the database believes a holder has in its hands.
+select id, run_id, name, kind, attempt, on_lost, invocation, queue, rank, ready_seq
+  from tasks
+ where holder = %(holder)s and state = 'IN_PROGRESS'
+ order by id;
+
+-- name: wanted
+-- What people want of the tasks in a holder's hands.
+select id, attempt, wanted
+  from tasks
+ where holder = %(holder)s and wanted is not null;
+
+-- name: lock_of_runs
+-- The tasks of runs that the caller has locked. A claim in flight is waited for and seen.
+select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank, required,
+       needed, open, passed, successors, handler, settles, judged, on_lost, limit_keys, attempt,
+       counted, lost, holder, wanted, invocation, exit_code, error, started_at, finished_at
+  from tasks
+ where run_id = any(%(runs)s)
+ order by id
+   for no key update;
+
+-- name: results
+-- What expressions may read of a run's tasks.
+select name, state::text as state, exit_code, output
+  from tasks
+ where run_id = %(run)s
+ order by position;
+
+-- name: write
+-- Writes back what a board decided. The runs are locked by the caller.
+update tasks t
+   set state = u.state, reason = u.reason, blocked_on = u.blocked_on, due_at = u.due_at,
+       rank = u.rank, needed = u.needed, open = u.open, passed = u.passed,
+       limit_keys = array(select jsonb_array_elements_text(u.limit_keys)),
+       counted = u.counted, lost = u.lost, holder = u.holder, wanted = u.wanted,
+       invocation = u.invocation, exit_code = u.exit_code, error = u.error,
+       output = case when u.output_changed then u.output else t.output end,
+       started_at = u.started_at, finished_at = u.finished_at,
+       ready_seq = case
+           when u.state = 'READY' and t.state <> 'READY' then nextval('ready_seq')
+           else t.ready_seq
+       end
+  from unnest(
+    %(ids)s::bigint[], %(states)s::task_state[], %(reasons)s::wait_reason[],
+    %(blocked_on)s::text[], %(due_at)s::timestamptz[], %(ranks)s::smallint[],
+    %(needed)s::integer[], %(open)s::integer[], %(passed)s::boolean[], %(limit_keys)s::jsonb[],
+    %(counted)s::integer[], %(lost)s::integer[], %(holders)s::bigint[], %(wanted)s::text[],
+    %(invocations)s::jsonb[], %(exit_codes)s::integer[], %(errors)s::text[],
+    %(outputs)s::jsonb[], %(output_changed)s::boolean[],
+    %(started_at)s::timestamptz[], %(finished_at)s::timestamptz[]
+  ) as u (
+    id, state, reason, blocked_on, due_at, rank, needed, open, passed, limit_keys, counted, lost,
+    holder, wanted, invocation, exit_code, error, output, output_changed, started_at, finished_at
+  )
+ where t.id = u.id
+returning t.id, t.queue, t.state::text as state, t.reason::text as reason;
+
+-- name: promote
+-- READY for what waited out its time, of runs that the caller has locked. Limited ones and those
+-- of runs that are not simply IN_PROGRESS are for the judge.
+update tasks t
+   set state = 'READY', reason = null, due_at = null, ready_seq = nextval('ready_seq')
+  from runs r
+ where t.run_id = any(%(runs)s) and r.id = t.run_id and r.state = 'IN_PROGRESS'
+   and t.state = 'WAITING' and t.reason in ('backoff', 'timer') and t.due_at <= clock_timestamp()
+   and cardinality(t.limit_keys) = 0
+   and t.queue <> all(array(select name from queues where size is not null))
+returning t.queue;
+
+-- name: due_runs
+-- The runs of the tasks whose time has come, the longest due first.
+select distinct run_id
+  from (
+    select run_id
+      from tasks
+     where state = 'WAITING' and due_at <= clock_timestamp()
+     order by due_at
+     limit %(limit)s
+  ) as due;
+
+-- name: next_due
+-- Seconds until the earliest time that something waits for; null if nothing does.
+select extract(epoch from least(
+    (select min(due_at) from tasks where state = 'WAITING' and due_at is not null),
+    (select min(due_at) from runs where due_at is not null)
+) - clock_timestamp())::float8 as seconds;
+
+-- name: of_holders
+-- What holders that are gone had in hand. With `on_lost: wait` it stays theirs.
+select t.id, t.run_id, t.attempt, t.holder
+  from tasks t
+  join holders h on h.id = t.holder
+ where t.holder = any(array(select id from holders where state = 'GONE' and id = any(%(holders)s)))
+   and t.on_lost <> 'wait'
+ limit %(limit)s;
+
+-- name: gone_holders
+-- Holders that are gone and still named by a task that should not wait for them.
+select distinct h.id
+  from holders h
+ where h.state = 'GONE' and h.renewed_at > clock_timestamp() - interval '30 days'
+   and exists (select from tasks t where t.holder = h.id and t.on_lost <> 'wait');
+
+-- name: of_run
+select id, run_id, position, name, kind, state::text as state, reason::text as reason, blocked_on,
+       due_at, queue, 9 - rank / 2 as priority, needed, open, attempt, counted, lost, holder, wanted,
+       invocation, exit_code, output, error, started_at, finished_at, successors, handler,
+       limit_keys, on_lost
+  from tasks
+ where run_id = %(run)s
+ order by position
+ limit %(limit)s offset %(offset)s;
+
+-- name: set_rank
+-- A new priority for what a run has not finished.
+update tasks
+   set rank = %(rank)s + rank %% 2
+ where run_id = %(run)s and state not in ('COMPLETED', 'FAILED', 'SKIPPED', 'STOPPED');
+
+-- name: get
+select id, run_id, position, name, kind, state::text as state, reason::text as reason, blocked_on,
+       due_at, queue, 9 - rank / 2 as priority, needed, open, attempt, counted, lost, holder, wanted,
+       invocation, exit_code, output, error, started_at, finished_at, successors, handler,
+       limit_keys, on_lost
+  from tasks
+ where id = %(task)s;
