@@ -5,8 +5,10 @@ import pwd
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -38,9 +40,10 @@ def require_reachable(become: Sequence[str]) -> None:
         pytest.skip(f"{NAME} cannot reach this checkout: clone it where others may enter")
 
 
-def folder_of_user(folder: Path) -> Path:
-    """A folder that belongs to the plain user, closed to others, below parents that let it in."""
-    folder.mkdir(mode=0o700)
+@contextmanager
+def folder_of_user() -> Iterator[Path]:
+    """A folder that belongs to the plain user; pytest's own temporary folders are closed to it."""
     user = plain_user()
-    os.chown(folder, user.pw_uid, user.pw_gid)
-    return folder
+    with TemporaryDirectory(prefix="procession-test-") as folder:
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        yield Path(folder)
