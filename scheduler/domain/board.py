@@ -111,6 +111,7 @@ class Board:
         self.now = now
         self.chance = chance  # spreads retries; given, so that deciding stays a function
         self.limited = frozenset(limited)  # queues with a size
+        self.limit_sizes: dict[str, int] = {}
         self._dirty: dict[int, Task] = {}
         self._changes = Changes()
         self._run_changed = False
@@ -216,6 +217,12 @@ class Board:
                 self._ready(task)
         self._settle_run()
 
+    def look_again(self) -> None:
+        """Put what waits for a place under a limit up for another look."""
+        for task in self.tasks.values():
+            if task.reason is Reason.LIMIT:
+                self._ready(task)
+
     # Settling
 
     def unsettled(self) -> list[Task]:
@@ -251,6 +258,7 @@ class Board:
             self._give_up(task, Outcome(ending=Ending.FAILED, error=error, retryable=False))
             return
         task.limit_keys = [key for key, _ in keys]
+        self.limit_sizes.update(keys)
         self._ready(task)
 
     # What the store is asked to write

@@ -1,10 +1,11 @@
 """Attempts, as they were recorded. `boards.write` writes them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg import AsyncConnection
 
-from scheduler.store.rows import Row, fetch_rows, fetch_value
+from scheduler.store.rows import Row, fetch_rows
 from sql.statements import statements
 
 ATTEMPTS = statements("attempts")
@@ -15,8 +16,14 @@ async def of_task(conn: Conn, task: int) -> list[Row]:
     return await fetch_rows(conn, ATTEMPTS["of_task"], task=task)
 
 
-async def find(conn: Conn, task: int, number: int, holder: int) -> str | None:
-    state: str | None = await fetch_value(
-        conn, ATTEMPTS["find"], task=task, number=number, holder=holder
+async def known(
+    conn: Conn, holder: int, keys: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], str]:
+    rows = await fetch_rows(
+        conn,
+        ATTEMPTS["known"],
+        holder=holder,
+        tasks=[task for task, _ in keys],
+        numbers=[number for _, number in keys],
     )
-    return state
+    return {(row["task_id"], row["number"]): row["state"] for row in rows}

@@ -29,10 +29,11 @@ class End:
     stored: int
 
 
-async def append(conn: Conn, chunks: Sequence[Chunk]) -> None:
+async def append(conn: Conn, holder: int, chunks: Sequence[Chunk]) -> None:
     await execute(
         conn,
         OUTPUT["append"],
+        holder=holder,
         tasks=[c.task_id for c in chunks],
         attempts=[c.attempt for c in chunks],
         starts=[c.start for c in chunks],

@@ -206,3 +206,7 @@ async def get(conn: Conn, task: int) -> Row | None:
 
 async def set_rank(conn: Conn, run: UUID, place: int) -> int:
     return await execute(conn, TASKS["set_rank"], run=run, rank=place)
+
+
+async def adopt(conn: Conn, holder: int, incarnation: str) -> list[int]:
+    return await fetch_column(conn, TASKS["adopt"], holder=holder, incarnation=incarnation)

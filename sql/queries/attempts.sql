@@ -18,9 +18,10 @@ select run_id, task_id, number, round, state::text as state, counted, holder, st
  where task_id = %(task)s
  order by number;
 
--- name: find
--- The record of one attempt of one holder, if it was made: how a lost answer to a commit is known
--- from a result that came too late.
-select state::text as state
-  from attempts
- where task_id = %(task)s and number = %(number)s and holder = %(holder)s;
+-- name: known
+-- Which of these attempts of one holder are recorded, and how they ended: so a lost answer to a
+-- commit is told from a result that came too late.
+select a.task_id, a.number, a.state::text as state
+  from unnest(%(tasks)s::bigint[], %(numbers)s::integer[]) as k (task_id, number)
+  join attempts a on a.task_id = k.task_id and a.number = k.number
+ where a.holder = %(holder)s;

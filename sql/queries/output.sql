@@ -1,12 +1,14 @@
 -- name: append
--- Chunks of attempts in the caller's hands. Only an attempt's holder writes them; after a lost
--- answer it asks for `ends` and goes on from there, so no byte is stored twice.
+-- Chunks of attempts in one holder's hands; of one that it has no more, nothing is stored. Only
+-- the holder writes them: after a lost answer it asks for `ends` and goes on from there, so no
+-- byte is stored twice.
 insert into output_chunks (task_id, attempt, start, stream, data)
-select *
+select c.task_id, c.attempt, c.start, c.stream, c.data
   from unnest(
     %(tasks)s::bigint[], %(attempts)s::integer[], %(starts)s::bigint[], %(streams)s::smallint[],
     %(data)s::bytea[]
-  );
+  ) as c (task_id, attempt, start, stream, data)
+  join tasks t on t.id = c.task_id and t.attempt = c.attempt and t.holder = %(holder)s;
 
 -- name: ends
 -- How far the output of each attempt is stored.

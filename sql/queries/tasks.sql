@@ -268,3 +268,12 @@ select id, run_id, position, name, kind, state::text as state, reason::text as r
        limit_keys, on_lost
   from tasks
  where id = %(task)s;
+
+-- name: adopt
+-- A holder that was declared gone and comes back with the same runner takes up again what waited
+-- for it.
+update tasks t
+   set holder = %(holder)s
+  from holders h
+ where t.holder = h.id and h.state = 'GONE' and h.incarnation = %(incarnation)s
+returning t.id;

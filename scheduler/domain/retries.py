@@ -1,0 +1,66 @@
+"""What becomes of an attempt that failed. Chance and time come in as values."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """`max` counts retries, not attempts: with 2, a command may run three times.
+
+    `exit_codes` limits retrying to those codes. An attempt without one (it timed out, a signal
+    ended it) is retried all the same: the list speaks of what the command said itself.
+    """
+
+    max: int = 0
+    delay: timedelta = timedelta(seconds=1)
+    backoff: float = 2.0
+    max_delay: timedelta = timedelta(minutes=5)
+    jitter: float = 0.0  # the wait grows by up to this share of it, and never shrinks
+    exit_codes: frozenset[int] | None = None
+
+    def wait(self, retry: int, chance: float) -> timedelta:
+        """How long the nth retry waits."""
+        try:
+            grown = self.delay * self.backoff ** (retry - 1)
+        except OverflowError:
+            grown = self.max_delay
+        return min(grown, self.max_delay) * (1 + self.jitter * chance)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    reason: str
+
+
+Verdict = Retry | GiveUp
+
+
+def after_failure(
+    policy: RetryPolicy,
+    *,
+    counted: int,
+    exit_code: int | None,
+    retryable: bool,
+    now: datetime,
+    chance: float,
+) -> Verdict:
+    """`counted` is how many attempts counted, the failed one included."""
+    if not retryable:
+        return GiveUp("the failure is permanent")
+    if policy.exit_codes is not None and exit_code not in {None, *policy.exit_codes}:
+        return GiveUp(f"exit code {exit_code} is not among those that are retried")
+    if counted > policy.max:
+        return GiveUp(_spent(policy.max))
+    return Retry(now + policy.wait(max(counted, 1), chance))
+
+
+def _spent(retries: int) -> str:
+    if not retries:
+        return "the task has no retries"
+    return "its retry failed too" if retries == 1 else f"all {retries} retries failed too"

@@ -1,0 +1,99 @@
+"""Why a run does not go on: one sentence for each thing that keeps it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from scheduler.domain.states import Reason
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What lies around a run: queues, limits and who serves them."""
+
+    now: datetime
+    paused: Mapping[str, str | None]  # queue: note
+    served: frozenset[str]  # queues that a living holder serves
+    limits: Mapping[str, tuple[int, int]]  # key: taken, size
+    holders: Mapping[int, Facts]
+    ahead: Mapping[str, int]  # queue: READY tasks in it
+
+
+def explain(run: Facts, tasks: Sequence[Facts], around: Surroundings) -> list[str]:
+    """What the run waits for, the nearest causes first; a finished run says how it ended."""
+    state = run["state"]
+    if state in ("COMPLETED", "FAILED", "STOPPED"):
+        return [f"The run is {state}" + (f": {run['error']}" if run["error"] else ".")]
+    lines = [RUN_LINES[state]] if state in RUN_LINES else []
+    lines += [line for task in tasks if (line := of_task(task, around))]
+    return lines or ["Nothing keeps it: its next task is about to become ready."]
+
+
+RUN_LINES = {
+    "HELD": "The run is held: `procession resume` lets it go on.",
+    "HOLDING": "The run is being held: what is in hand goes on to its end, then it is HELD.",
+    "STOPPING": "The run is being stopped: it ends when nothing is in hand any more.",
+}
+
+
+def of_task(task: Facts, around: Surroundings) -> str | None:
+    name, state = task["name"], task["state"]
+    if state == "WAITING":
+        return f"{name} is WAITING: {waiting(task, around)}."
+    if state == "READY":
+        return f"{name} is READY: {ready(task, around)}."
+    if state == "IN_PROGRESS":
+        return f"{name} is IN_PROGRESS: {in_progress(task, around)}."
+    return None
+
+
+def waiting(task: Facts, around: Surroundings) -> str:
+    match task["reason"]:
+        case Reason.BACKOFF:
+            tries = task["counted"]
+            return (
+                f"it failed {tries} time{'s' * (tries != 1)} ({task['error']}) "
+                f"and is tried again {when(task, around)}"
+            )
+        case Reason.LIMIT:
+            key = task["blocked_on"]
+            taken, size = around.limits.get(key, (0, 0))
+            return f"the limit {key} is full ({taken} of {size})" if key else "it needs a place"
+        case Reason.HOLD:
+            return "the run is held"
+        case Reason.SETTLE:
+            return "its expressions are being worked out"
+        case Reason.TIMER:
+            return f"it is due {when(task, around)}"
+        case other:
+            return f"it waits for {other}"
+
+
+def ready(task: Facts, around: Surroundings) -> str:
+    queue = task["queue"]
+    if queue in around.paused:
+        note = around.paused[queue]
+        return f"queue {queue} is paused" + (f" ({note})" if note else "")
+    if queue not in around.served:
+        return f"no worker serves queue {queue}"
+    others = around.ahead.get(queue, 1) - 1
+    return f"queue {queue} has {others} other ready task{'s' * (others != 1)}; workers are busy"
+
+
+def in_progress(task: Facts, around: Surroundings) -> str:
+    holder = around.holders.get(task["holder"])
+    if holder is None:
+        return "its holder is unknown"
+    if holder["state"] == "GONE":
+        return f"its holder {holder['name']} is unreachable since {holder['renewed_at']:%H:%M:%S}"
+    since = task["started_at"]
+    return f"{holder['name']} on {holder['host']} has it since {since:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def when(task: Facts, around: Surroundings) -> str:
+    due = task["due_at"]
+    seconds = (due - around.now).total_seconds()
+    return f"in {max(0.0, seconds):.1f} s" if seconds < 90 else f"at {due:%Y-%m-%d %H:%M:%S %Z}"

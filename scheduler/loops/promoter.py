@@ -1,0 +1,107 @@
+"""What waits for a time or for a place goes on when it has come.
+
+Sleeps until the earliest due time, so that one second of delay takes one second. Several may
+run: runs are taken with SKIP LOCKED, each step is guarded, and who finds nothing sleeps.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from scheduler.domain.board import Board
+from scheduler.domain.wakes import Wake
+from scheduler.loops.pulse import Pulse
+from scheduler.services.catalog import Catalog
+from scheduler.services.judging import admit, judge, queue_keys
+from scheduler.store import limits, queues, runs, tasks
+
+Conn = AsyncConnection[Any]
+
+BATCH = 500
+LONGEST = 5.0
+RETRY_SOON = 0.05  # somebody else has the run locked at this moment
+
+
+class Promoter:
+    def __init__(self, catalog: Catalog, pulse: Pulse, say: Callable[[Wake], None]) -> None:
+        self._catalog = catalog
+        self._pulse = pulse
+        self._say = say
+
+    async def work(self, conn: Conn) -> None:
+        while True:
+            if not await self.tick(conn):
+                await self._pulse.wait(await self._pause(conn))
+
+    async def tick(self, conn: Conn) -> int:
+        """Move on what is due; how many runs or tasks were moved."""
+        moved = await self._promote(conn)
+        moved += await self._expire(conn)
+        return moved + await self._place(conn)
+
+    async def _pause(self, conn: Conn) -> float:
+        seconds = await tasks.next_due(conn)
+        longest = LONGEST * random.uniform(0.8, 1.0)
+        if seconds is None:
+            return longest
+        return min(longest, max(seconds + 0.001, RETRY_SOON if seconds <= 0 else 0.0))
+
+    async def _promote(self, conn: Conn) -> int:
+        due = await tasks.due_runs(conn, BATCH)
+        if not due:
+            return 0
+        async with conn.transaction():
+            free = await runs.lock_free(conn, due)
+            readied = await tasks.promote(conn, free)
+        wake = Wake()
+        wake.add(runs=free, queues=readied)
+        self._say(wake)
+        await self._judge_rest(conn)
+        return len(free)
+
+    async def _judge_rest(self, conn: Conn) -> None:
+        """What is due and not simply READY now: settling, limits, runs that are held."""
+        due = await tasks.due_runs(conn, BATCH)
+        if not due:
+            return
+        async with conn.transaction():
+            free = await runs.lock_free(conn, due)
+            wake = await judge(conn, self._catalog, free, Board.wake, by="promoter")
+        self._say(wake)
+
+    async def _expire(self, conn: Conn) -> int:
+        due = await runs.overdue(conn, BATCH)
+        if not due:
+            return 0
+        async with conn.transaction():
+            free = await runs.lock_free(conn, due)
+            wake = await judge(conn, self._catalog, free, Board.expire, by="promoter")
+        self._say(wake)
+        return len(free)
+
+    async def _place(self, conn: Conn) -> int:
+        """Give free places under limits to those that wait for them."""
+        waiting = await limits.candidates(conn, BATCH)
+        if not waiting:
+            return 0
+        wake = Wake()
+        async with conn.transaction():
+            free = set(await runs.lock_free(conn, sorted({row["run_id"] for row in waiting})))
+            limited = (await queues.moment(conn)).limited
+            living = await self._in_progress(conn, free)
+            for row in waiting:
+                if row["run_id"] in living:
+                    keys = [*without_queue(row["limit_keys"]), *queue_keys(row["queue"], limited)]
+                    await admit(conn, row["id"], row["run_id"], keys, wake)
+        self._say(wake)
+        return len(wake.queues)
+
+    async def _in_progress(self, conn: Conn, free: set[Any]) -> set[Any]:
+        rows = await runs.states(conn, sorted(free))
+        return {row["id"] for row in rows if row["state"] in ("PENDING", "IN_PROGRESS")}
+
+
+def without_queue(keys: list[str]) -> list[str]:
+    return [key for key in keys if not key.startswith("queue:")]

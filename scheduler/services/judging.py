@@ -1,0 +1,101 @@
+"""Changing runs: lock them, lay out their boards, decide, write, and say who is to be woken.
+
+Everything that changes a run's tasks and is not plain success comes through `judge`. The caller
+owns the transaction. Lock order: runs by id, tasks by id; places under limits are only ever
+taken with SKIP LOCKED.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from scheduler.domain.board import IN_FLIGHT, Board, Changes
+from scheduler.domain.states import Reason, TaskState
+from scheduler.domain.tasks import Task
+from scheduler.domain.wakes import CHANNEL, Wake
+from scheduler.services.catalog import Catalog
+from scheduler.store import boards, limits, queues, tasks
+
+Conn = AsyncConnection[Any]
+Decide = Callable[[Board], None]
+
+
+async def judge(
+    conn: Conn, catalog: Catalog, ids: Sequence[UUID], decide: Decide, *, by: str
+) -> Wake:
+    """Let `decide` change each run's board; ids that no longer exist are left out."""
+    changes, sizes, wake = Changes(), {}, Wake()
+    loaded = await boards.load(conn, ids)
+    moment = await queues.moment(conn)
+    for run, rows in loaded:
+        definition = await catalog.get(conn, run.type, run.type_version)
+        board = Board(
+            run,
+            rows,
+            definition,
+            now=moment.now,
+            chance=random.random(),
+            limited=moment.limited,
+        )
+        decide(board)
+        while board.unsettled():
+            board.settle(await tasks.results(conn, run.id))
+        changes.add(board.changes())
+        sizes.update(board.limit_sizes)
+    await boards.write(conn, changes, by=by)
+    await place(conn, changes.tasks, sizes, moment.limited, wake)
+    tell(changes, wake)
+    return wake
+
+
+async def place(
+    conn: Conn,
+    changed: Sequence[Task],
+    sizes: dict[str, int],
+    limited: dict[str, int],
+    wake: Wake,
+) -> None:
+    """Release the places of those that left, and try to find one for those that need one."""
+    left = [task.id for task in changed if task.state not in IN_FLIGHT and task.attempt]
+    left += [task.id for task in changed if task.reason is Reason.HOLD]
+    if left and await limits.release(conn, left):
+        wake.add(due=True)
+    if sizes:
+        await limits.ensure(conn, sizes)
+    for task in changed:
+        if task.reason is Reason.LIMIT:
+            keys = [*task.limit_keys, *queue_keys(task.queue, limited)]
+            await admit(conn, task.id, task.run_id, keys, wake)
+
+
+def queue_keys(queue: str, limited: dict[str, int] | Sequence[str]) -> list[str]:
+    return [f"queue:{queue}"] if queue in limited else []
+
+
+async def admit(conn: Conn, task: int, run: UUID, keys: Sequence[str], wake: Wake) -> None:
+    """Make a task READY if there is a place for it under each of its limits."""
+    full = await limits.take(conn, task, keys)
+    if full is not None:
+        await limits.block(conn, task, full)
+        wake.add(due=True)
+    elif queue := await limits.admit(conn, task, keys):
+        await limits.begin_run(conn, run)
+        wake.add(runs=[run], queues=[queue])
+
+
+def tell(changes: Changes, wake: Wake) -> None:
+    wake.add(
+        runs=[run.id for run in changes.runs],
+        queues={task.queue for task in changes.tasks if task.state is TaskState.READY},
+        due=any(task.due_at for task in changes.tasks),
+        wanted=any(task.wanted for task in changes.tasks),
+    )
+
+
+async def notify(conn: Conn, wake: Wake) -> None:
+    """One notification for each commit, sent when it commits."""
+    if wake:
+        await conn.execute("select pg_notify(%s, %s)", [CHANNEL, wake.encode()])

@@ -1,0 +1,208 @@
+"""What people and programs may ask of runs. One transaction each."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from scheduler.domain import process_types as definitions
+from scheduler.domain.board import Board
+from scheduler.domain.errors import Conflict, Invalid, NotFound
+from scheduler.domain.ids import new_id
+from scheduler.domain.process_types import ProcessType
+from scheduler.domain.tasks import rank
+from scheduler.domain.wakes import Wake
+from scheduler.services import definitions as published
+from scheduler.services.catalog import Catalog
+from scheduler.services.judging import Decide, judge, notify
+from scheduler.store import history, runs, tasks
+from scheduler.store.rows import Row
+from scheduler.store.runs import Start
+
+Conn = AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A wish to start a run."""
+
+    type: str
+    input: dict[str, Any]
+    by: str
+    version: int | None = None
+    record: str | None = None
+    priority: int | None = None
+    labels: dict[str, str] | None = None
+    key: str | None = None  # idempotency: the same key and wish give the same run
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    id: UUID
+    replayed: bool = False
+
+
+async def start(conn: Conn, catalog: Catalog, order: Order) -> Begun:
+    async with conn.transaction():
+        return await start_within(conn, catalog, order)
+
+
+async def start_within(conn: Conn, catalog: Catalog, order: Order) -> Begun:
+    """Start a run in the caller's transaction; whoever listens is told when that commits."""
+    run = new_id()
+    if order.key is not None and not await runs.remember(conn, order.key, digest(order), run):
+        return await replay(conn, order)
+    row = await published.get(conn, order.type, order.version)
+    definition = await catalog.get(conn, row["name"], row["version"])
+    input = definitions.check_input(definition, order.input)
+    wake = await insert(conn, catalog, new_run(definition, row["version"], order), [run], [input])
+    await notify(conn, wake)
+    return Begun(run)
+
+
+async def start_many(
+    conn: Conn, catalog: Catalog, order: Order, inputs: Sequence[dict[str, Any]]
+) -> list[UUID]:
+    """Start as many runs of one type as there are inputs: all of them or none."""
+    async with conn.transaction():
+        row = await published.get(conn, order.type, order.version)
+        definition = await catalog.get(conn, row["name"], row["version"])
+        checked = [definitions.check_input(definition, each) for each in inputs]
+        ids = [new_id() for _ in checked]
+        new = new_run(definition, row["version"], order)
+        await notify(conn, await insert(conn, catalog, new, ids, checked))
+    return ids
+
+
+def new_run(definition: ProcessType, version: int, order: Order) -> Start:
+    if order.priority is not None and not 0 <= order.priority <= 9:
+        raise Invalid(
+            f"priority {order.priority} is not between 0 and 9; 9 is the most urgent",
+            field="priority",
+        )
+    return Start(
+        type=definition.name,
+        version=version,
+        priority=definition.priority if order.priority is None else order.priority,
+        triggered_by=order.by,
+        record=order.record,
+        task_priority=order.priority,
+        timeout=definition.timeout,
+        labels={**definition.labels, **(order.labels or {})},
+    )
+
+
+async def insert(
+    conn: Conn,
+    catalog: Catalog,
+    new: Start,
+    ids: Sequence[UUID],
+    inputs: Sequence[dict[str, Any]],
+) -> Wake:
+    started = await runs.start(conn, new, ids, inputs)
+    wake = Wake()
+    wake.add(runs=ids, queues=started.readied or ())
+    if open_questions := {*(started.unsettled or ()), *(started.limited or ())}:
+        wake.merge(
+            await judge(
+                conn, catalog, sorted(open_questions), Board.look_again, by=new.triggered_by
+            )
+        )
+    return wake
+
+
+async def replay(conn: Conn, order: Order) -> Begun:
+    found = await runs.remembered(conn, order.key or "")
+    if found is None or found["digest"] != digest(order):
+        raise Conflict(
+            f"the idempotency key {order.key!r} was used for another request: "
+            "send the same request, or take a new key",
+            field="Idempotency-Key",
+        )
+    return Begun(found["run_id"], replayed=True)
+
+
+def digest(order: Order) -> str:
+    wish = [order.type, order.version, order.record, order.priority, order.input, order.labels]
+    return hashlib.sha256(json.dumps(wish, sort_keys=True).encode()).hexdigest()
+
+
+async def change(conn: Conn, catalog: Catalog, run: UUID, decide: Decide, *, by: str) -> Row:
+    """Carry out one command on one run, under its lock."""
+    async with conn.transaction():
+        if not await runs.states(conn, [run]):
+            raise NotFound(f"there is no run {run}")
+        await notify(conn, await judge(conn, catalog, [run], decide, by=by))
+    return await get(conn, run)
+
+
+async def hold(conn: Conn, catalog: Catalog, run: UUID, *, by: str) -> Row:
+    return await change(conn, catalog, run, lambda board: board.hold(by), by=by)
+
+
+async def resume(conn: Conn, catalog: Catalog, run: UUID, *, by: str) -> Row:
+    return await change(conn, catalog, run, lambda board: board.resume(by), by=by)
+
+
+async def stop(
+    conn: Conn,
+    catalog: Catalog,
+    run: UUID,
+    *,
+    by: str,
+    kill: bool = False,
+    why: str | None = None,
+) -> Row:
+    return await change(
+        conn, catalog, run, lambda board: board.stop(by, kill=kill, why=why), by=by
+    )
+
+
+async def retry(
+    conn: Conn,
+    catalog: Catalog,
+    run: UUID,
+    *,
+    by: str,
+    task: str | None = None,
+    whole: bool = False,
+    input: dict[str, Any] | None = None,
+) -> Row:
+    """Open a new round; with `input`, what is run again sees the new one."""
+    found = await get(conn, run)
+    definition = await catalog.get(conn, found["type"], found["type_version"])
+    checked = None if input is None else definitions.check_input(definition, input)
+
+    def decide(board: Board) -> None:
+        if checked is not None:
+            board.run.input = checked
+        board.retry(by, task=task, whole=whole)
+
+    return await change(conn, catalog, run, decide, by=by)
+
+
+async def set_priority(conn: Conn, run: UUID, priority: int) -> Row:
+    if not 0 <= priority <= 9:
+        raise Invalid(f"priority {priority} is not between 0 and 9", field="priority")
+    async with conn.transaction():
+        await runs.lock(conn, [run])
+        await runs.set_priority(conn, run, priority)
+        await tasks.set_rank(conn, run, rank(priority, started=True))
+    return await get(conn, run)
+
+
+async def get(conn: Conn, run: UUID) -> Row:
+    found = await runs.get(conn, run)
+    if found is None:
+        raise NotFound(f"there is no run {run}: `procession runs` lists what there is")
+    return found
+
+
+async def events(conn: Conn, run: UUID, *, after: int = 0, limit: int = 1000) -> list[Row]:
+    await get(conn, run)
+    return await history.of_run(conn, run, after=after, limit=limit)
+

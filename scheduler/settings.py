@@ -1,0 +1,42 @@
+"""Every setting, its default and its environment variable. Read once, then passed down."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class LeaseSettings(BaseModel, frozen=True):
+    """How long a holder may be silent, and how often it speaks."""
+
+    length: timedelta = timedelta(seconds=60)
+    renew_every: timedelta = timedelta(seconds=10)
+
+
+class WorkerSettings(BaseModel, frozen=True):
+    name: str | None = None  # default: host name and index
+    queues: tuple[str, ...] = ("default",)
+    slots: int = Field(default=8, ge=1, le=1000)
+    poll: timedelta = timedelta(seconds=1)
+    grace: timedelta = timedelta(seconds=15)
+    lease: LeaseSettings = LeaseSettings()
+
+
+class ServerSettings(BaseModel, frozen=True):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    pool: int = Field(default=8, ge=2, le=100)
+    body_limit: int = 1 << 20
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="PROCESSION_", env_nested_delimiter="__", frozen=True, extra="ignore"
+    )
+
+    database_url: SecretStr | None = None
+    data_dir: Path = Path(".procession")
+    worker: WorkerSettings = WorkerSettings()
+    server: ServerSettings = ServerSettings()
+    lease: LeaseSettings = LeaseSettings()

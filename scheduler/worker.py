@@ -1,0 +1,319 @@
+"""Claim, execute, record: one short pipeline around a runner.
+
+A worker is replaceable: what it has in hand is in the database (the tasks it holds) and in its
+runner (the commands). It keeps the two in step, and nothing else.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from executor.base import Ending, Outcome
+from scheduler.domain.board import Board
+from scheduler.domain.floors import Floors
+from scheduler.domain.pace import Pace
+from scheduler.domain.tasks import RANKS, Claimed
+from scheduler.domain.wakes import Wake
+from scheduler.hands import Hands
+from scheduler.loops.announcer import Announcer
+from scheduler.loops.listener import Listener
+from scheduler.loops.promoter import Promoter
+from scheduler.loops.pulse import Pulse
+from scheduler.loops.reaper import Reaper
+from scheduler.recorder import Hooks, Keep, Recorder, Result
+from scheduler.services.catalog import Catalog
+from scheduler.services.judging import judge
+from scheduler.settings import WorkerSettings
+from scheduler.steady import keep_going
+from scheduler.store import connections, holders, output, runs, tasks
+from scheduler.store.holders import Identity
+from scheduler.store.output import Chunk
+
+log = logging.getLogger(__name__)
+
+Conn = AsyncConnection[Any]
+
+MOST_UNRECORDED = 2000
+RECONCILE_EVERY = 30.0
+CLAIM_AT_LEAST = 0.05  # seconds: how long successors may keep the claim from its turn
+DONE = Outcome(ending=Ending.SUCCEEDED)
+
+
+class Fenced(Exception):
+    """Somebody declared this holder gone: it must stop, and may come back as a new one."""
+
+
+class Worker:
+    def __init__(self, url: str, settings: WorkerSettings, identity: Identity, hands: Hands):
+        self._url = url
+        self._settings = settings
+        self._identity = identity
+        self._hands = hands
+        self._lease = settings.lease.length
+        self._queues = list(settings.queues)
+        self._floors = {queue: Floors(time.monotonic()) for queue in self._queues}
+        self._pace = Pace(time.monotonic())
+        self._in_hand: dict[str, Claimed] = {}
+        self._unknown: set[str] = set()
+        self._best = RANKS
+        self._claimed_at = 0.0
+        self._stopping = False
+        self._claiming, self._wanting, self._promoting = Pulse(), Pulse(), Pulse()
+        self._reconciling = Pulse()
+        self.holder = 0
+        self.catalog = Catalog()
+        self.announcer = Announcer()
+        self.recorder = Recorder(
+            self.catalog,
+            Hooks(
+                keep=self._keep,
+                recorded=self._recorded,
+                taken=self._begin,
+                stored=self._hands.stored,
+                wake=self._wake,
+            ),
+        )
+        self._hands.attach(self._ended, self._printed)
+
+    # The whole life
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until asked to stop; then claim no more and record what is at hand.
+
+        Commands that still run are the runner's: it keeps them for the worker's next life.
+        """
+        await self._steadily("register", self._register)()
+        async with asyncio.TaskGroup() as group:
+            loops = [group.create_task(loop(), name=name) for name, loop in self._loops().items()]
+            await self._first(stop.wait(), self._hands.gone())
+            self._stopping = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.grace.total_seconds()):
+                    await self.recorder.drained()
+            for loop in loops:
+                loop.cancel()
+
+    async def run_down(self) -> None:
+        """Stop every command, and record how it ended."""
+        self._stopping = True
+        self._hands.stop_all()
+        while self._in_hand:
+            await self._wanting.wait(0.05)
+        await self.recorder.drained()
+
+    async def _first(self, *waits: Any) -> None:
+        pending = {asyncio.ensure_future(wait) for wait in waits}
+        try:
+            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in pending:
+                each.cancel()
+
+    def _loops(self) -> dict[str, Callable[[], Any]]:
+        promoter = Promoter(self.catalog, self._promoting, self._heard_and_said)
+        reaper = Reaper(self.catalog, self._lease, Pulse(), self._heard_and_said)
+        return {
+            "record": self._steadily("record", self.recorder.work, engine=True),
+            "claim": self._steadily("claim", self._claim, engine=True),
+            "lease": self._steadily("lease", self._renew),
+            "listen": self._steadily("listen", Listener(self._heard).work),
+            "announce": self._steadily("announce", self.announcer.work),
+            "promote": self._steadily("promote", promoter.work, engine=True),
+            "reap": self._steadily("reap", reaper.work, engine=True),
+            "reconcile": self._steadily("reconcile", self._reconcile),
+        }
+
+    def _steadily(
+        self, name: str, work: Callable[[Conn], Any], *, engine: bool = False
+    ) -> Callable[[], Any]:
+        def connect() -> Any:
+            return connections.connect(self._url, name=f"worker {name}", engine=engine)
+
+        async def loop() -> None:
+            await keep_going(connect, work, name=name)
+
+        return loop
+
+    # Registering, and taking up what a former life left
+
+    async def _register(self, conn: Conn) -> None:
+        me = self._identity
+        async with conn.transaction():
+            await holders.retire_others(conn, me.name, me.incarnation)
+            self.holder = await holders.register(conn, me, self._lease)
+            await tasks.adopt(conn, self.holder, me.incarnation)
+        self.recorder.holder = self.holder
+        await self._adopt(conn)
+        log.info("worker ready", extra={"holder": self.holder, "holder_name": me.name})
+
+    async def _adopt(self, conn: Conn) -> None:
+        held = {task.key: task for task in await tasks.in_hand(conn, self.holder)}
+        known = self._hands.known()
+        mine = {key: task for key, task in held.items() if key in known}
+        ends = await output.ends(conn, [(task.id, task.attempt) for task in mine.values()])
+        self._in_hand = dict(mine)
+        self._hands.adopt({f"{end.task_id}.{end.attempt}": end.stored for end in ends})
+        await self._hand_back(conn, [task for key, task in held.items() if key not in known])
+
+    async def _hand_back(self, conn: Conn, given: Sequence[Claimed]) -> None:
+        """Give back what was claimed and never begun; it costs the task nothing."""
+        if not given:
+            return
+        by_run: dict[Any, list[Claimed]] = {}
+        for task in given:
+            by_run.setdefault(task.run_id, []).append(task)
+
+        def decide(board: Board) -> None:
+            for task in by_run[board.run.id]:
+                board.hand_back(task.id, task.attempt, self.holder)
+
+        async with conn.transaction():
+            await runs.lock(conn, sorted(by_run))
+            wake = await judge(conn, self.catalog, sorted(by_run), decide, by="worker")
+        log.info("handed back", extra={"count": len(given)})
+        self._wake(wake)
+
+    async def _reconcile(self, conn: Conn) -> None:
+        """What the database believes in our hands and is not there goes back.
+
+        A claim may be on its way to us, so only what is unknown twice in a row counts.
+        """
+        while True:
+            held = {task.key: task for task in await tasks.in_hand(conn, self.holder)}
+            unknown = {key for key in held if key not in self._in_hand}
+            await self._hand_back(conn, [held[key] for key in unknown & self._unknown])
+            self._unknown = unknown - self._unknown
+            await self._reconciling.wait(1.0 if self._unknown else RECONCILE_EVERY)
+
+    # Claiming
+
+    async def _claim(self, conn: Conn) -> None:
+        self._reconciling.poke()
+        while True:
+            if not await self._claim_round(conn):
+                poll = self._settings.poll.total_seconds() * random.uniform(0.8, 1.2)
+                await self._claiming.wait(poll)
+
+    async def _claim_round(self, conn: Conn) -> int:
+        """One look at each queue, in rotating order; how many tasks were claimed."""
+        claimed = 0
+        self._queues.append(self._queues.pop(0))
+        for queue in self._queues:
+            free = self._free()
+            if free <= 0:
+                return 0
+            floors = self._floors[queue]
+            got = await tasks.claim(
+                conn,
+                queue,
+                holder=self.holder,
+                floors=floors.at(time.monotonic()),
+                limit=free,
+            )
+            floors.took(got)
+            self._best = max((task.rank for task in got), default=0) if len(got) == free else RANKS
+            claimed += len(got)
+            self._begin(got)
+        self._claimed_at = time.monotonic()
+        return claimed
+
+    def _free(self) -> int:
+        if self._stopping or self.recorder.backlog > MOST_UNRECORDED:
+            return 0
+        ahead = self._pace.ahead(time.monotonic())
+        return self._settings.slots + ahead - self._hands.busy
+
+    def _keep(self, recording: int) -> Keep:
+        """Successors may stay in hand, as long as the claim has had its turn lately."""
+        lately = time.monotonic() - self._claimed_at < CLAIM_AT_LEAST
+        room = self._free() if lately else 0
+        if not lately:
+            self._claiming.poke()
+        return Keep(max(0, room), self._best, self._queues)
+
+    def _begin(self, claimed: Sequence[Claimed]) -> None:
+        done = []
+        for task in claimed:
+            self._in_hand[task.key] = task
+            if task.kind == "noop":
+                done.append(Result(task, DONE))
+            else:
+                self._hands.start(task)
+        if done:
+            self._pace.finished(len(done), time.monotonic())
+            self.recorder.submit(done)
+
+    # What comes back
+
+    def _ended(self, key: str, outcome: Outcome, chunks: tuple[Chunk, ...]) -> None:
+        task = self._in_hand.get(key)
+        if task is None:
+            log.warning("result of a command that is not ours", extra={"key": key})
+            self._hands.acknowledge([key])
+            return
+        self._pace.finished(1, time.monotonic())
+        self.recorder.submit([Result(task, outcome, chunks)])
+        self._claiming.poke()
+
+    def _printed(self, chunks: Sequence[Chunk]) -> None:
+        self.recorder.store(chunks)
+
+    def _recorded(self, results: Sequence[Result]) -> None:
+        for each in results:
+            self._in_hand.pop(each.task.key, None)
+        self._hands.acknowledge([r.task.key for r in results if r.task.kind != "noop"])
+        self._claiming.poke()
+
+    # Lease, wishes, news
+
+    async def _renew(self, conn: Conn) -> None:
+        """Renew the lease, and hand each deadline, timed before the question, to the runner."""
+        every = self._settings.lease.renew_every.total_seconds()
+        due = 0.0
+        while True:
+            asked = time.clock_gettime(time.CLOCK_BOOTTIME)
+            if asked >= due:
+                if await holders.renew(conn, self.holder, self._lease) is None:
+                    raise Fenced(f"holder {self.holder} was declared gone")
+                self._hands.lease(asked + 0.75 * self._lease.total_seconds())
+                due = asked + every
+            for task, attempt, wanted in await tasks.wanted(conn, self.holder):
+                self._hands.want(f"{task}.{attempt}", wanted)
+            await self._wanting.wait(max(0.0, due - time.clock_gettime(time.CLOCK_BOOTTIME)))
+
+    def _heard(self, wake: Wake) -> None:
+        if wake.serves(self._queues):
+            self._claiming.poke()
+        if wake.due:
+            self._promoting.poke()
+        if wake.wanted and any(wake.concerns(task.run_id) for task in self._in_hand.values()):
+            self._wanting.poke()
+
+    def _wake(self, wake: Wake) -> None:
+        """Our own news: we need not wait to hear them."""
+        self._heard(wake)
+        self.announcer.say(wake)
+
+    _heard_and_said = _wake
+
+
+def identity_of(
+    name: str, incarnation: str, *, host: str, version: str, settings: WorkerSettings
+) -> Identity:
+    return Identity(
+        name=name,
+        kind="worker",
+        incarnation=incarnation,
+        host=host,
+        pid=os.getpid(),
+        version=version,
+        queues=settings.queues,
+        slots=settings.slots,
+    )
