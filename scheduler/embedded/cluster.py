@@ -11,6 +11,7 @@ import secrets
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from scheduler.supervise import Backoff
 log = logging.getLogger(__name__)
 
 OWNER = DATABASE = "procession"
+DRAFT = "data-"
 STARTED_WITHIN = 300.0  # recovery after a power cut counts
 STOPPED_WITHIN = 60.0
 STILL_IN_USE = "shared memory block"  # backends that outlived their postmaster for a moment
@@ -122,16 +124,18 @@ class EmbeddedPostgres:
         guise.give(self.data)
 
     async def _initialise(self, binaries: Binaries, guise: Guise) -> None:
-        """Under another name first: half a data directory is never taken for a whole one."""
-        draft = self.home / "data.new"
-        shutil.rmtree(draft, ignore_errors=True)
-        folders.make_private(draft)
+        """Under another name first: half a data directory is never taken for a whole one.
+
+        A name of its own each time, since the initdb of a start that was killed may still write.
+        """
+        for abandoned in self.home.glob(f"{DRAFT}*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self.home))
         guise.give(draft)
         password = secrets.token_urlsafe(32)
         await run_initdb([*guise.prefix, *initdb(binaries, draft)], password)
         folders.write_private(self.home / "pgpass", f"*:*:*:{OWNER}:{password}\n")
-        draft.rename(self.data)
-        folders.sync(self.home)
+        folders.put_in_place(draft, self.data)
 
     def _require_version(self, binaries: Binaries) -> None:
         made_by = (self.data / "PG_VERSION").read_text().strip()

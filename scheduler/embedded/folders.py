@@ -41,8 +41,9 @@ def write_private(path: Path, text: str) -> None:
     draft.rename(path)
 
 
-def sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def put_in_place(draft: Path, folder: Path) -> None:
+    draft.rename(folder)
+    descriptor = os.open(folder.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -71,6 +72,7 @@ def try_lock(descriptor: int) -> bool:
 def sockets(wanted: Path) -> Path:
     """The folder for the socket: `wanted`, or where it points when its path would be too long."""
     if len(os.fsencode(wanted / SOCKET)) <= LONGEST_ADDRESS:
+        remove_sockets(wanted)  # the folder once had a longer path
         return make_private(wanted)
     if wanted.is_symlink() and is_private(remembered := wanted.readlink()):
         return remembered

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 MiB = 1 << 20
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 SMALLEST, LARGEST = 32 * MiB, 512 * MiB
 
 
@@ -14,7 +15,13 @@ def shared_buffers(memory: int) -> int:
 
 
 def memory_of_machine() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """What there is, or less where a container may have no more."""
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        allowed = CONTAINER_LIMIT.read_text().strip()
+    except OSError:
+        return installed
+    return min(installed, int(allowed)) if allowed.isdigit() else installed
 
 
 def settings(memory: int, logs: Path, sockets: Path) -> Mapping[str, str]:

@@ -167,11 +167,24 @@ async def test_a_short_socket_folder_that_was_swept_away_is_made_anew(tmp_path: 
     folders.remove_sockets(wanted)
 
 
+async def test_a_folder_that_moved_to_a_shorter_path_gets_its_own_socket_folder(
+    tmp_path: Path,
+) -> None:
+    folders.sockets(tmp_path / ("deep" * 30))
+    short = (tmp_path / ("deep" * 30)).rename(tmp_path / "socket")
+    remembered = short.readlink()
+    assert folders.sockets(short) == short
+    assert short.is_dir()
+    assert not short.is_symlink()
+    assert not remembered.exists()
+
+
 async def test_a_making_that_was_interrupted_is_made_again(postgres: EmbeddedPostgres) -> None:
-    half = postgres.home / "data.new"
+    half = postgres.home / "data-half"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
     assert ask(await postgres.start(), "select 1") == [(1,)]
+    assert not half.exists()
 
 
 async def test_a_process_that_got_the_old_number_does_not_stop_a_start(
