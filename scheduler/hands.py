@@ -1,14 +1,24 @@
 """What a worker carries commands out with: its runner, or nothing at all."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
 
-from executor.base import Outcome
+from executor import link as runner
+from executor.base import Invocation, Limits, Outcome
+from executor.link import RunnerLink
 from scheduler.domain.tasks import Claimed
 from scheduler.store.output import Chunk
 
 Ended = Callable[[str, Outcome, tuple[Chunk, ...]], None]
 Printed = Callable[[Sequence[Chunk]], None]
+# Told the incarnation and the attempts that are known here, answers which of them are still
+# wanted, and up to where their output is stored.
+Meet = Callable[[str, Collection[str]], Awaitable[Mapping[str, int]]]
+
+STREAMS = {"out": 1, "err": 2}
 
 
 class Hands(Protocol):
@@ -16,12 +26,8 @@ class Hands(Protocol):
     def busy(self) -> int:
         """How many commands were begun and have not ended."""
 
-    def attach(self, ended: Ended, printed: Printed) -> None: ...
-    def known(self) -> Collection[str]:
-        """The attempts that live here, or ended here and are not acknowledged."""
-
-    def adopt(self, stored: Mapping[str, int]) -> None:
-        """Go on with these, their output from where it is stored; end all others."""
+    async def open(self, meet: Meet, ended: Ended, printed: Printed) -> None:
+        """Find out what a former life left, and go on with what is still wanted of it."""
 
     def start(self, task: Claimed) -> None: ...
     def want(self, key: str, what: str) -> None: ...
@@ -31,3 +37,125 @@ class Hands(Protocol):
     def stop_all(self) -> None: ...
     async def gone(self) -> None:
         """Waits until there is nothing to carry commands out with any more."""
+
+    async def close(self) -> None: ...
+
+
+class NoHands:
+    """For work that needs no commands: benchmarks, tests, flows of no-ops."""
+
+    busy = 0
+
+    async def open(self, meet: Meet, ended: Ended, printed: Printed) -> None:
+        await meet(uuid4().hex, ())
+
+    def start(self, task: Claimed) -> None:
+        raise RuntimeError(f"task {task.id} is a {task.kind}, and there is no runner")
+
+    def want(self, key: str, what: str) -> None: ...
+    def lease(self, deadline: float) -> None: ...
+    def stored(self, chunks: Sequence[Chunk]) -> None: ...
+    def acknowledge(self, keys: Sequence[str]) -> None: ...
+    def stop_all(self) -> None: ...
+    async def gone(self) -> None:
+        await asyncio.Event().wait()
+
+    async def close(self) -> None: ...
+
+
+class RunnerHands:
+    """Commands through the runner of one spool folder."""
+
+    def __init__(self, spool: Path, *, slots: int) -> None:
+        self._spool = spool
+        self._slots = slots
+        self._begun: set[str] = set()
+        self._link: RunnerLink | None = None
+
+    @property
+    def busy(self) -> int:
+        return len(self._begun)
+
+    async def open(self, meet: Meet, ended: Ended, printed: Printed) -> None:
+        self._ended, self._printed = ended, printed
+        await runner.ensure_runner(self._spool, slots=self._slots)
+        unwanted: set[str] = set()
+
+        async def offsets(hello: runner.Hello) -> Mapping[str, int]:
+            wanted = await meet(hello.incarnation, hello.keys)
+            unwanted.update(hello.keys - wanted.keys())
+            self._begun.update(wanted.keys() - hello.ended.keys())
+            return wanted
+
+        self._link = await RunnerLink.connect(
+            self._spool, on_ended=self._on_ended, on_output=self._on_output, offsets=offsets
+        )
+        for key in unwanted:
+            self._link.kill(key)
+
+    @property
+    def link(self) -> RunnerLink:
+        if self._link is None:
+            raise RuntimeError("the hands are not open")
+        return self._link
+
+    def start(self, task: Claimed) -> None:
+        self._begun.add(task.key)
+        self.link.start(task.key, invocation_of(task))
+
+    def want(self, key: str, what: str) -> None:
+        if key in self._begun:
+            (self.link.kill if what == "kill" else self.link.stop)(key)
+
+    def lease(self, deadline: float) -> None:
+        self.link.lease(deadline)
+
+    def stored(self, chunks: Sequence[Chunk]) -> None:
+        ends = {f"{c.task_id}.{c.attempt}": c.start + len(c.data) for c in chunks}
+        for key in ends.keys() & self._begun:
+            self.link.received(key, ends[key])
+
+    def acknowledge(self, keys: Sequence[str]) -> None:
+        if keys:
+            self.link.acknowledge(keys)
+
+    def stop_all(self) -> None:
+        for key in self._begun:
+            self.link.stop(key)
+        self.link.bye(stop_commands=True)
+
+    async def gone(self) -> None:
+        await self.link.wait_closed()
+
+    async def close(self) -> None:
+        if self._link:
+            await self._link.close()
+
+    def _on_ended(self, ended: runner.Ended) -> None:
+        self._begun.discard(ended.key)
+        self._ended(ended.key, ended.outcome, tuple(as_stored(chunk) for chunk in ended.chunks))
+
+    def _on_output(self, chunk: runner.Chunk) -> None:
+        self._printed([as_stored(chunk)])
+
+
+def as_stored(chunk: runner.Chunk) -> Chunk:
+    task, attempt = chunk.key.split(".")
+    return Chunk(
+        task_id=int(task),
+        attempt=int(attempt),
+        start=chunk.offset,
+        stream=STREAMS[chunk.stream],
+        data=chunk.data,
+    )
+
+
+def invocation_of(task: Claimed) -> Invocation:
+    given: dict[str, Any] = dict(task.invocation)
+    limits = given.pop("limits", None)
+    env = {
+        **(given.pop("env", None) or {}),
+        "PROCESSION_RUN": str(task.run_id),
+        "PROCESSION_TASK": task.name,
+    }
+    return Invocation(**given, env=env, limits=Limits(**limits) if limits else None)

@@ -241,9 +241,7 @@ def beyond(chunks: Sequence[Chunk], ends: dict[tuple[int, int], int]) -> list[Ch
 def as_success(result: Result) -> Success:
     task, outcome = result.task, result.outcome
     detail = None if outcome.detail is None else json.dumps(outcome.detail)
-    return Success(
-        task.run_id, task.id, task.attempt, outcome.exit_code, outcome.output, detail
-    )
+    return Success(task.run_id, task.id, task.attempt, outcome.exit_code, outcome.output, detail)
 
 
 def unstorable(result: Result, error: Exception) -> Result:

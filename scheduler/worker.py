@@ -9,8 +9,9 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -50,6 +51,10 @@ class Fenced(Exception):
     """Somebody declared this holder gone: it must stop, and may come back as a new one."""
 
 
+class RunnerGone(Exception):
+    """Commands ended with their runner: the next life begins with a new one."""
+
+
 class Worker:
     def __init__(self, url: str, settings: WorkerSettings, identity: Identity, hands: Hands):
         self._url = url
@@ -66,7 +71,7 @@ class Worker:
         self._claimed_at = 0.0
         self._stopping = False
         self._claiming, self._wanting, self._promoting = Pulse(), Pulse(), Pulse()
-        self._reconciling = Pulse()
+        self._reconciling, self._emptied = Pulse(), Pulse()
         self.holder = 0
         self.catalog = Catalog()
         self.announcer = Announcer()
@@ -80,45 +85,39 @@ class Worker:
                 wake=self._wake,
             ),
         )
-        self._hands.attach(self._ended, self._printed)
 
     # The whole life
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, *, down: Callable[[], bool] = lambda: False) -> None:
         """Work until asked to stop; then claim no more and record what is at hand.
 
-        Commands that still run are the runner's: it keeps them for the worker's next life.
+        Commands that still run are the runner's, which keeps them for the worker's next life;
+        if `down` says so they are stopped first, and handed back.
         """
-        await self._steadily("register", self._register)()
+        await self._hands.open(self._meet, self._ended, self.recorder.store)
         async with asyncio.TaskGroup() as group:
             loops = [group.create_task(loop(), name=name) for name, loop in self._loops().items()]
-            await self._first(stop.wait(), self._hands.gone())
+            await first(stop.wait(), self._hands.gone())
             self._stopping = True
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.grace.total_seconds()):
-                    await self.recorder.drained()
+                    await self._leave(down())
             for loop in loops:
                 loop.cancel()
+        await self._hands.close()
+        if not stop.is_set():
+            raise RunnerGone("the runner is gone: what it had in hand is lost")
 
-    async def run_down(self) -> None:
-        """Stop every command, and record how it ended."""
-        self._stopping = True
-        self._hands.stop_all()
-        while self._in_hand:
-            await self._wanting.wait(0.05)
+    async def _leave(self, down: bool) -> None:
+        if down:
+            self._hands.stop_all()
+            while self._in_hand:
+                await self._emptied.wait(1.0)
         await self.recorder.drained()
 
-    async def _first(self, *waits: Any) -> None:
-        pending = {asyncio.ensure_future(wait) for wait in waits}
-        try:
-            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in pending:
-                each.cancel()
-
     def _loops(self) -> dict[str, Callable[[], Any]]:
-        promoter = Promoter(self.catalog, self._promoting, self._heard_and_said)
-        reaper = Reaper(self.catalog, self._lease, Pulse(), self._heard_and_said)
+        promoter = Promoter(self.catalog, self._promoting, self._wake)
+        reaper = Reaper(self.catalog, self._lease, Pulse(), self._wake)
         return {
             "record": self._steadily("record", self.recorder.work, engine=True),
             "claim": self._steadily("claim", self._claim, engine=True),
@@ -143,24 +142,28 @@ class Worker:
 
     # Registering, and taking up what a former life left
 
-    async def _register(self, conn: Conn) -> None:
-        me = self._identity
-        async with conn.transaction():
-            await holders.retire_others(conn, me.name, me.incarnation)
-            self.holder = await holders.register(conn, me, self._lease)
-            await tasks.adopt(conn, self.holder, me.incarnation)
-        self.recorder.holder = self.holder
-        await self._adopt(conn)
-        log.info("worker ready", extra={"holder": self.holder, "holder_name": me.name})
+    async def _meet(self, incarnation: str, known: Collection[str]) -> Mapping[str, int]:
+        """Become the holder behind this runner; say which of its commands are still ours."""
+        stored: dict[str, int] = {}
 
-    async def _adopt(self, conn: Conn) -> None:
+        async def register(conn: Conn) -> None:
+            me = replace(self._identity, incarnation=incarnation)
+            async with conn.transaction():
+                await holders.retire_others(conn, me.name, incarnation)
+                self.holder = self.recorder.holder = await holders.register(conn, me, self._lease)
+                await tasks.adopt(conn, self.holder, incarnation)
+            stored.update(await self._adopt(conn, known))
+
+        await self._steadily("register", register)()
+        log.info("worker ready", extra={"holder": self.holder, "holder_name": self._identity.name})
+        return stored
+
+    async def _adopt(self, conn: Conn, known: Collection[str]) -> dict[str, int]:
         held = {task.key: task for task in await tasks.in_hand(conn, self.holder)}
-        known = self._hands.known()
-        mine = {key: task for key, task in held.items() if key in known}
-        ends = await output.ends(conn, [(task.id, task.attempt) for task in mine.values()])
-        self._in_hand = dict(mine)
-        self._hands.adopt({f"{end.task_id}.{end.attempt}": end.stored for end in ends})
+        self._in_hand = {key: task for key, task in held.items() if key in known}
+        mine = [(task.id, task.attempt) for task in self._in_hand.values()]
         await self._hand_back(conn, [task for key, task in held.items() if key not in known])
+        return {f"{end.task_id}.{end.attempt}": end.stored for end in await output.ends(conn, mine)}
 
     async def _hand_back(self, conn: Conn, given: Sequence[Claimed]) -> None:
         """Give back what was claimed and never begun; it costs the task nothing."""
@@ -262,12 +265,11 @@ class Worker:
         self.recorder.submit([Result(task, outcome, chunks)])
         self._claiming.poke()
 
-    def _printed(self, chunks: Sequence[Chunk]) -> None:
-        self.recorder.store(chunks)
-
     def _recorded(self, results: Sequence[Result]) -> None:
         for each in results:
             self._in_hand.pop(each.task.key, None)
+        if not self._in_hand:
+            self._emptied.poke()
         self._hands.acknowledge([r.task.key for r in results if r.task.kind != "noop"])
         self._claiming.poke()
 
@@ -301,16 +303,23 @@ class Worker:
         self._heard(wake)
         self.announcer.say(wake)
 
-    _heard_and_said = _wake
+
+async def first(*waits: Coroutine[Any, Any, object]) -> None:
+    """Wait until one of these is done."""
+    pending = {asyncio.ensure_future(wait) for wait in waits}
+    try:
+        await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in pending:
+            each.cancel()
 
 
-def identity_of(
-    name: str, incarnation: str, *, host: str, version: str, settings: WorkerSettings
-) -> Identity:
+def identity_of(name: str, *, host: str, version: str, settings: WorkerSettings) -> Identity:
+    """Who the worker is; its runner's incarnation is known when they have met."""
     return Identity(
         name=name,
         kind="worker",
-        incarnation=incarnation,
+        incarnation="",
         host=host,
         pid=os.getpid(),
         version=version,

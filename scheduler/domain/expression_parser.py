@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from math import isfinite
 
 from scheduler.domain.expression_syntax import (
     DEEPEST,
@@ -97,8 +98,8 @@ class _Parser:
         while self.is_sign("!") or self.is_sign("-"):
             signs.append(self.take())
         if signs and signs[-1].text == "-" and self.next.kind == "number":
-            tree = self.number(self.take(), negative=signs.pop())
-            tree = self.postfix(tree)
+            minus = signs.pop()
+            tree = self.postfix(self.number(self.take(), negative=minus))
         else:
             tree = self.postfix(self.primary())
         for sign in reversed(signs):
@@ -127,10 +128,12 @@ class _Parser:
         return self.part(Call(name.text, (of, *self.arguments(")")), True, name.at))
 
     def macro(self, of: Tree, name: Token) -> Tree:
-        variable, *bodies = self.arguments(")")
-        if not isinstance(variable, Name) or len(bodies) not in ((1, 2) if name.text == "map" else (1,)):
-            raise SyntaxFault(f"write {name.text}(variable, expression)", name.at)
-        return self.part(Macro(name.text, of, variable.name, tuple(bodies), name.at))
+        match self.arguments(")"):
+            case [Name(variable), body]:
+                return self.part(Macro(name.text, of, variable, (body,), name.at))
+            case [Name(variable), test, body] if name.text == "map":
+                return self.part(Macro(name.text, of, variable, (test, body), name.at))
+        raise SyntaxFault(f"write {name.text}(variable, expression)", name.at)
 
     def arguments(self, closing: str) -> list[Tree]:
         items: list[Tree] = []
@@ -189,12 +192,11 @@ class _Parser:
         return pairs
 
     def number(self, token: Token, negative: Token | None = None) -> Tree:
-        text = "-" * (negative is not None) + token.text
-        value = float(text) if re.search(r"[.eE]", text) and "x" not in text else int(text, 0 if "x" in text else 10)
-        if not -(2**63) <= value < 2**63 and isinstance(value, int):
-            raise SyntaxFault(f"{text} does not fit in 64 bits", token.at)
-        if value in (float("inf"), float("-inf")):
-            raise SyntaxFault(f"{text} is too large", token.at)
+        value = _number("-" * (negative is not None) + token.text)
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise SyntaxFault(f"{token.text} does not fit in 64 bits", token.at)
+        if isinstance(value, float) and not isfinite(value):
+            raise SyntaxFault(f"{token.text} is too large", token.at)
         return self.part(Literal(value, negative.at if negative else token.at))
 
     def part(self, tree: Tree) -> Tree:
@@ -225,6 +227,12 @@ class _Parser:
     def unexpected(self, wanted: str) -> SyntaxFault:
         found = repr(self.next.text) if self.next.kind != "end" else "the end of the expression"
         return SyntaxFault(f"{wanted} is expected here, not {found}", self.next.at)
+
+
+def _number(text: str) -> int | float:
+    if "x" in text:
+        return int(text, 16)
+    return float(text) if re.search(r"[.eE]", text) else int(text)
 
 
 def _string(token: Token) -> str:

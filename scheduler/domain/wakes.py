@@ -67,8 +67,6 @@ def decode(payload: str) -> Wake:
     """A payload that is not ours wakes everybody: a look too many does no harm."""
     try:
         message = json.loads(payload)
-        return Wake(
-            set(message["r"]), set(message["q"]), bool(message["d"]), bool(message["w"])
-        )
+        return Wake(set(message["r"]), set(message["q"]), bool(message["d"]), bool(message["w"]))
     except (ValueError, KeyError, TypeError):
         return Wake({ANY}, {ANY}, due=True, wanted=True)

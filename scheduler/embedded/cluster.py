@@ -13,11 +13,12 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from psycopg import AsyncConnection, OperationalError, sql
+from psycopg import AsyncConnection, OperationalError, errors, sql
 
 from scheduler.domain.errors import Invalid, Unavailable
 from scheduler.embedded import folders, postmaster
@@ -103,7 +104,7 @@ class EmbeddedPostgres:
             if running is None:
                 await self._make(binaries)
             server = await self._ready(binaries, running)
-            await self._make_database(server)
+            await make_database(self._url(server, "postgres"))
         url = self._url(server, DATABASE)
         return Database(url, server.sockets, server.pid, adopted=running is not None)
 
@@ -193,17 +194,6 @@ class EmbeddedPostgres:
                 raise Unavailable(f"PostgreSQL did not start: {self._last_words()}")
             await asyncio.sleep(0.02)
 
-    async def _make_database(self, server: Postmaster) -> None:
-        try:
-            conn = await AsyncConnection.connect(self._url(server, "postgres"), autocommit=True)
-        except OperationalError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise Unavailable(f"the PostgreSQL in {self.home} refuses us: {reason}") from error
-        async with conn:
-            found = await conn.execute("select from pg_database where datname = %s", [DATABASE])
-            if not found.rowcount:
-                await conn.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
-
     async def _end(self, server: Postmaster) -> None:
         os.kill(server.pid, signal.SIGINT)
         try:
@@ -221,6 +211,20 @@ class EmbeddedPostgres:
     def _last_words(self) -> str:
         newest = sorted((self.home / "log").glob("*.log"), key=lambda file: file.stat().st_mtime)
         return cause("".join(tail(file) for file in [*newest[-1:], self.home / "start.log"]))
+
+
+async def make_database(admin: str) -> None:
+    """Unless it exists. A start that was killed may have one on its way, in a server we adopt."""
+    try:
+        conn = await AsyncConnection.connect(admin, autocommit=True)
+    except OperationalError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise Unavailable(f"our own PostgreSQL refuses us: {reason}") from error
+    async with conn:
+        found = await conn.execute("select from pg_database where datname = %s", [DATABASE])
+        if not found.rowcount:
+            with suppress(errors.DuplicateDatabase, errors.UniqueViolation):
+                await conn.execute(sql.SQL("create database {}").format(sql.Identifier(DATABASE)))
 
 
 def initdb(binaries: Binaries, data: Path) -> list[str]:

@@ -7,8 +7,7 @@ the advisory lock only saves work.
 import logging
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from psycopg import AsyncConnection
 
@@ -19,6 +18,9 @@ from scheduler.loops.pulse import Pulse
 from scheduler.services.catalog import Catalog
 from scheduler.services.judging import judge
 from scheduler.store import holders, runs, tasks
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 log = logging.getLogger(__name__)
 Conn = AsyncConnection[Any]

@@ -5,7 +5,8 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from scheduler.domain import graph, process_types as definitions
+from scheduler.domain import graph
+from scheduler.domain import process_types as definitions
 from scheduler.domain.errors import NotFound
 from scheduler.domain.process_types import ProcessType
 from scheduler.store import process_types

@@ -139,9 +139,7 @@ def order_of(found: Row, *, by: str, input: dict[str, Any] | None, key: str | No
     )
 
 
-async def stop(
-    conn: Conn, catalog: Catalog, record: str, *, by: str, kill: bool = False
-) -> Row:
+async def stop(conn: Conn, catalog: Catalog, record: str, *, by: str, kill: bool = False) -> Row:
     run = await running(conn, record)
     await run_service.stop(conn, catalog, run, by=by, kill=kill)
     return await get(conn, record)

@@ -157,9 +157,7 @@ async def stop(
     kill: bool = False,
     why: str | None = None,
 ) -> Row:
-    return await change(
-        conn, catalog, run, lambda board: board.stop(by, kill=kill, why=why), by=by
-    )
+    return await change(conn, catalog, run, lambda board: board.stop(by, kill=kill, why=why), by=by)
 
 
 async def retry(
@@ -205,4 +203,3 @@ async def get(conn: Conn, run: UUID) -> Row:
 async def events(conn: Conn, run: UUID, *, after: int = 0, limit: int = 1000) -> list[Row]:
     await get(conn, run)
     return await history.of_run(conn, run, after=after, limit=limit)
-

@@ -29,9 +29,7 @@ class Identity:
 
 
 async def retire_others(conn: Conn, name: str, incarnation: str) -> list[int]:
-    return await fetch_column(
-        conn, HOLDERS["retire_others"], name=name, incarnation=incarnation
-    )
+    return await fetch_column(conn, HOLDERS["retire_others"], name=name, incarnation=incarnation)
 
 
 async def register(conn: Conn, identity: Identity, lease: timedelta) -> int:

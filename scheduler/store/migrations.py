@@ -1,5 +1,6 @@
 """Brings a database to the newest schema: numbered files, each once, in order, as the owner."""
 
+import contextlib
 import hashlib
 import re
 from dataclasses import dataclass
@@ -76,16 +77,14 @@ def require_version(number: int) -> None:
 
 async def ledger(conn: AsyncConnection) -> dict[int, str]:
     cursor = await conn.execute("select number, checksum from schema_migrations")
-    return {number: checksum for number, checksum in await cursor.fetchall()}
+    return dict(await cursor.fetchall())
 
 
 async def ensure_role(conn: AsyncConnection) -> None:
     """`app` is what everything but a migration runs as; the owner may become it."""
     role = sql.Identifier(ROLE)
-    try:
+    with contextlib.suppress(errors.DuplicateObject, errors.UniqueViolation):
         await conn.execute(sql.SQL("create role {} nologin").format(role))
-    except (errors.DuplicateObject, errors.UniqueViolation):
-        pass
     await conn.execute(sql.SQL("grant {} to current_user").format(role))
     await conn.execute(sql.SQL("grant usage on schema public to {}").format(role))
 

@@ -52,6 +52,9 @@ async def read(
     conn: Conn, task: int, attempt: int, *, start: int = 0, limit: int = 64
 ) -> list[Chunk]:
     rows = await fetch_all(
-        conn, Chunk, OUTPUT["read"], **{"task": task, "attempt": attempt, "from": start, "limit": limit}
+        conn,
+        Chunk,
+        OUTPUT["read"],
+        **{"task": task, "attempt": attempt, "from": start, "limit": limit},
     )
     return rows

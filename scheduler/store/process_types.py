@@ -42,9 +42,7 @@ async def publish(
     )
 
 
-async def add_tasks(
-    conn: Conn, name: str, version: int, rows: Sequence[dict[str, Any]]
-) -> None:
+async def add_tasks(conn: Conn, name: str, version: int, rows: Sequence[dict[str, Any]]) -> None:
     await execute(conn, TYPES["add_tasks"], type=name, version=version, tasks=json.dumps(rows))
 
 

@@ -146,3 +146,7 @@ async def remember(conn: Conn, key: str, digest: str, run: UUID) -> bool:
 
 async def remembered(conn: Conn, key: str) -> Row | None:
     return await fetch_row(conn, RUNS["remembered"], key=key)
+
+
+async def forget_keys(conn: Conn, age: timedelta) -> int:
+    return await execute(conn, RUNS["forget_keys"], age=age)

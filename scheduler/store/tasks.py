@@ -144,9 +144,7 @@ async def results(conn: Conn, run: UUID) -> dict[str, Row]:
     }
 
 
-async def write(
-    conn: Conn, tasks: Sequence[Task], outputs: Mapping[int, str | None]
-) -> list[Row]:
+async def write(conn: Conn, tasks: Sequence[Task], outputs: Mapping[int, str | None]) -> list[Row]:
     return await fetch_rows(
         conn,
         TASKS["write"],

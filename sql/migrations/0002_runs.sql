@@ -60,6 +60,10 @@ create table runs (
         (state in ('COMPLETED', 'FAILED', 'STOPPED')) = (open = 0)
     ),
     constraint winding_down_to_something check ((state <> 'STOPPING') or (ends_as is not null))
+) with (
+    fillfactor = 60, -- counters move with each task, in place
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_cost_delay = 0
 );
 create index runs_of_record on runs (record_id, id) where record_id is not null;
 create index runs_by_type on runs (type, id);

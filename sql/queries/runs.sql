@@ -138,3 +138,7 @@ returning run_id;
 
 -- name: remembered
 select key, digest, run_id from idempotency_keys where key = %(key)s;
+
+-- name: forget_keys
+-- A key lives as long as it is promised to; after that the same key starts a new run.
+delete from idempotency_keys where created_at < clock_timestamp() - %(age)s::interval;

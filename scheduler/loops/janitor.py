@@ -1,0 +1,27 @@
+"""Upkeep: tomorrow's partitions, yesterday's holders and keys."""
+
+import asyncio
+import random
+from datetime import timedelta
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from scheduler.store import holders, runs
+
+EVERY = 3600.0
+KEYS_LIVE = timedelta(days=7)
+
+
+class Janitor:
+    def __init__(self, keys_live: timedelta = KEYS_LIVE) -> None:
+        self._keys_live = keys_live
+
+    async def work(self, conn: AsyncConnection[Any]) -> None:
+        while True:
+            await self.tick(conn)
+            await asyncio.sleep(EVERY * random.uniform(0.9, 1.1))
+
+    async def tick(self, conn: AsyncConnection[Any]) -> int:
+        await conn.execute("select keep_partitions()")
+        return await holders.forget(conn) + await runs.forget_keys(conn, self._keys_live)

@@ -1,0 +1,196 @@
+"""The whole life of a server and of a worker: what is started, and how it ends."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from psycopg import AsyncConnection, OperationalError
+
+from executor import link as runner
+from scheduler.app import create_app
+from scheduler.domain.errors import Invalid, Unavailable
+from scheduler.hands import RunnerHands
+from scheduler.loops.announcer import Announcer
+from scheduler.loops.janitor import Janitor
+from scheduler.loops.listener import Listener
+from scheduler.loops.promoter import Promoter
+from scheduler.loops.pulse import Pulse
+from scheduler.loops.reaper import Reaper
+from scheduler.domain.wakes import Wake
+from scheduler.services import access
+from scheduler.services.catalog import Catalog
+from scheduler.settings import ServerSettings, Settings, WorkerSettings
+from scheduler.steady import keep_going
+from scheduler.store import connections
+from scheduler.store.migrations import pending, require_version
+from scheduler.worker import Worker, identity_of
+
+log = logging.getLogger(__name__)
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+Loops = dict[str, Callable[[], Any]]
+
+
+@contextmanager
+def stop_on_signals(note: Callable[[int], None] = lambda number: None) -> Iterator[asyncio.Event]:
+    """An event that SIGINT and SIGTERM set; `note` is told which it was."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def heard(number: int) -> None:
+        note(number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, heard, number)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def require_ready(url: str, host: str | None = None) -> None:
+    """Refuse to begin on a database that is away, too old or not migrated, or without an admin
+    where others could come in."""
+    try:
+        async with await AsyncConnection.connect(url, connect_timeout=5) as conn:
+            require_version(conn.info.server_version)
+            if missing := await pending(conn):
+                raise Unavailable(
+                    f"the database lacks migration {missing[0]}: run `procession migrate` first"
+                )
+            if host is not None and host not in LOOPBACK and not await access.has_admin(conn):
+                raise Invalid(
+                    f"will not listen on {host} while nobody may log in: "
+                    "start once on 127.0.0.1, which makes the first admin token",
+                    field="host",
+                )
+    except OperationalError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise Unavailable(f"the database cannot be reached: {reason}") from error
+
+
+# The server
+
+
+class WebServer(uvicorn.Server):
+    """Uvicorn, with the signals left to us."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def server_main(url: str, settings: Settings) -> None:
+    server = settings.server
+    await require_ready(url, server.host)
+    listening = bind(server.host, server.port)
+    await access.ensure_admin_token(url, settings.data_dir)
+    web = WebServer(web_config(url, server))
+    with stop_on_signals() as stop:
+        async with asyncio.TaskGroup() as group:
+            loops = [group.create_task(loop(), name=n) for n, loop in loops_of(url, settings).items()]
+            serving = group.create_task(web.serve(sockets=[listening]), name="web")
+            leaving = group.create_task(stop.wait(), name="stop")
+            await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            web.should_exit = True
+            for task in (*loops, leaving):
+                task.cancel()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise Invalid(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port",
+            field="port",
+        ) from error
+    return listening
+
+
+def web_config(url: str, settings: ServerSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(url, settings),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def loops_of(url: str, settings: Settings) -> Loops:
+    """The loops that every server has, each on a connection of its own."""
+    catalog, looking, announcer = Catalog(), Pulse(), Announcer()
+
+    def heard(wake: Wake) -> None:
+        if wake.due:
+            looking.poke()
+
+    def say(wake: Wake) -> None:
+        heard(wake)
+        announcer.say(wake)
+
+    works = {
+        "listen": Listener(heard).work,
+        "announce": announcer.work,
+        "promote": Promoter(catalog, looking, say).work,
+        "reap": Reaper(catalog, settings.lease.length, Pulse(), say).work,
+        "janitor": Janitor().work,
+    }
+    return {name: steadily(url, name, work) for name, work in works.items()}
+
+
+def steadily(url: str, name: str, work: Any) -> Callable[[], Any]:
+    async def loop() -> None:
+        engine = name in ("promote", "reap")
+        await keep_going(
+            lambda: connections.connect(url, name=f"server {name}", engine=engine),
+            work,
+            name=name,
+        )
+
+    return loop
+
+
+# The worker
+
+
+async def worker_main(url: str, settings: Settings) -> None:
+    """SIGTERM leaves commands to the runner, for the worker's next life; SIGINT stops them."""
+    await require_ready(url)
+    worker = settings.worker.model_copy(update={"lease": settings.lease})
+    name = worker.name or f"{socket.gethostname()}-0"
+    spool = settings.data_dir / "runners" / safe(name)
+    signals: list[int] = []
+    with stop_on_signals(signals.append) as stop:
+        async with runner.hold_spool(spool):
+            await make_worker(url, name, spool, worker).run(
+                stop, down=lambda: signal.SIGINT in signals
+            )
+
+
+def make_worker(url: str, name: str, spool: Path, settings: WorkerSettings) -> Worker:
+    identity = identity_of(
+        name, host=socket.gethostname(), version=version("procession"), settings=settings
+    )
+    return Worker(url, settings, identity, RunnerHands(spool, slots=settings.slots))
+
+
+def safe(name: str) -> str:
+    if not name or name.startswith(".") or os.sep in name or not name.isprintable():
+        raise Invalid(f"{name!r} cannot be a worker's name: it must be good for a file", field="name")
+    return name
