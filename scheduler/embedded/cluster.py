@@ -119,6 +119,8 @@ class EmbeddedPostgres:
 
     async def _make(self, binaries: Binaries) -> None:
         guise = guise_for(self.data)
+        for abandoned in self.home.glob(f"{DRAFT}*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
         if not self.data.exists():
             await self._initialise(binaries, guise)
         self._require_version(binaries)
@@ -129,8 +131,6 @@ class EmbeddedPostgres:
 
         A name of its own each time, since the initdb of a start that was killed may still write.
         """
-        for abandoned in self.home.glob(f"{DRAFT}*"):
-            shutil.rmtree(abandoned, ignore_errors=True)
         draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self.home))
         guise.give(draft)
         password = secrets.token_urlsafe(32)

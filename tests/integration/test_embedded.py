@@ -14,6 +14,7 @@ import pytest
 
 from scheduler.domain.errors import Invalid, Unavailable
 from scheduler.embedded import Database, EmbeddedPostgres, binaries, folders, guise, postmaster
+from scheduler.embedded.cluster import make_database
 from tests.support.people import as_user, folder_of_user
 from tests.support.waiting import until
 
@@ -110,6 +111,17 @@ async def test_two_starts_at_once_make_one_server(postgres: EmbeddedPostgres) ->
     ours, theirs = await asyncio.gather(postgres.start(), other.start())
     assert ours.pid == theirs.pid
     assert sorted((ours.adopted, theirs.adopted)) == [False, True]
+
+
+async def test_a_database_that_another_start_is_making_is_taken_as_made(
+    postgres: EmbeddedPostgres,
+) -> None:
+    admin = (await postgres.start()).url.replace("@/procession", "@/postgres")
+    with psycopg.connect(admin, autocommit=True) as conn:
+        conn.execute("drop database procession")
+        await asyncio.gather(*(make_database(admin) for _ in range(5)))
+        made = conn.execute("select count(*) from pg_database where datname = 'procession'")
+        assert made.fetchone() == (1,)
 
 
 async def test_a_killed_server_starts_again_with_every_commit(postgres: EmbeddedPostgres) -> None:
