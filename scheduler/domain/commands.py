@@ -5,9 +5,10 @@ from functools import lru_cache
 
 from scheduler.domain import templates
 from scheduler.domain.expression_syntax import SyntaxFault
-from scheduler.domain.templates import Template
+from scheduler.domain.templates import ESCAPED, OPENING, Placed, Template
 
-_OPERATORS = frozenset("|&;<>()\n`")
+_BLANKS = " \t\r\n"
+_OPERATORS = "|&;<>()`"
 _REMEDY = "is for a shell, and there is none here: quote it, or write the command under 'shell:'"
 
 
@@ -32,12 +33,15 @@ Command = Split | Argv | Script
 def words(command: Split | Argv) -> tuple[Template, ...]:
     if isinstance(command, Argv):
         return tuple(templates.read(item) for item in command.items)
-    return tuple(templates.read(word) for word, _ in split(command.text))
+    return split(command.text)
 
 
 @lru_cache(maxsize=4096)
-def split(text: str) -> tuple[tuple[str, int], ...]:
-    """The words and where each begins. Expressions stay whole, quotes and all."""
+def split(text: str) -> tuple[Template, ...]:
+    """Quotes group, a backslash escapes, expressions stay whole; nothing is expanded.
+
+    Raises SyntaxFault, whose `at` is an offset in the text.
+    """
     return tuple(_Splitter(text).words())
 
 
@@ -46,92 +50,66 @@ class _Splitter:
         self.text = text
         self.at = 0
 
-    def words(self) -> list[tuple[str, int]]:
+    def words(self) -> list[Template]:
         found = []
-        while self.skip_blanks():
-            start = self.at
-            found.append((self.word(), start))
+        while self._skip_blanks():
+            found.append(self._word())
         return found
 
-    def skip_blanks(self) -> bool:
-        while self.at < len(self.text) and self._is_blank():
+    def _skip_blanks(self) -> bool:
+        while self._next in _BLANKS and self._next:
             self.at += 1
-        return self.at < len(self.text)
+        return bool(self._next)
 
-    def word(self) -> str:
-        parts = []
-        while self.at < len(self.text) and not self._is_blank():
-            parts.append(self.piece())
-        return "".join(parts)
+    def _word(self) -> Template:
+        parts: list[str | Placed] = []
+        while self._next and self._next not in _BLANKS:
+            parts += self._piece()
+        return Template(templates.joined(parts))
 
-    def piece(self) -> str:
-        sign = self.text[self.at]
-        if self.text.startswith(("${{", "$${{"), self.at):
-            return self.expression()
-        if sign == "'":
-            return self.single()
-        if sign == '"':
-            return self.double()
-        if sign == "\\":
-            return self.escaped()
-        if sign in _OPERATORS:
-            raise SyntaxFault(f"{sign!r} {_REMEDY}", self.at)
-        return self.take(1)
+    def _piece(self) -> list[str | Placed]:
+        match self._next:
+            case "'":
+                return self._quoted("'", escapes="")
+            case '"':
+                return self._quoted('"', escapes='"\\$`')
+            case "\\":
+                return [self._escaped()]
+            case sign if sign in _OPERATORS:
+                raise SyntaxFault(f"{sign!r} {_REMEDY}", self.at)
+        return [self._one()]
 
-    def expression(self) -> str:
-        if self.text.startswith("$${{", self.at):
-            return self.take(4)
-        return self.take(templates.end_of(self.text, self.at) - self.at)
-
-    def single(self) -> str:
+    def _quoted(self, mark: str, *, escapes: str) -> list[str | Placed]:
         start = self.at
         self.at += 1
-        parts = []
-        while not self.text.startswith("'", self.at):
-            parts.append(self.inside(start))
+        parts: list[str | Placed] = []
+        while self._next != mark:
+            if not self._next:
+                raise SyntaxFault("this quote is never closed", start)
+            follows = self.text[self.at + 1 : self.at + 2]
+            escaped = self._next == "\\" and follows and follows in escapes
+            parts.append(self._escaped() if escaped else self._one())
         self.at += 1
-        return "".join(parts)
+        return parts
 
-    def double(self) -> str:
-        start = self.at
+    def _escaped(self) -> str:
         self.at += 1
-        parts = []
-        while not self.text.startswith('"', self.at):
-            if self.text.startswith("\\", self.at) and self.text[self.at + 1 : self.at + 2] in (
-                '"',
-                "\\",
-                "$",
-                "`",
-            ):
-                self.at += 1
-                parts.append(self.literal())
-            else:
-                parts.append(self.inside(start))
-        self.at += 1
-        return "".join(parts)
-
-    def inside(self, start: int) -> str:
-        if self.at >= len(self.text):
-            raise SyntaxFault("this quote is never closed", start)
-        if self.text.startswith(("${{", "$${{"), self.at):
-            return self.expression()
-        return self.take(1)
-
-    def escaped(self) -> str:
-        self.at += 1
-        if self.at == len(self.text):
+        if not self._next:
             raise SyntaxFault("a backslash at the end escapes nothing", self.at - 1)
-        return "" if self.text.startswith("\n", self.at) and self.take(1) else self.literal()
+        self.at += 1
+        taken = self.text[self.at - 1]
+        return "" if taken == "\n" else taken
 
-    def literal(self) -> str:
-        """A character that was escaped; a `$` must not begin an expression after all."""
-        opens = self.text.startswith("${{", self.at)
-        return "$" + self.take(3) if opens else self.take(1)
+    def _one(self) -> str | Placed:
+        if self.text.startswith(ESCAPED, self.at):
+            self.at += len(ESCAPED)
+            return OPENING
+        if self.text.startswith(OPENING, self.at):
+            placed, self.at = templates.place(self.text, self.at)
+            return placed
+        self.at += 1
+        return self.text[self.at - 1]
 
-    def take(self, count: int) -> str:
-        taken = self.text[self.at : self.at + count]
-        self.at += count
-        return taken
-
-    def _is_blank(self) -> bool:
-        return self.text[self.at] in " \t\r\n"
+    @property
+    def _next(self) -> str:
+        return self.text[self.at : self.at + 1]

@@ -244,7 +244,9 @@ def _string(token: Token) -> str:
         if simple:
             return _SIMPLE.get(simple, simple)
         if other is not None:
-            raise SyntaxFault(f"\\{other} is no escape of a string; write \\\\ for a backslash", token.at)
+            raise SyntaxFault(
+                f"\\{other} is no escape of a string; write \\\\ for a backslash", token.at
+            )
         code = int(octal, 8) if octal else int(next(c for c in codes if c), 16)
         if not 0 < code < 0x110000 or 0xD800 <= code < 0xE000:
             raise SyntaxFault(f"{match[0]} is no character", token.at)

@@ -20,7 +20,7 @@ class SyntaxFault(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    value: None | bool | int | float | str
+    value: bool | int | float | str | None
     at: int
 
 

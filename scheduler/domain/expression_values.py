@@ -199,10 +199,10 @@ def contains(meter: Meter, item: Any, of: Any) -> bool:
 
 
 def add(meter: Meter, left: Any, right: Any) -> Any:
-    for kind in (str, list):
-        if isinstance(left, kind) and isinstance(right, kind):
-            meter.spend(size_of(left) + size_of(right))
-            return left + right
+    both: Any = (left, right)
+    if all(isinstance(side, str) for side in both) or all(isinstance(side, list) for side in both):
+        meter.spend(size_of(left) + size_of(right))
+        return left + right
     if isinstance(left, str) or isinstance(right, str):
         raise ValueFault(
             f"{kind_of(left)} + {kind_of(right)} has no meaning: string(…) makes text of a number"

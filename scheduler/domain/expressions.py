@@ -88,7 +88,7 @@ def _faults(tree: Tree, bound: frozenset[str]) -> Iterator[SyntaxFault]:
             for body in bodies:
                 yield from _faults(body, bound | {variable})
             return
-    if (mention := _mention(tree)) is not None:
+    if _mention(tree) is not None:
         return
     yield from _member_faults(tree)
     for child in children(tree):

@@ -21,9 +21,26 @@ ENV_NAME_RULE = "a variable's name is letters, digits and '_', and does not begi
 _GUARDED = frozenset(
     {"PATH", "BASH_ENV", "ENV", "IFS", "SHELL", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND"}
     | {"HOME", "GCONV_PATH", "LOCPATH", "NLSPATH", "TMPDIR", "EDITOR", "PAGER", "VISUAL"}
-    | {"CLASSPATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "CDPATH", "GLOBIGNORE"}
+    | {
+        "CLASSPATH",
+        "JAVA_TOOL_OPTIONS",
+        "_JAVA_OPTIONS",
+        "JDK_JAVA_OPTIONS",
+        "CDPATH",
+        "GLOBIGNORE",
+    }
 )
-_GUARDED_PREFIXES = ("LD_", "DYLD_", "PYTHON", "PERL", "RUBY", "NODE_", "GIT_", "BASH_FUNC_", "MALLOC_")
+_GUARDED_PREFIXES = (
+    "LD_",
+    "DYLD_",
+    "PYTHON",
+    "PERL",
+    "RUBY",
+    "NODE_",
+    "GIT_",
+    "BASH_FUNC_",
+    "MALLOC_",
+)
 
 
 def is_guarded(env_name: str) -> bool:

@@ -1,9 +1,10 @@
 """Texts with `${{ … }}` in them. `$${{` stands for the characters themselves."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 from scheduler.domain.errors import Invalid
@@ -11,6 +12,7 @@ from scheduler.domain.expression_syntax import SyntaxFault, scan
 from scheduler.domain.expression_text import in_words
 from scheduler.domain.expressions import Expression, parse
 
+OPENING, CLOSING, ESCAPED = "${{", "}}", "$${{"
 _OPENING = re.compile(r"\$\$\{\{|\$\{\{")
 
 
@@ -62,49 +64,41 @@ def read(text: str) -> Template:
     parts: list[str | Placed] = []
     at = 0
     while opening := _OPENING.search(text, at):
-        literal = text[at : opening.start()]
-        if opening[0] == "$${{":
-            parts.append(literal + "${{")
+        parts.append(text[at : opening.start()])
+        if opening[0] == ESCAPED:
+            parts.append(OPENING)
             at = opening.end()
-            continue
-        end = _end(text, opening.end())
-        parts += [literal, Placed(_parsed(text, opening.end(), end), opening.end())]
-        at = end + 2
-    parts.append(text[at:])
-    return Template(_joined(parts))
+        else:
+            placed, at = place(text, opening.start())
+            parts.append(placed)
+    return Template(joined([*parts, text[at:]]))
+
+
+def place(text: str, start: int) -> tuple[Placed, int]:
+    """The expression whose `${{` stands at `start`, and where it is over."""
+    begin = start + len(OPENING)
+    end = scan(text, begin, within_braces=True)[-1].at
+    if not text.startswith(CLOSING, end):
+        raise SyntaxFault("'${{' is never closed by '}}'; write '$${{' for the characters", start)
+    try:
+        return Placed(parse(text[begin:end]), begin), end + len(CLOSING)
+    except SyntaxFault as fault:
+        raise SyntaxFault(str(fault), begin + fault.at) from None
 
 
 def has_expressions(text: str) -> bool:
-    return "${{" in text and not read(text).is_static
+    return OPENING in text and not read(text).is_static
 
 
-def end_of(text: str, start: int) -> int:
-    """Where the expression that opens at `start` (its `${{` included) is over."""
-    return _end(text, start + 3) + 2
-
-
-def _end(text: str, start: int) -> int:
-    end = scan(text, start, within_braces=True)[-1].at
-    if not text.startswith("}}", end):
-        raise SyntaxFault("'${{' is never closed by '}}'; write '$${{' for the characters", start)
-    return end
-
-
-def _parsed(text: str, start: int, end: int) -> Expression:
-    try:
-        return parse(text[start:end])
-    except SyntaxFault as fault:
-        raise SyntaxFault(str(fault), start + fault.at) from None
-
-
-def _joined(parts: list[str | Placed]) -> tuple[str | Placed, ...]:
-    joined: list[str | Placed] = []
-    for part in parts:
-        if isinstance(part, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += part
-        elif part:
-            joined.append(part)
-    return tuple(joined)
+def joined(parts: Iterable[str | Placed]) -> tuple[str | Placed, ...]:
+    """Neighbouring texts become one, empty ones none."""
+    found: list[str | Placed] = []
+    for is_text, group in groupby(parts, lambda part: isinstance(part, str)):
+        if not is_text:
+            found += group
+        elif text := "".join(map(str, group)):
+            found.append(text)
+    return tuple(found)
 
 
 def _worded(expression: Expression, scope: Mapping[str, Any]) -> str:

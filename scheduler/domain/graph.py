@@ -1,0 +1,87 @@
+"""What a new run's tasks are copied from, and who comes before and after whom."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler.domain import order, rendering
+from scheduler.domain.definitions import ProcessType, TaskDefinition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskTemplate:
+    """A task row before there is a run; one for each task, in the order of the definition.
+
+    `required` successes let it begin, `open` is how many predecessors it has. A handler has
+    those that name it as predecessors, and one of their failures is the success it waits for;
+    it is nobody's successor.
+    """
+
+    position: int
+    name: str
+    kind: str
+    queue: str
+    priority: int
+    required: int
+    open: int
+    successors: tuple[int, ...]
+    handler: int | None  # the position of the task that a failure of this one calls
+    settles: bool  # Python must look before it can be READY
+    judged: bool  # even its plain success needs the judge
+    on_lost: str
+    invocation: dict[str, Any] | None  # where it need not be settled; {} for a noop
+
+
+def templates(process_type: ProcessType) -> tuple[TaskTemplate, ...]:
+    positions = {task.name: number for number, task in enumerate(process_type.tasks)}
+    successors: dict[str, list[int]] = {name: [] for name in positions}
+    callers = dict.fromkeys(positions, 0)
+    for task in process_type.tasks:
+        for need in task.needs:
+            successors[need].append(positions[task.name])
+        if task.on_failure.handler:
+            callers[task.on_failure.handler] += 1
+    return tuple(
+        _template(process_type, task, positions, tuple(successors[task.name]), callers[task.name])
+        for task in process_type.tasks
+    )
+
+
+def ancestors(process_type: ProcessType, name: str) -> frozenset[str]:
+    """All that is over when the task begins; for a handler, those that call it as well."""
+    return order.ancestors_of(process_type.tasks)[name]
+
+
+def descendants(process_type: ProcessType, name: str) -> frozenset[str]:
+    before = order.ancestors_of(process_type.tasks)
+    return frozenset(other for other, some in before.items() if name in some)
+
+
+def _template(
+    process_type: ProcessType,
+    task: TaskDefinition,
+    positions: dict[str, int],
+    successors: tuple[int, ...],
+    callers: int,
+) -> TaskTemplate:
+    handler = task.on_failure.handler
+    settles = _settles(process_type, task)
+    return TaskTemplate(
+        position=positions[task.name],
+        name=task.name,
+        kind=task.kind,
+        queue=task.queue or process_type.queue,
+        priority=process_type.priority if task.priority is None else task.priority,
+        required=1 if callers else len(task.needs),
+        open=callers or len(task.needs),
+        successors=successors,
+        handler=positions[handler] if handler else None,
+        settles=settles,
+        judged=handler is not None,
+        on_lost=task.on_lost,
+        invocation=None if settles else rendering.render(task, {}),
+    )
+
+
+def _settles(process_type: ProcessType, task: TaskDefinition) -> bool:
+    limited = process_type.max_parallel is not None or task.limit is not None
+    return limited or rendering.has_expressions(task)

@@ -1,0 +1,182 @@
+"""The input of a run, checked by the JSON Schema of its type, and the schemas themselves.
+
+A schema may come from anybody who may publish. It reaches no network, is not recursive, and its
+patterns take time linear in the text.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import cel
+import jsonschema
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.protocols import Validator
+
+from scheduler.domain.errors import Invalid
+from scheduler.domain.formats import FORMATS
+from scheduler.domain.names import suggestion
+
+MOST_RULES = 5_000  # in a schema, references written out
+_MATCHES = cel.compile("text.matches(pattern)")
+_UNUSABLE = frozenset({"$dynamicRef", "$dynamicAnchor", "$id", "$anchor", "patternProperties"})
+_DATA = frozenset({"const", "enum", "default", "examples", "required", "$defs", "type"})
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if isinstance(instance, str) and not _found(pattern, instance):
+        yield ValidationError(f"does not match the pattern {pattern!r}")
+
+
+def _found(pattern: str, text: str) -> bool:
+    return bool(_MATCHES.execute({"text": text, "pattern": pattern}))
+
+
+_Draft: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator, {"pattern": _pattern}, format_checker=FORMATS
+)
+
+
+def check_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema, if it can be used; raises Invalid with the path of what can't."""
+    if schema.get("type", "object") != "object":
+        raise Invalid("an input is an object: write 'type: object'")
+    try:
+        _Draft.check_schema(schema)
+    except SchemaError as error:
+        raise Invalid(f"{_path(error, 'input')}: {_short(error.message)}") from None
+    except RecursionError:
+        raise Invalid("the schema is nested too deep") from None
+    _Weighing(schema).weigh(schema, (), 0)
+    _check_defaults(schema, schema, "input")
+    return schema
+
+
+def check_against(schema: Mapping[str, Any] | None, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Invalid("the input must be an object", field="input")
+    filled: dict[str, Any] = copy.deepcopy(value)
+    if schema is not None:
+        root = {"type": "object", **schema}
+        fill_defaults(root, filled)
+        _validate(_Draft(root), filled, "input")
+    return filled
+
+
+def fill_defaults(schema: Mapping[str, Any], value: dict[str, Any]) -> None:
+    for name, rule in _properties(schema).items():
+        if name not in value and "default" in rule:
+            value[name] = copy.deepcopy(rule["default"])
+        if isinstance(value.get(name), dict):
+            fill_defaults(rule, value[name])
+
+
+def _properties(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    found = schema.get("properties", {})
+    return {name: rule for name, rule in found.items() if isinstance(rule, dict)}
+
+
+def _validate(validator: Validator, value: Any, root: str) -> None:
+    errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.path)))
+    if errors:
+        first = errors[0]
+        where = _path(first, root)
+        raise Invalid("; ".join(_sentence(e, root) for e in errors[:10]), field=where)
+
+
+def _sentence(error: ValidationError, root: str) -> str:
+    if error.validator in ("required", "additionalProperties", "unevaluatedProperties"):
+        return f"{_path(error, root)}: {_short(error.message)}"
+    if error.validator == "format":
+        message = f"{_shown(error.instance)} is no {error.validator_value}"
+    elif error.validator == "pattern":
+        message = f"{_shown(error.instance)} does not match the pattern {error.validator_value!r}"
+    else:
+        message = f"{_short(error.message)}"
+    return f"{_path(error, root)}: {message} (rule: {error.validator})"
+
+
+def _path(error: ValidationError | SchemaError, root: str) -> str:
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
+    return root + "".join(steps)[:200]
+
+
+def _shown(value: Any) -> str:
+    return _short(repr(value), 60)
+
+
+def _short(message: str, most: int = 300) -> str:
+    return message if len(message) <= most else message[:most] + "…"
+
+
+def _check_defaults(root: dict[str, Any], schema: Mapping[str, Any], path: str) -> None:
+    for name, rule in _properties(schema).items():
+        if "default" in rule:
+            default = {**rule, "$defs": root.get("$defs", {})}
+            _validate(_Draft(default), rule["default"], f"{path}.{name} (its default)")
+        _check_defaults(root, rule, f"{path}.{name}")
+
+
+class _Weighing:
+    """Walks a schema with its references written out, as validation will."""
+
+    def __init__(self, root: dict[str, Any]) -> None:
+        self.root = root
+        self.left = MOST_RULES
+
+    def weigh(self, part: Any, via: tuple[str, ...], depth: int) -> None:
+        self.left -= 1
+        if self.left < 0 or depth > 100:
+            raise Invalid(f"the schema has more than {MOST_RULES} rules, references written out")
+        if isinstance(part, list):
+            for each in part:
+                self.weigh(each, via, depth + 1)
+        if isinstance(part, dict):
+            self.weigh_rules(part, via, depth)
+
+    def weigh_rules(self, rules: dict[str, Any], via: tuple[str, ...], depth: int) -> None:
+        for key, rule in rules.items():
+            if key in _UNUSABLE:
+                raise Invalid(f"{key} can't be used in an input's schema")
+            if key == "$ref":
+                self.follow(str(rule), via, depth)
+            elif key == "pattern":
+                _check_pattern(str(rule))
+            elif key == "format":
+                _check_format(str(rule))
+            elif key in ("properties", "dependentSchemas"):
+                self.weigh(list(rule.values()), via, depth)
+            elif key not in _DATA:
+                self.weigh(rule, via, depth + 1)
+
+    def follow(self, reference: str, via: tuple[str, ...], depth: int) -> None:
+        if reference in via:
+            raise Invalid(f"$ref {reference!r} leads to itself, which can't be used here")
+        if not reference.startswith("#/"):
+            raise Invalid(
+                f"$ref {reference[:80]!r} leads out of the document: write '#/$defs/NAME'"
+            )
+        part: Any = self.root
+        for step in reference[2:].split("/"):
+            name = step.replace("~1", "/").replace("~0", "~")
+            if not isinstance(part, dict) or name not in part:
+                raise Invalid(f"$ref {reference[:80]!r} leads nowhere")
+            part = part[name]
+        self.weigh(part, (*via, reference), depth + 1)
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        if len(pattern) > 500:
+            raise ValueError
+        _found(pattern, "")
+    except (ValueError, RuntimeError, TypeError):
+        raise Invalid(
+            f"the pattern {_short(pattern, 80)!r} can't be used: at most 500 characters, "
+            "no look-around, no back-references"
+        ) from None
+
+
+def _check_format(name: str) -> None:
+    if name not in FORMATS.checkers:
+        raise Invalid(f"there is no format {name[:40]!r}: {suggestion(name, FORMATS.checkers)}")
