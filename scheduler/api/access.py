@@ -1,0 +1,122 @@
+"""Who may do what over HTTP: one table, asked for every route before anything of it is read.
+
+A route without a line here is closed to everybody, and `require_verdicts` refuses to start.
+"""
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from scheduler.api.bodies import CarefulRequest, refuse_nul
+from scheduler.api.state import server_of
+from scheduler.domain.errors import Forbidden, Unauthenticated
+from scheduler.services import access
+from scheduler.services.access import REMEDY, Caller, Role, at_least
+
+Roles = frozenset[Role]
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+OPEN: Roles = frozenset()
+VIEW, OPERATE = at_least(Role.VIEWER), at_least(Role.OPERATOR)
+WRITE, ADMINISTER = at_least(Role.AUTHOR), at_least(Role.ADMIN)
+
+VERDICTS: Mapping[str, Roles] = {
+    "get_liveness": OPEN,
+    "get_readiness": VIEW,
+    "get_statistics": VIEW,
+    "list_process_types": VIEW,
+    "get_process_type": VIEW,
+    "list_process_type_versions": VIEW,
+    "publish_process_types": WRITE,
+    "validate_process_types": VIEW,
+    "get_definition_schema": VIEW,
+    "list_process_records": VIEW,
+    "create_process_record": WRITE,
+    "get_process_record": VIEW,
+    "replace_process_record": WRITE,
+    "change_process_record": WRITE,
+    "delete_process_record": WRITE,
+    "start_process_record": OPERATE,
+    "stop_process_record": OPERATE,
+    "hold_process_record": OPERATE,
+    "pause_process_record": OPERATE,
+    "resume_process_record": OPERATE,
+    "restart_process_record": OPERATE,
+    "list_process_record_runs": VIEW,
+    "list_runs": VIEW,
+    "start_run": OPERATE,
+    "get_run": VIEW,
+    "hold_run": OPERATE,
+    "pause_run": OPERATE,
+    "resume_run": OPERATE,
+    "stop_run": OPERATE,
+    "cancel_run": OPERATE,
+    "retry_run": OPERATE,
+    "change_run": OPERATE,
+    "explain_run": VIEW,
+    "list_run_events": VIEW,
+    "list_run_tasks": VIEW,
+    "get_run_task": VIEW,
+    "list_task_attempts": VIEW,
+    "get_attempt_output": VIEW,
+    "list_dead_letters": VIEW,
+    "list_dead_letter_groups": VIEW,
+    "get_dead_letter": VIEW,
+    "redrive_dead_letter": OPERATE,
+    "discard_dead_letter": OPERATE,
+    "list_queues": VIEW,
+    "pause_queue": OPERATE,
+    "resume_queue": OPERATE,
+    "set_queue_size": OPERATE,
+    "list_workers": VIEW,
+    "drain_worker": OPERATE,
+    "resume_worker": OPERATE,
+}
+
+
+class GuardedRoute(APIRoute):
+    """Asks the table first, then reads the body with care, then lets FastAPI go on."""
+
+    def get_route_handler(self) -> Handler:
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            refuse_nul(request.scope)
+            request.state.caller = await admit(request, VERDICTS.get(self.name))
+            careful = CarefulRequest(request.scope, request.receive)
+            await careful.read(server_of(request).settings.body_limit)
+            return await handle(careful)
+
+        return guarded
+
+
+async def admit(request: Request, roles: Roles | None) -> Caller | None:
+    if roles is OPEN:
+        return None
+    caller = await authenticate(request)
+    if roles is None or caller.role not in roles:
+        raise Forbidden(
+            f"the role {caller.role} may not do this",
+            remedy="ask with a token of role " + " or ".join(sorted(roles or [Role.ADMIN])),
+        )
+    return caller
+
+
+async def authenticate(request: Request) -> Caller:
+    token = bearer(request.headers.get("authorization", ""))
+    async with server_of(request).connection() as conn:
+        return await access.authenticate(conn, token)
+
+
+def bearer(header: str) -> str:
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("this needs a bearer token", remedy=REMEDY)
+    return token.strip()
+
+
+def require_verdicts(names: Iterable[str]) -> None:
+    if missing := set(names) - set(VERDICTS):
+        raise LookupError(f"routes without a verdict in scheduler/api/access.py: {missing}")

@@ -1,0 +1,67 @@
+"""Whether the server lives, and whether it can work."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Response
+from psycopg import AsyncConnection, Error
+from psycopg_pool import PoolTimeout
+
+from scheduler.api.access import GuardedRoute
+from scheduler.api.documents import problems
+from scheduler.api.models import Component, Health, Live, Statistics
+from scheduler.api.state import Conn, TheServer
+from scheduler.domain.states import RunState
+from scheduler.store import holders, migrations, runs
+
+router = APIRouter(tags=["health"], route_class=GuardedRoute)
+
+UP, DOWN = "UP", "DOWN"
+
+
+@router.get("/health/live")
+async def get_liveness() -> Live:
+    """Answers whatever has become of the database. Needs no token."""
+    return Live(status=UP)
+
+
+@router.get("/health/ready", responses=problems())
+async def get_readiness(server: TheServer, response: Response) -> Health:
+    """What this server needs, each with its state; 503 unless all of it is there."""
+    try:
+        async with asyncio.timeout(1.9), server.connection() as conn:
+            components = await look(conn)
+    except (Error, PoolTimeout, TimeoutError) as error:
+        components = {"database": Component(status=DOWN, detail=type(error).__name__)}
+    is_up = all(each.status == UP for each in components.values())
+    response.status_code = 200 if is_up else 503
+    return Health(status=UP if is_up else DOWN, components=components)
+
+
+async def look(conn: AsyncConnection[Any]) -> dict[str, Component]:
+    missing = await migrations.pending(conn)
+    living = [each for each in await holders.all(conn) if each["state"] != "GONE"]
+    return {
+        "database": Component(status=UP, detail=f"PostgreSQL {version(conn)}"),
+        "schema": schema(missing),
+        # Without workers the server still takes requests, so this is told and not judged.
+        "workers": Component(status=UP, detail=f"{len(living)} living"),
+    }
+
+
+def version(conn: AsyncConnection[Any]) -> str:
+    return str(conn.info.server_version // 10000)
+
+
+def schema(missing: list[str]) -> Component:
+    if not missing:
+        return Component(status=UP)
+    return Component(status=DOWN, detail=f"`procession migrate` is due: {', '.join(missing)}")
+
+
+@router.get("/statistics", responses=problems())
+async def get_statistics(conn: Conn) -> Statistics:
+    """How many runs there are in each state."""
+    counts = await runs.count_by_state(conn)
+    by_state = {state: counts.get(state, 0) for state in RunState}
+    return Statistics(runs=by_state, total=sum(by_state.values()))

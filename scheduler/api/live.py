@@ -1,0 +1,36 @@
+"""Tells those who follow a run that it has changed: one listening connection for each server."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from scheduler.domain.wakes import Wake
+from scheduler.loops.pulse import Pulse
+
+SAFETY = 2.0  # seconds: followers look by themselves, so a lost notification costs this much
+
+
+class Hub:
+    """Carries no data: who is poked reads from the database what is new."""
+
+    def __init__(self) -> None:
+        self._followers: dict[UUID, set[Pulse]] = defaultdict(set)
+
+    def heard(self, wake: Wake) -> None:
+        for run, pulses in self._followers.items():
+            if wake.concerns(run):
+                for pulse in pulses:
+                    pulse.poke()
+
+    @contextmanager
+    def follow(self, run: UUID) -> Iterator[Pulse]:
+        """Follow before the first look: what happens between the two is not lost."""
+        pulse = Pulse()
+        self._followers[run].add(pulse)
+        try:
+            yield pulse
+        finally:
+            self._followers[run].discard(pulse)
+            if not self._followers[run]:
+                del self._followers[run]

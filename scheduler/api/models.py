@@ -1,0 +1,356 @@
+"""What goes in and out. What goes in knows its keys and refuses others."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from scheduler.domain.states import AttemptState, Reason, RunState, TaskState
+
+Name = Annotated[str, Field(min_length=1, max_length=63, examples=["two-task-process"])]
+RecordId = Annotated[str, Field(min_length=1, max_length=200, examples=["nightly"])]
+Priority = Annotated[int, Field(ge=0, le=9, description="9 is the most urgent.", examples=[4])]
+Note = Annotated[str, Field(max_length=2000, examples=["the press is being serviced"])]
+Input = Annotated[
+    dict[str, Any],
+    Field(description="Checked by the input schema of the type.", examples=[{"day": "2026-01-31"}]),
+]
+Labels = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=63)],
+        Annotated[str, Field(max_length=200)],
+    ],
+    Field(max_length=32, examples=[{"team": "reports"}]),
+]
+Time = Annotated[datetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+
+
+class Inward(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Outward(BaseModel):
+    """Made from rows of the database, whose columns may be called otherwise."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+
+def state(description: str) -> Any:
+    return Field(validation_alias="state", description=description)
+
+
+class Run(Outward):
+    """One carrying-out of a process type."""
+
+    id: UUID
+    type: str
+    version: int = Field(validation_alias="type_version", description="Of the type.")
+    record: str | None = Field(validation_alias="record_id")
+    status: RunState = state("COMPLETED, FAILED and STOPPED are final.")
+    round: int = Field(description="Rises with each retry.")
+    priority: int
+    input: dict[str, Any]
+    output: Any = None
+    error: str | None
+    labels: dict[str, str]
+    tasks: int = Field(validation_alias="total", description="How many it has.")
+    tasks_open: int = Field(validation_alias="open", description="How many are not final.")
+    tasks_failed: int = Field(validation_alias="failed")
+    triggered_by: str
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    due_at: Time | None = Field(description="When its timeout ends it.")
+
+
+class Task(Outward):
+    """One step of a run."""
+
+    position: int
+    name: str
+    kind: str
+    status: TaskState = state("WAITING always has a reason.")
+    reason: Reason | None
+    blocked_on: str | None = Field(description="The limit that is full.")
+    due_at: Time | None
+    queue: str
+    priority: int
+    needed: int = Field(description="Successes still missing before it may begin.")
+    attempt: int = Field(description="The number of the latest attempt; 0 before the first.")
+    retries_used: int = Field(validation_alias="counted", description="Attempts that counted.")
+    on_lost: str
+    wanted: str | None = Field(description="What somebody wants of it: stop or kill.")
+    invocation: dict[str, Any] | None = Field(description="The rendered command.")
+    exit_code: int | None
+    output: Any
+    error: str | None
+    started_at: Time | None
+    finished_at: Time | None
+
+
+class Attempt(Outward):
+    """One claim of a task. Its number rises and is never used again."""
+
+    number: int
+    round: int
+    status: AttemptState = state("LOST means that nobody knows how it ended.")
+    counted: bool = Field(description="Whether it used up a retry.")
+    started_at: Time | None
+    finished_at: Time | None
+    exit_code: int | None
+    output: Any
+    error: str | None
+    detail: dict[str, Any] | None = Field(description="Times, signal, usage, dropped bytes.")
+
+
+class Event(Outward):
+    """One line of a run's history, numbered without gaps."""
+
+    seq: int
+    at: Time
+    kind: str = Field(examples=["task.completed"])
+    task: str | None = Field(None, description="The name of the task that it is about.")
+    attempt: int | None
+    data: dict[str, Any] | None
+
+
+class Record(Outward):
+    """A saved, startable process. It shows the state of its latest run."""
+
+    id: str
+    type: str
+    description: str
+    input: dict[str, Any]
+    priority: int | None
+    version: int = Field(description="Rises with each edit.")
+    current_run: UUID | None
+    current_status: RunState
+    current_task_index: int
+    total_tasks: int
+    started_when: Time | None
+    completed_when: Time | None
+    failed_when: Time | None
+    stopped_when: Time | None
+    last_error_message: str | None
+    triggered_by: str | None
+    created_at: Time
+    updated_at: Time
+
+
+class Why(BaseModel):
+    """What keeps a run, the nearest causes first."""
+
+    run: UUID
+    status: RunState
+    reasons: list[str] = Field(examples=[["load is READY: no worker serves queue big"]])
+
+
+class StartRun(Inward):
+    type: Name
+    version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
+        None, description="The newest one if left out."
+    )
+    input: Input = Field(default_factory=dict)
+    priority: Priority | None = None
+    labels: Labels = Field(default_factory=dict)
+
+
+class StartRecord(Inward):
+    input: Input | None = Field(None, description="Laid over the input of the record.")
+
+
+class Stop(Inward):
+    kill: bool = Field(False, description="At once, without the grace of the commands.")
+    why: Note | None = None
+
+
+class Retry(Inward):
+    """From what failed, unless `task` or `whole` says otherwise."""
+
+    task: Annotated[str, Field(min_length=1, max_length=63)] | None = Field(
+        None, description="From this task on.", examples=["load"]
+    )
+    whole: bool = Field(False, description="Every task again.")
+    input: Input | None = Field(None, description="What is run again sees this one.")
+
+
+class ChangeRun(Inward):
+    priority: Priority
+
+
+class CreateRecord(Inward):
+    id: RecordId
+    type: Name
+    input: Input = Field(default_factory=dict)
+    description: Annotated[str, Field(max_length=2000)] = ""
+    priority: Priority | None = None
+
+
+class ReplaceRecord(Inward):
+    type: Name
+    input: Input
+    description: Annotated[str, Field(max_length=2000)] = ""
+    priority: Priority | None = None
+
+
+class ChangeRecord(Inward):
+    """What is left out stays as it is."""
+
+    type: Name | None = None
+    input: Input | None = None
+    description: Annotated[str, Field(max_length=2000)] | None = None
+    priority: Priority | None = None
+
+
+class TypeSummary(Outward):
+    """A process type and its newest version."""
+
+    name: str
+    version: int
+    description: str = ""
+    tasks: list[str] = Field(description="Names, in the order of the definition.")
+    published_at: Time
+    published_by: str
+
+
+class TypeDetail(Outward):
+    """One version of a process type; it never changes."""
+
+    name: str
+    version: int
+    latest: int
+    digest: str = Field(description="SHA-256 of the definition.")
+    definition: dict[str, Any] = Field(validation_alias="document")
+    published_at: Time
+    published_by: str
+
+
+class Published(BaseModel):
+    name: str
+    version: int
+    changed: bool = Field(description="False if this content was the newest version already.")
+
+
+class PublishedAll(BaseModel):
+    items: list[Published]
+
+
+class DefinitionFault(BaseModel):
+    line: int | None
+    column: int | None
+    message: str = Field(examples=["tasks[2].retries.max: 'three' is no whole number"])
+
+
+class Validation(BaseModel):
+    """What publishing this text would say."""
+
+    valid: bool
+    names: list[str] = Field(description="The process types that were found.")
+    faults: list[DefinitionFault]
+
+
+class DeadLetter(Outward):
+    """A task that gave up, until somebody decides."""
+
+    id: int
+    run: UUID = Field(validation_alias="run_id")
+    type: str
+    task: str
+    round: int
+    status: str = Field(validation_alias="state", examples=["OPEN"])
+    error: str
+    fingerprint: str = Field(description="The same for errors that differ only in details.")
+    input: dict[str, Any]
+    output: Any
+    made_at: Time
+    closed_at: Time | None
+    closed_by: str | None
+    note: str | None
+
+
+class DeadLetterGroup(Outward):
+    """Open dead letters of one task with the same kind of error."""
+
+    fingerprint: str
+    type: str
+    task: str
+    error: str = Field(description="One of them.")
+    letters: int
+    first_at: Time
+    last_at: Time
+
+
+class Groups(BaseModel):
+    items: list[DeadLetterGroup]
+
+
+class Redrive(Inward):
+    input: Input | None = Field(None, description="Instead of the run's input.")
+
+
+class Discard(Inward):
+    note: Annotated[str, Field(min_length=1, max_length=2000, description="Why.")]
+
+
+class Queue(Outward):
+    name: str
+    paused_at: Time | None
+    note: str | None
+    size: int | None = Field(description="How many tasks at once over all workers.")
+    ready: int
+    in_hand: int
+    limited: int = Field(description="Waiting for a place under a limit.")
+
+
+class Queues(BaseModel):
+    items: list[Queue]
+
+
+class PauseQueue(Inward):
+    note: Note | None = None
+
+
+class QueueSize(Inward):
+    size: Annotated[int, Field(ge=1, le=100_000)] | None = Field(description="Null lifts it.")
+
+
+class Worker(Outward):
+    """Somebody who holds tasks: a worker and its runner."""
+
+    id: int
+    name: str
+    kind: str
+    host: str
+    pid: int
+    version: str
+    queues: list[str]
+    slots: int
+    in_hand: int
+    status: str = Field(validation_alias="state", examples=["ACTIVE"])
+    started_at: Time
+    renewed_at: Time
+    lease_until: Time
+
+
+class Workers(BaseModel):
+    items: list[Worker]
+
+
+class Statistics(BaseModel):
+    runs: dict[RunState, int] = Field(description="How many there are in each state.")
+    total: int
+
+
+class Live(BaseModel):
+    status: str = Field(examples=["UP"])
+
+
+class Component(BaseModel):
+    status: str = Field(examples=["UP"])
+    detail: str | None = None
+
+
+class Health(BaseModel):
+    status: str = Field(examples=["UP"])
+    components: dict[str, Component]

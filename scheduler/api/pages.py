@@ -1,0 +1,71 @@
+"""Pages that stay true while rows are added: a cursor names the last row that was seen."""
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Query
+from pydantic import BaseModel, Field
+
+from scheduler.domain.errors import Invalid
+
+T = TypeVar("T")
+MOST = 200
+
+Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at most.")]
+Cursor = Annotated[
+    str | None,
+    Query(max_length=600, description="`next` of the page before; opaque, and good for long."),
+]
+
+
+class Page(BaseModel, Generic[T]):
+    """A part of a list, and where it goes on."""
+
+    items: list[T]
+    next: str | None = Field(None, description="The cursor of the next page; null on the last.")
+
+
+def page_of(
+    rows: Sequence[dict[str, Any]],
+    limit: int,
+    key: str,
+    make: Callable[[dict[str, Any]], T],
+) -> Page[T]:
+    """`rows` were asked for with one more than `limit`: it says whether there is a next page."""
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return Page(items=[make(row) for row in shown], next=encode(shown[-1][key]) if more else None)
+
+
+def encode(value: Any) -> str:
+    text = json.dumps(value if isinstance(value, int) else str(value), ensure_ascii=False)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode(cursor: str | None, kind: Callable[[Any], T]) -> T | None:
+    if cursor is None:
+        return None
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        return kind(json.loads(base64.b64decode(padded, altchars=b"-_", validate=True)))
+    except (ValueError, TypeError, binascii.Error, RecursionError) as error:
+        raise Invalid(
+            "this cursor is not one of ours",
+            field="cursor",
+            remedy="send `next` of the page before, unchanged, or leave it out",
+        ) from error
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str) or "\x00" in value:
+        raise ValueError("not a text")
+    return value
+
+
+def big_number(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value < 2**63:
+        raise ValueError("not a number of ours")
+    return value

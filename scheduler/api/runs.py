@@ -1,0 +1,154 @@
+"""Runs: start, look, command."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from scheduler.api import pages, starting
+from scheduler.api.access import GuardedRoute
+from scheduler.api.documents import CREATED, problems
+from scheduler.api.models import ChangeRun, Retry, Run, StartRun, Stop, Why
+from scheduler.api.pages import Cursor, Limit, Page
+from scheduler.api.starting import Key, Prefer
+from scheduler.api.state import By, Conn, TheCatalog, TheServer
+from scheduler.domain.states import RunState
+from scheduler.services import run_lookup, runs, why
+from scheduler.services.runs import Order
+from scheduler.store import runs as stored
+
+router = APIRouter(prefix="/runs", tags=["runs"], route_class=GuardedRoute)
+
+Short = Annotated[
+    str | None,
+    Query(
+        pattern=r"^[0-9a-fA-F-]{6,36}$",
+        description="The beginning or the end of an id: at most two runs answer to it.",
+        examples=["9f3c21ab"],
+    ),
+]
+
+
+@router.post("", status_code=201, responses=CREATED | problems(404, 409, 422))
+async def start_run(
+    wish: StartRun,
+    response: Response,
+    server: TheServer,
+    by: By,
+    key: Key = None,
+    prefer: Prefer = None,
+) -> Run:
+    """Start a run of a process type.
+
+    With an `Idempotency-Key` the same request may be sent again: it gives the same run. With
+    `Prefer: wait=N` the answer comes when the run has ended, or after N seconds.
+    """
+    order = Order(
+        type=wish.type,
+        version=wish.version,
+        input=wish.input,
+        priority=wish.priority,
+        labels=wish.labels,
+        by=by,
+        key=key,
+    )
+    async with server.connection() as conn:
+        begun = await runs.start(conn, server.catalog, order)
+    return await starting.started(server, response, begun, prefer)
+
+
+@router.get("", responses=problems(422))
+async def list_runs(
+    conn: Conn,
+    type: Annotated[str | None, Query(max_length=63)] = None,
+    record: Annotated[str | None, Query(max_length=200)] = None,
+    status: Annotated[list[RunState] | None, Query(description="One or several.")] = None,
+    short: Short = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[Run]:
+    """List runs, the newest first."""
+    if short is not None:
+        return Page(items=[shown(row) for row in await run_lookup.by_short_id(conn, short)])
+    rows = await stored.page(
+        conn,
+        type=type,
+        record=record,
+        states=status,
+        after=pages.decode(cursor, UUID),
+        limit=limit + 1,
+    )
+    return pages.page_of(rows, limit, "id", shown)
+
+
+@router.get("/{run}", responses=problems(404, 422))
+async def get_run(run: UUID, server: TheServer, response: Response, prefer: Prefer = None) -> Run:
+    """Show a run; with `Prefer: wait=N`, when it has ended or after N seconds."""
+    if wait := starting.seconds(prefer):
+        response.headers["Preference-Applied"] = f"wait={wait}"
+    return await starting.ended(server, run, wait)
+
+
+@router.patch("/{run}", responses=problems(404, 422))
+async def change_run(run: UUID, change: ChangeRun, conn: Conn) -> Run:
+    """Give a run another priority, with everything of it that is not finished."""
+    return shown(await runs.set_priority(conn, run, change.priority))
+
+
+@router.post("/{run}/hold", responses=problems(404, 409, 422))
+async def hold_run(run: UUID, conn: Conn, catalog: TheCatalog, by: By) -> Run:
+    """Begin nothing more of a run; what is in hand goes on to its end."""
+    return shown(await runs.hold(conn, catalog, run, by=by))
+
+
+@router.post("/{run}/pause", responses=problems(404, 409, 422))
+async def pause_run(run: UUID, conn: Conn, catalog: TheCatalog, by: By) -> Run:
+    """The same as hold."""
+    return shown(await runs.hold(conn, catalog, run, by=by))
+
+
+@router.post("/{run}/resume", responses=problems(404, 409, 422))
+async def resume_run(run: UUID, conn: Conn, catalog: TheCatalog, by: By) -> Run:
+    """Let a held run go on."""
+    return shown(await runs.resume(conn, catalog, run, by=by))
+
+
+@router.post("/{run}/stop", responses=problems(404, 409, 422))
+async def stop_run(
+    run: UUID, conn: Conn, catalog: TheCatalog, by: By, wish: Stop | None = None
+) -> Run:
+    """Stop a run and the commands that it has in hand."""
+    wish = wish or Stop()
+    return shown(await runs.stop(conn, catalog, run, by=by, kill=wish.kill, why=wish.why))
+
+
+@router.post("/{run}/cancel", responses=problems(404, 409, 422))
+async def cancel_run(
+    run: UUID, conn: Conn, catalog: TheCatalog, by: By, wish: Stop | None = None
+) -> Run:
+    """The same as stop."""
+    return await stop_run(run, conn, catalog, by, wish)
+
+
+@router.post("/{run}/retry", responses=problems(404, 409, 422))
+async def retry_run(
+    run: UUID, conn: Conn, catalog: TheCatalog, by: By, wish: Retry | None = None
+) -> Run:
+    """Open a new round of a run that failed or was stopped."""
+    wish = wish or Retry()
+    starting.require_one(wish.task, wish.whole)
+    row = await runs.retry(
+        conn, catalog, run, by=by, task=wish.task, whole=wish.whole, input=wish.input
+    )
+    return shown(row)
+
+
+@router.get("/{run}/why", responses=problems(404, 422))
+async def explain_run(run: UUID, conn: Conn) -> Why:
+    """Say why a run does not go on, or how it ended."""
+    found = await runs.get(conn, run)
+    return Why(run=run, status=found["state"], reasons=await why.why(conn, run))
+
+
+def shown(row: dict[str, object]) -> Run:
+    return Run.model_validate(row)

@@ -1,0 +1,79 @@
+"""Starts over HTTP: the idempotency key, and waiting for the end if somebody prefers to."""
+
+import asyncio
+import re
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Header, Response
+
+from scheduler.api.live import SAFETY
+from scheduler.api.models import Run
+from scheduler.api.state import Server
+from scheduler.domain.errors import Invalid
+from scheduler.domain.states import RunState
+from scheduler.services import runs
+from scheduler.services.runs import Begun
+
+LONGEST = 60
+WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?=$|[,;\s])", re.IGNORECASE)
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="The same key with the same request gives the same run.",
+    ),
+]
+Prefer = Annotated[
+    str | None,
+    Header(
+        max_length=200,
+        description=f"`wait=N`: answer when the run has ended, after {LONGEST} s at most.",
+        examples=["wait=10"],
+    ),
+]
+
+
+def seconds(prefer: str | None) -> int:
+    """What a `Prefer: wait=N` asks for; preferences that are not known are passed over."""
+    found = WAIT.search(prefer or "")
+    return min(int(found[1]), LONGEST) if found else 0
+
+
+async def started(server: Server, response: Response, begun: Begun, prefer: str | None) -> Run:
+    response.headers["Location"] = f"/api/v1/runs/{begun.id}"
+    if begun.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    if wait := seconds(prefer):
+        response.headers["Preference-Applied"] = f"wait={wait}"
+    return await ended(server, begun.id, wait)
+
+
+async def ended(server: Server, run: UUID, wait: float) -> Run:
+    """The run as it is when it has ended, or when `wait` seconds are over."""
+    end = asyncio.get_running_loop().time() + wait
+    with server.hub.follow(run) as pulse:
+        while True:
+            found = await read(server, run)
+            left = end - asyncio.get_running_loop().time()
+            if found.status.is_final or left <= 0:
+                return found
+            await pulse.wait(min(SAFETY, left))
+
+
+async def read(server: Server, run: UUID) -> Run:
+    async with server.connection() as conn:
+        return Run.model_validate(await runs.get(conn, run))
+
+
+def require_one(task: str | None, whole: bool) -> None:
+    if task is not None and whole:
+        raise Invalid("`task` and `whole` exclude each other", field="whole")
+
+
+def states(chosen: list[RunState] | None) -> list[RunState] | None:
+    return chosen or None

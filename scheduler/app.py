@@ -1,0 +1,109 @@
+"""Composition root of the web process: the API, its pool of connections, its listener."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from psycopg import AsyncConnection
+from starlette.middleware import Middleware
+
+from scheduler.api import (
+    documents,
+    health,
+    problems,
+    process_types,
+    runs,
+)
+from scheduler.api.access import OPEN, VERDICTS, require_verdicts
+from scheduler.api.headers import SecurityHeaders
+from scheduler.api.live import Hub
+from scheduler.api.methods import Head
+from scheduler.api.state import Server
+from scheduler.loops.listener import Listener
+from scheduler.settings import ServerSettings
+from scheduler.steady import keep_going
+from scheduler.store import connections
+
+PARTS = (process_types, runs, health)
+PREFIX = "/api/v1"
+
+
+def create_app(url: str, settings: ServerSettings) -> FastAPI:
+    """The web application on the database at `url`; it opens nothing before it is started."""
+    server = Server(settings, Hub())
+    app = FastAPI(
+        title="Procession",
+        version=version("procession"),
+        summary="Everything that can be done, done over HTTP.",
+        description=documents.DESCRIPTION,
+        lifespan=lifespan(url, server),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=operation_id,
+        middleware=[Middleware(SecurityHeaders), Middleware(Head)],
+    )
+    app.state.server = server
+    app.include_router(api(), prefix=PREFIX)
+    problems.install(app)
+    return app
+
+
+def api() -> APIRouter:
+    router = APIRouter()
+    for part in PARTS:
+        require_verdicts(route.name for route in part.router.routes if isinstance(route, APIRoute))
+        router.include_router(part.router)
+    return router
+
+
+def operation_id(route: APIRoute) -> str:
+    """The name of its function: short, and the same for as long as the function."""
+    return route.name
+
+
+def describe(app: FastAPI) -> str:
+    """The text of openapi.yaml."""
+    public = frozenset(name for name, roles in VERDICTS.items() if roles is OPEN)
+    return documents.as_yaml(documents.described(app, public))
+
+
+def lifespan(url: str, server: Server) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        size = server.settings.pool
+        async with connections.open_pool(url, name="server", size=size) as pool:
+            server.pool = pool
+            async with beside(listening(url, server.hub)):
+                yield
+            server.pool = None
+
+    return life
+
+
+def listening(url: str, hub: Hub) -> Callable[[], Awaitable[None]]:
+    def connect() -> Awaitable[AsyncConnection[Any]]:
+        return connections.connect(url, name="server listen")
+
+    async def listen() -> None:
+        await keep_going(connect, Listener(hub.heard).work, name="listen")
+
+    return listen
+
+
+@asynccontextmanager
+async def beside(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Runs `work` for as long as the block; a fault of it ends the block."""
+
+    async def run() -> None:
+        await work()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run())
+        yield
+        task.cancel()

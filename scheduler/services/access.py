@@ -1,0 +1,147 @@
+"""Who may ask: bearer tokens and roles. Of a token, only its SHA-256 is kept."""
+
+import hashlib
+import os
+import re
+import secrets
+import stat
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from scheduler.domain.errors import Conflict, Invalid, Unauthenticated
+from scheduler.store import tokens
+
+Conn = AsyncConnection[Any]
+
+TOKEN = re.compile(r"pn_[a-z]+_[A-Za-z0-9_-]{43}")
+LOCK = 7_301_944_117
+SHOWN = 12  # how much of a token people may see again
+REMEDY = "send `Authorization: Bearer TOKEN`; the first token lies in the data folder, admin.token"
+
+
+class Role(StrEnum):
+    """Each of the first four may do what those before it may; the others are for machines."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    AUTHOR = "author"
+    ADMIN = "admin"
+    AGENT = "agent"
+    WORKER = "worker"
+
+
+PEOPLE = (Role.VIEWER, Role.OPERATOR, Role.AUTHOR, Role.ADMIN)
+
+
+def at_least(role: Role) -> frozenset[Role]:
+    return frozenset(PEOPLE[PEOPLE.index(role) :])
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    id: int
+    name: str
+    role: Role
+
+
+def new_token(role: Role) -> str:
+    return f"pn_{role}_{secrets.token_urlsafe(32)}"
+
+
+def digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+async def create_token(
+    conn: Conn, name: str, role: Role, *, expires_at: datetime | None = None
+) -> str:
+    """The token in clear text: nobody can read it again."""
+    token = new_token(role)
+    await register(conn, token, name, role, expires_at)
+    return token
+
+
+async def register(
+    conn: Conn, token: str, name: str, role: Role, expires_at: datetime | None = None
+) -> None:
+    await tokens.create(
+        conn,
+        name=name,
+        prefix=token[:SHOWN],
+        digest=digest(token),
+        role=role,
+        expires_at=expires_at,
+    )
+
+
+async def authenticate(conn: Conn, token: str) -> Caller:
+    """Looked up by digest, so the time it takes tells nothing about the token."""
+    found = await tokens.find(conn, digest(token)) if TOKEN.fullmatch(token) else None
+    if found is None:
+        raise Unauthenticated("this token is unknown, expired or revoked", remedy=REMEDY)
+    await tokens.used(conn, found["id"])
+    return Caller(found["id"], found["name"], Role(found["role"]))
+
+
+async def ensure_admin(conn: Conn, file: Path) -> bool:
+    """Make the first admin token, in `file`; False if there is an admin already.
+
+    The file comes before the commit: a start that was cut short between the two finds it, and
+    registers what it holds.
+    """
+    async with conn.transaction():
+        await conn.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+        if await tokens.has_admin(conn):
+            return False
+        await register(conn, first_token(file), "admin", Role.ADMIN)
+    return True
+
+
+def first_token(file: Path) -> str:
+    token = new_token(Role.ADMIN)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return read_token(file)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(token + "\n")
+    return token
+
+
+def read_token(file: Path) -> str:
+    """What a token file holds, if nobody else can have read or written it."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise Conflict(f"{file}: {error.strerror}: remove it and start again") from error
+    with os.fdopen(descriptor) as opened:
+        facts = os.fstat(opened.fileno())
+        text = opened.read(200).strip()
+    if facts.st_uid != os.geteuid() or stat.S_IMODE(facts.st_mode) & 0o077:
+        raise Conflict(f"{file} is open to others: remove it and start again")
+    if not TOKEN.fullmatch(text):
+        raise Conflict(f"{file} holds no token: remove it and start again")
+    return text
+
+
+async def require_admin_beyond_loopback(conn: Conn, host: str) -> None:
+    """A server that others can reach needs somebody who may say who they are."""
+    if not is_loopback(host) and not await tokens.has_admin(conn):
+        raise Invalid(
+            f"no admin token exists, so the server does not listen on {host}: "
+            "start it once on 127.0.0.1",
+            field="host",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
