@@ -101,6 +101,7 @@ class RunnerLink(asyncio.Protocol):
         self.lines = wire.Lines()
         self.orders: list[bytes] = []
         self.acknowledged: list[str] = []
+        self.is_scheduled = False
         self.transport: asyncio.Transport | None = None
 
     @classmethod
@@ -175,15 +176,17 @@ class RunnerLink(asyncio.Protocol):
         self.order({"do": "bye", "stop_commands": stop_commands})
 
     def order(self, order: wire.Order) -> None:
-        self.schedule()
         self.orders.append(wire.encode(order))
+        self.schedule()
 
     def schedule(self) -> None:
-        if not self.orders and len(self.acknowledged) <= 1:
+        if not self.is_scheduled:
+            self.is_scheduled = True
             self.loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """One write for all orders of this turn of the loop."""
+        self.is_scheduled = False
         if self.acknowledged:
             self.orders.append(wire.encode({"do": "acknowledge", "keys": self.acknowledged}))
             self.acknowledged = []
