@@ -14,6 +14,10 @@ RESERVE = 1 << 20  # given up when the disk is full, so that exits can still be 
 COMPACT_AT = 4 << 20
 
 
+def as_line(entry: dict[str, Any]) -> str:
+    return json.dumps(entry, separators=(",", ":")) + "\n"
+
+
 class Journal:
     def __init__(self, folder: int):
         self.folder = folder
@@ -35,7 +39,7 @@ class Journal:
         os.close(file)
 
     def note(self, entry: dict[str, Any]) -> None:
-        self.lines.append(json.dumps(entry, separators=(",", ":")) + "\n")
+        self.lines.append(as_line(entry))
 
     def note_start(self, key: str) -> None:
         self.lines.append(f'{{"start":"{key}"}}\n')
@@ -70,15 +74,17 @@ class Journal:
 
     def rewrite(self, entries: Iterable[dict[str, Any]]) -> None:
         """Forget what was acknowledged. The old journal counts until the new one is whole."""
-        self.lines = [json.dumps(entry, separators=(",", ":")) + "\n" for entry in entries]
-        if not self.lines:
-            os.ftruncate(self.file, 0)
-            self.size = 0
+        before, size = self.file, self.size
+        self.file, self.size = self.open(os.O_APPEND | os.O_TRUNC, "new"), 0
+        try:
+            self.append("".join(map(as_line, entries)).encode())
+        except OSError:
+            os.close(self.file)
+            self.file, self.size = before, size
             return
-        before, self.file, self.size = self.file, self.open(os.O_APPEND | os.O_TRUNC, "new"), 0
-        self.write()
         os.rename("new", "journal", src_dir_fd=self.folder, dst_dir_fd=self.folder)
         os.close(before)
+        self.lines.clear()
 
     def read(self) -> tuple[list[str], dict[str, dict[str, Any]], str | None]:
         """Attempts that began and did not end; exits nobody acknowledged; the boot they are of."""

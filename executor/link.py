@@ -305,7 +305,7 @@ async def ensure_runner(
 
     Safe when several ask at once: one of them gets the runner's lock, the others find it.
     """
-    arguments = [str(path.absolute()), "--detach", "--slots", str(slots), "--quota", str(quota)]
+    arguments = [os.path.abspath(path), "--detach", "--slots", str(slots), "--quota", str(quota)]
     if idle_exit is not None:
         arguments += ["--idle-exit", str(idle_exit)]
     starter = await asyncio.create_subprocess_exec(
@@ -332,7 +332,7 @@ async def hold_spool(path: Path) -> "AsyncIterator[None]":
     finally:
         os.close(folder)
     try:
-        while not is_locked(lock):
+        while not is_locked(lock):  # noqa: ASYNC110 - the other holder is a process, not a task
             await asyncio.sleep(HOLD_EVERY)
         yield
     finally:

@@ -8,14 +8,13 @@ import contextlib
 import os
 import select
 import signal
-import socket
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from executor import kin, record, spool, wire
 from executor.attempt import Attempt, Phase
@@ -27,6 +26,9 @@ from executor.output import Bare, Masker
 from executor.record import Record
 from executor.spawn import SpawnFailed, spawn
 from executor.stored import Outlet, Shelf, Stored
+
+if TYPE_CHECKING:
+    import socket
 
 FLUSH_EVERY = 0.004  # under load; at once when idle
 LIVE_EVERY = 0.1  # how long output of a running command waits to be sent together
@@ -525,8 +527,9 @@ class Runner:
     # Output on its way
 
     def outlet(self, key: str) -> Outlet | None:
-        one = self.live.get(key) or self.ended.get(key)
-        return one.outlet if one is not None else None
+        if key in self.live:
+            return self.live[key].outlet
+        return self.ended[key].outlet if key in self.ended else None
 
     def advance(self, key: str, offset: int) -> None:
         outlet = self.outlet(key)

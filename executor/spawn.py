@@ -7,7 +7,6 @@ fork goes on in Python.
 import contextlib
 import errno
 import fcntl
-import grp
 import os
 import pwd
 import resource

@@ -1,5 +1,6 @@
 """The runner's folder: who may enter it, and how much may lie in it."""
 
+import contextlib
 import os
 import socket
 import stat
@@ -35,10 +36,8 @@ def address(folder: int) -> str:
 
 def listen(folder: int) -> socket.socket:
     """Only for the holder of the runner's lock: what is left of a socket is removed."""
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink("sock", dir_fd=folder)
-    except FileNotFoundError:
-        pass
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     before = os.umask(0o177)
     try:

@@ -76,7 +76,7 @@ def describe_end(ending: Ending, status: int, timeout: float | None) -> str:
 
 REMEDIES = {
     errno.E2BIG: "arguments and environment are too long; pass large values by stdin or a file",
-    errno.EACCES: "not permitted; check that it is executable and every folder above can be entered",
+    errno.EACCES: "not permitted; make it executable, and every folder above enterable",
     errno.EAGAIN: "the limit on processes is reached; it may work later",
     errno.ELOOP: "too many symbolic links on the way",
     errno.EMFILE: "the runner has too many open files; lower its slots or raise its limit",
