@@ -58,7 +58,7 @@ class Hooks:
 
     keep: Callable[[int], Keep]
     recorded: Callable[[Sequence[Result]], None]
-    taken: Callable[[Sequence[Claimed]], None]
+    taken: Callable[[Keep, Sequence[Claimed]], None]  # answers every `keep`
     stored: Callable[[Sequence[Chunk]], None]
     wake: Callable[[Wake], None]
 
@@ -159,20 +159,30 @@ class Recorder:
             self._hooks.wake(await self._record_judged(conn, rest))
 
     async def _record_plain(self, conn: Conn, batch: Sequence[Result]) -> Recorded:
-        successes = [as_success(each) for each in batch]
-        keep = self._hooks.keep(len(batch))
+        keep, taken = self._hooks.keep(len(batch)), ()
+        try:
+            done = await self._pipelined(conn, batch, keep)
+            taken = done.taken
+        finally:
+            self._hooks.taken(keep, taken)
+        return done
+
+    async def _pipelined(self, conn: Conn, batch: Sequence[Result], keep: Keep) -> Recorded:
+        """The whole transaction in one round trip."""
         chunks = [chunk for each in batch for chunk in each.chunks]
+        values = tasks.record_values(
+            self.holder,
+            [as_success(each) for each in batch],
+            keep=keep.most,
+            best=keep.best,
+            queues=keep.queues,
+        )
         async with conn.pipeline():
             await conn.execute("begin")
-            await conn.execute(runs.RUNS["lock"], {"ids": [each.run_id for each in successes]})
+            await conn.execute(runs.RUNS["lock"], {"ids": values["runs"]})
             if chunks:
                 await output.append(conn, self.holder, chunks)
-            cursor = await conn.execute(
-                tasks.TASKS["record"],
-                tasks.record_values(
-                    self.holder, successes, keep=keep.most, best=keep.best, queues=keep.queues
-                ),
-            )
+            cursor = await conn.execute(tasks.TASKS["record"], values)
             await conn.execute("commit")
         return tasks.recorded(await cursor.fetchone())
 
@@ -184,8 +194,6 @@ class Recorder:
             due=bool(done.unsettled or done.limited or done.freed),
         )
         self._hooks.wake(wake)
-        if done.taken:
-            self._hooks.taken(done.taken)
 
     async def _record_judged(self, conn: Conn, batch: Sequence[Result]) -> Wake:
         by_run: dict[UUID, list[Result]] = {}

@@ -17,6 +17,7 @@ from psycopg import AsyncConnection, OperationalError
 from executor import link as runner
 from scheduler.app import create_app
 from scheduler.domain.errors import Invalid, Unavailable
+from scheduler.domain.wakes import Wake
 from scheduler.hands import RunnerHands
 from scheduler.loops.announcer import Announcer
 from scheduler.loops.janitor import Janitor
@@ -24,7 +25,6 @@ from scheduler.loops.listener import Listener
 from scheduler.loops.promoter import Promoter
 from scheduler.loops.pulse import Pulse
 from scheduler.loops.reaper import Reaper
-from scheduler.domain.wakes import Wake
 from scheduler.services import access
 from scheduler.services.catalog import Catalog
 from scheduler.settings import ServerSettings, Settings, WorkerSettings
@@ -98,7 +98,9 @@ async def server_main(url: str, settings: Settings) -> None:
     web = WebServer(web_config(url, server))
     with stop_on_signals() as stop:
         async with asyncio.TaskGroup() as group:
-            loops = [group.create_task(loop(), name=n) for n, loop in loops_of(url, settings).items()]
+            loops = [
+                group.create_task(loop(), name=n) for n, loop in loops_of(url, settings).items()
+            ]
             serving = group.create_task(web.serve(sockets=[listening]), name="web")
             leaving = group.create_task(stop.wait(), name="stop")
             await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -192,5 +194,7 @@ def make_worker(url: str, name: str, spool: Path, settings: WorkerSettings) -> W
 
 def safe(name: str) -> str:
     if not name or name.startswith(".") or os.sep in name or not name.isprintable():
-        raise Invalid(f"{name!r} cannot be a worker's name: it must be good for a file", field="name")
+        raise Invalid(
+            f"{name!r} cannot be a worker's name: it must be good for a file", field="name"
+        )
     return name

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 Conn = AsyncConnection[Any]
 
+RECORDERS = 2  # a run's results all go to the same one, so they never wait for each other
 MOST_UNRECORDED = 2000
 RECONCILE_EVERY = 30.0
 CLAIM_AT_LEAST = 0.05  # seconds: how long successors may keep the claim from its turn
@@ -68,6 +69,7 @@ class Worker:
         self._in_hand: dict[str, Claimed] = {}
         self._unknown: set[str] = set()
         self._best = RANKS
+        self._promised = 0  # successors that a commit in flight may leave in our hands
         self._claimed_at = 0.0
         self._stopping = False
         self._claiming, self._wanting, self._promoting = Pulse(), Pulse(), Pulse()
@@ -75,16 +77,14 @@ class Worker:
         self.holder = 0
         self.catalog = Catalog()
         self.announcer = Announcer()
-        self.recorder = Recorder(
-            self.catalog,
-            Hooks(
-                keep=self._keep,
-                recorded=self._recorded,
-                taken=self._begin,
-                stored=self._hands.stored,
-                wake=self._wake,
-            ),
+        hooks = Hooks(
+            keep=self._keep,
+            recorded=self._recorded,
+            taken=self._taken,
+            stored=self._hands.stored,
+            wake=self._wake,
         )
+        self.recorders = [Recorder(self.catalog, hooks) for _ in range(RECORDERS)]
 
     # The whole life
 
@@ -94,7 +94,7 @@ class Worker:
         Commands that still run are the runner's, which keeps them for the worker's next life;
         if `down` says so they are stopped first, and handed back.
         """
-        await self._hands.open(self._meet, self._ended, self.recorder.store)
+        await self._hands.open(self._meet, self._ended, self._printed)
         async with asyncio.TaskGroup() as group:
             loops = [group.create_task(loop(), name=name) for name, loop in self._loops().items()]
             await first(stop.wait(), self._hands.gone())
@@ -113,13 +113,17 @@ class Worker:
             self._hands.stop_all()
             while self._in_hand:
                 await self._emptied.wait(1.0)
-        await self.recorder.drained()
+        for recorder in self.recorders:
+            await recorder.drained()
 
     def _loops(self) -> dict[str, Callable[[], Any]]:
         promoter = Promoter(self.catalog, self._promoting, self._wake)
         reaper = Reaper(self.catalog, self._lease, Pulse(), self._wake)
-        return {
-            "record": self._steadily("record", self.recorder.work, engine=True),
+        recording = {
+            f"record {i}": self._steadily("record", recorder.work, engine=True)
+            for i, recorder in enumerate(self.recorders)
+        }
+        return recording | {
             "claim": self._steadily("claim", self._claim, engine=True),
             "lease": self._steadily("lease", self._renew),
             "listen": self._steadily("listen", Listener(self._heard).work),
@@ -150,8 +154,10 @@ class Worker:
             me = replace(self._identity, incarnation=incarnation)
             async with conn.transaction():
                 await holders.retire_others(conn, me.name, incarnation)
-                self.holder = self.recorder.holder = await holders.register(conn, me, self._lease)
+                self.holder = await holders.register(conn, me, self._lease)
                 await tasks.adopt(conn, self.holder, incarnation)
+            for recorder in self.recorders:
+                recorder.holder = self.holder
             stored.update(await self._adopt(conn, known))
 
         await self._steadily("register", register)()
@@ -228,10 +234,10 @@ class Worker:
         return claimed
 
     def _free(self) -> int:
-        if self._stopping or self.recorder.backlog > MOST_UNRECORDED:
+        if self._stopping or sum(r.backlog for r in self.recorders) > MOST_UNRECORDED:
             return 0
         ahead = self._pace.ahead(time.monotonic())
-        return self._settings.slots + ahead - self._hands.busy
+        return self._settings.slots + ahead - self._hands.busy - self._promised
 
     def _keep(self, recording: int) -> Keep:
         """Successors may stay in hand, as long as the claim has had its turn lately."""
@@ -239,7 +245,13 @@ class Worker:
         room = self._free() if lately else 0
         if not lately:
             self._claiming.poke()
-        return Keep(max(0, room), self._best, self._queues)
+        keep = Keep(max(0, min(room, 2 * recording)), self._best, self._queues)
+        self._promised += keep.most
+        return keep
+
+    def _taken(self, keep: Keep, taken: Sequence[Claimed]) -> None:
+        self._promised -= keep.most
+        self._begin(taken)
 
     def _begin(self, claimed: Sequence[Claimed]) -> None:
         done = []
@@ -251,7 +263,7 @@ class Worker:
                 self._hands.start(task)
         if done:
             self._pace.finished(len(done), time.monotonic())
-            self.recorder.submit(done)
+            self._submit(done)
 
     # What comes back
 
@@ -262,8 +274,19 @@ class Worker:
             self._hands.acknowledge([key])
             return
         self._pace.finished(1, time.monotonic())
-        self.recorder.submit([Result(task, outcome, chunks)])
+        self._submit([Result(task, outcome, chunks)])
         self._claiming.poke()
+
+    def _submit(self, results: Sequence[Result]) -> None:
+        for place, recorder in enumerate(self.recorders):
+            if mine := [each for each in results if each.task.run_id.int % RECORDERS == place]:
+                recorder.submit(mine)
+
+    def _printed(self, chunks: Sequence[Chunk]) -> None:
+        for chunk in chunks:
+            task = self._in_hand.get(f"{chunk.task_id}.{chunk.attempt}")
+            place = task.run_id.int % RECORDERS if task else 0
+            self.recorders[place].store([chunk])
 
     def _recorded(self, results: Sequence[Result]) -> None:
         for each in results:

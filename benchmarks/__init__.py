@@ -1,0 +1,1 @@
+"""Figures of the engine, each against a peer or a baseline in the same run."""
