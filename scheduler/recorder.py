@@ -159,7 +159,8 @@ class Recorder:
             self._hooks.wake(await self._record_judged(conn, rest))
 
     async def _record_plain(self, conn: Conn, batch: Sequence[Result]) -> Recorded:
-        keep, taken = self._hooks.keep(len(batch)), ()
+        keep = self._hooks.keep(len(batch))
+        taken: Sequence[Claimed] = ()
         try:
             done = await self._pipelined(conn, batch, keep)
             taken = done.taken

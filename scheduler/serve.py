@@ -29,13 +29,12 @@ from scheduler.services import access
 from scheduler.services.catalog import Catalog
 from scheduler.settings import ServerSettings, Settings, WorkerSettings
 from scheduler.steady import keep_going
-from scheduler.store import connections
+from scheduler.store import connections, tokens
 from scheduler.store.migrations import pending, require_version
 from scheduler.worker import Worker, identity_of
 
 log = logging.getLogger(__name__)
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Loops = dict[str, Callable[[], Any]]
 
 
@@ -68,12 +67,8 @@ async def require_ready(url: str, host: str | None = None) -> None:
                 raise Unavailable(
                     f"the database lacks migration {missing[0]}: run `procession migrate` first"
                 )
-            if host is not None and host not in LOOPBACK and not await access.has_admin(conn):
-                raise Invalid(
-                    f"will not listen on {host} while nobody may log in: "
-                    "start once on 127.0.0.1, which makes the first admin token",
-                    field="host",
-                )
+            if host is not None:
+                await access.require_admin_beyond_loopback(conn, host)
     except OperationalError as error:
         reason = str(error).strip().splitlines()[0]
         raise Unavailable(f"the database cannot be reached: {reason}") from error
@@ -92,9 +87,11 @@ class WebServer(uvicorn.Server):
 
 async def server_main(url: str, settings: Settings) -> None:
     server = settings.server
+    await require_ready(url)
+    if settings.admin_token or access.is_loopback(server.host):
+        await ensure_admin(url, settings)
     await require_ready(url, server.host)
     listening = bind(server.host, server.port)
-    await access.ensure_admin_token(url, settings.data_dir)
     web = WebServer(web_config(url, server))
     with stop_on_signals() as stop:
         async with asyncio.TaskGroup() as group:
@@ -107,6 +104,18 @@ async def server_main(url: str, settings: Settings) -> None:
             web.should_exit = True
             for task in (*loops, leaving):
                 task.cancel()
+
+
+async def ensure_admin(url: str, settings: Settings) -> None:
+    """Where there is no admin, the given token becomes one, or one is made in the data folder."""
+    async with await AsyncConnection.connect(url, autocommit=True) as conn:
+        if await tokens.has_admin(conn):
+            return
+        if given := settings.admin_token:
+            await access.register_first(conn, given.get_secret_value())
+            return
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await access.ensure_admin(conn, settings.data_dir / "admin.token")
 
 
 def bind(host: str, port: int) -> socket.socket:

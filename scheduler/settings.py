@@ -1,5 +1,10 @@
-"""Every setting, its default and its environment variable. Read once, then passed down."""
+"""Every setting, its default and its environment variable. Read once, then passed down.
 
+With PROCESSION_SECRETS_DIR, each file of that folder is a setting too, by the name of its
+variable in small letters.
+"""
+
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,7 +41,12 @@ class Settings(BaseSettings):
     )
 
     database_url: SecretStr | None = None
+    admin_token: SecretStr | None = None  # becomes the first admin's, where there is none
     data_dir: Path = Path(".procession")
     worker: WorkerSettings = WorkerSettings()
     server: ServerSettings = ServerSettings()
     lease: LeaseSettings = LeaseSettings()
+
+
+def load() -> Settings:
+    return Settings(_secrets_dir=os.environ.get("PROCESSION_SECRETS_DIR"))

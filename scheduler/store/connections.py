@@ -30,7 +30,7 @@ def as_app(url: str, *, name: str, options: str = "") -> str:
     """The same database as the role that everything but a migration runs as."""
     given = conninfo.conninfo_to_dict(url)
     merged = f"{given.get('options') or ''} -c role=app {options}".strip()
-    defaults = {
+    defaults: dict[str, Any] = {
         "connect_timeout": 5,
         "keepalives_idle": 10,
         "keepalives_interval": 5,
