@@ -6,6 +6,7 @@ No step waits here: the runner's loop says what happened and what time it is.
 import os
 import signal
 import time
+from collections.abc import Callable
 from enum import IntEnum
 from math import inf
 from resource import struct_rusage
@@ -39,6 +40,7 @@ class Attempt:
         spawned: Spawned,
         outlet: Outlet,
         masks: list[Masker],
+        unread: Callable[[int], None],
     ):
         self.key = key
         self.invocation = invocation
@@ -46,6 +48,7 @@ class Attempt:
         self.capture = Capture(invocation.output_cap)
         self.outlet = outlet
         self.masks = masks
+        self.unread = unread  # told of each pipe before it is closed
         self.started_at = time.time()
         self.phase = Phase.RUNNING
         self.cause: Ending | None = None
@@ -92,6 +95,7 @@ class Attempt:
             self.capture.close_head()
 
     def close(self, fd: int) -> None:
+        self.unread(fd)
         del self.pipes[fd]
         os.close(fd)
 
@@ -184,7 +188,7 @@ class Attempt:
         elif self.phase != Phase.KILLED:
             self.kill(now)
 
-    def on_exit(self, status: int, usage: struct_rusage, now: float) -> None:
+    def on_exit(self, status: int, usage: struct_rusage) -> None:
         self.status = status
         self.usage = usage
         for fd in list(self.pipes):

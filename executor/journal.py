@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from executor.spawn import SpawnFailed
+
 RESERVE = 1 << 20  # given up when the disk is full, so that exits can still be recorded
 COMPACT_AT = 4 << 20
 
@@ -37,6 +39,13 @@ class Journal:
             os.posix_fallocate(file, 0, RESERVE)
             self.is_full = False
         os.close(file)
+
+    def demand_room(self) -> None:
+        """Nothing is begun on a full disk: its end could not be recorded."""
+        if self.is_full:
+            self.reserve()
+        if self.is_full:
+            raise SpawnFailed("the runner's disk is full; make room there", retryable=True)
 
     def note(self, entry: dict[str, Any]) -> None:
         self.lines.append(as_line(entry))

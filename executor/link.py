@@ -32,6 +32,10 @@ BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from executor.runner im
 STARTER = (sys.executable, "-I", "-S", "-X", "utf8", "-c", BOOT + "sys.exit(main())", str(ROOT))
 
 
+# All that a runner may know of its worker's environment, which may hold secrets.
+LOADER = ("LD_LIBRARY_PATH",)
+
+
 class RunnerAway(Exception):
     """No runner answers; says why."""
 
@@ -305,17 +309,19 @@ async def ensure_runner(
 
     Safe when several ask at once: one of them gets the runner's lock, the others find it.
     """
-    arguments = [os.path.abspath(path), "--detach", "--slots", str(slots), "--quota", str(quota)]
+    arguments = ["--detach", "--slots", str(slots), "--quota", str(quota)]
     if idle_exit is not None:
         arguments += ["--idle-exit", str(idle_exit)]
     starter = await asyncio.create_subprocess_exec(
         *STARTER,
         *arguments,
+        "--",
+        str(path),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
-        env={},
+        env={name: os.environ[name] for name in LOADER if name in os.environ},
     )
     _, said = await starter.communicate()
     if starter.returncode != 0:

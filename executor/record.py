@@ -2,12 +2,11 @@
 
 import os
 import signal
-from collections.abc import Mapping
 from typing import Any
 
 from executor import words
 from executor.attempt import Attempt
-from executor.base import Ending, Invocation
+from executor.base import Ending
 from executor.spawn import SpawnFailed
 from executor.stored import Outlet
 from executor.wire import INLINE, Segment, pack
@@ -140,10 +139,3 @@ def may_be_out_of_memory(attempt: Attempt) -> bool:
         and os.WIFSIGNALED(status)
         and os.WTERMSIG(status) == signal.SIGKILL
     )
-
-
-def is_kept_through_loss(invocation: Invocation) -> bool:
-    return invocation.on_lost == "wait"
-
-
-Facts = Mapping[str, Any]
