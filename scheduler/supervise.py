@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -57,7 +57,7 @@ class Part:
     name: str
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-    stop_with: signal.Signals = signal.SIGTERM
+    stop_with: Callable[[], signal.Signals] = lambda: signal.SIGTERM
     grace: float = 30.0
 
 
@@ -114,7 +114,7 @@ async def left_first(process: Process, leave: asyncio.Event) -> bool:
 async def end(process: Process, part: Part) -> None:
     """Ask, wait out the grace, insist."""
     with suppress(ProcessLookupError):
-        process.send_signal(part.stop_with)
+        process.send_signal(part.stop_with())
     try:
         async with asyncio.timeout(part.grace):
             await process.wait()

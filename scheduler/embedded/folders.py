@@ -17,9 +17,15 @@ SOCKET = ".s.PGSQL.5432"
 
 
 def make_private(folder: Path) -> Path:
+    make_writable(folder)
+    folder.chmod(0o700)
+    return folder
+
+
+def make_writable(folder: Path) -> Path:
+    """Closed to others if it is made here; one that was there keeps its mode."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(13, os.strerror(13))
     except OSError as error:
