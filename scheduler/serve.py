@@ -31,7 +31,7 @@ from scheduler.settings import ServerSettings, Settings, WorkerSettings
 from scheduler.steady import keep_going
 from scheduler.store import connections, tokens
 from scheduler.store.migrations import pending, require_version
-from scheduler.worker import Worker, identity_of
+from scheduler.worker import Fenced, RunnerGone, Worker, identity_of
 
 log = logging.getLogger(__name__)
 
@@ -189,9 +189,13 @@ async def worker_main(url: str, settings: Settings) -> None:
     signals: list[int] = []
     with stop_on_signals(signals.append) as stop:
         async with runner.hold_spool(spool):
-            await make_worker(url, name, spool, worker).run(
-                stop, down=lambda: signal.SIGINT in signals
-            )
+            life = make_worker(url, name, spool, worker)
+            try:
+                await life.run(stop, down=lambda: signal.SIGINT in signals)
+            except* (Fenced, RunnerGone) as group:
+                for error in group.exceptions:
+                    log.error(str(error))
+                raise SystemExit(1) from None
 
 
 def make_worker(url: str, name: str, spool: Path, settings: WorkerSettings) -> Worker:

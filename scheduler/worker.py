@@ -44,6 +44,7 @@ Conn = AsyncConnection[Any]
 RECORDERS = 2  # a run's results all go to the same one, so they never wait for each other
 MOST_UNRECORDED = 2000
 RECONCILE_EVERY = 30.0
+LOOK_AGAIN = 0.2  # seconds
 CLAIM_AT_LEAST = 0.05  # seconds: how long successors may keep the claim from its turn
 DONE = Outcome(ending=Ending.SUCCEEDED)
 
@@ -300,7 +301,6 @@ class Worker:
 
     async def _renew(self, conn: Conn) -> None:
         """Renew the lease, and hand each deadline, timed before the question, to the runner."""
-        every = self._settings.lease.renew_every.total_seconds()
         due = 0.0
         while True:
             asked = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -308,17 +308,26 @@ class Worker:
                 if await holders.renew(conn, self.holder, self._lease) is None:
                     raise Fenced(f"holder {self.holder} was declared gone")
                 self._hands.lease(asked + 0.75 * self._lease.total_seconds())
-                due = asked + every
-            for task, attempt, wanted in await tasks.wanted(conn, self.holder):
-                self._hands.want(f"{task}.{attempt}", wanted)
-            await self._wanting.wait(max(0.0, due - time.clock_gettime(time.CLOCK_BOOTTIME)))
+                due = asked + self._settings.lease.renew_every.total_seconds()
+            ahead = await self._pass_on(conn)
+            now = time.clock_gettime(time.CLOCK_BOOTTIME)
+            await self._wanting.wait(LOOK_AGAIN if ahead else max(0.0, due - now))
+
+    async def _pass_on(self, conn: Conn) -> bool:
+        """Tell the runner what people want; True if a wish is ahead of its task's claim."""
+        ahead = False
+        for task, attempt, wanted in await tasks.wanted(conn, self.holder):
+            key = f"{task}.{attempt}"
+            self._hands.want(key, wanted)
+            ahead |= key not in self._in_hand
+        return ahead
 
     def _heard(self, wake: Wake) -> None:
         if wake.serves(self._queues):
             self._claiming.poke()
         if wake.due:
             self._promoting.poke()
-        if wake.wanted and any(wake.concerns(task.run_id) for task in self._in_hand.values()):
+        if wake.wanted:
             self._wanting.poke()
 
     def _wake(self, wake: Wake) -> None:

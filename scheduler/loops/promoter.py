@@ -29,6 +29,7 @@ class Promoter:
         self._catalog = catalog
         self._pulse = pulse
         self._say = say
+        self._skipped = False  # somebody else had a run locked that we should have looked at
 
     async def work(self, conn: Conn) -> None:
         while True:
@@ -43,7 +44,7 @@ class Promoter:
 
     async def _pause(self, conn: Conn) -> float:
         seconds = await tasks.next_due(conn)
-        longest = LONGEST * random.uniform(0.8, 1.0)
+        longest = RETRY_SOON if self._skipped else LONGEST * random.uniform(0.8, 1.0)
         if seconds is None:
             return longest
         return min(longest, max(seconds + 0.001, RETRY_SOON if seconds <= 0 else 0.0))
@@ -84,11 +85,14 @@ class Promoter:
     async def _place(self, conn: Conn) -> int:
         """Give free places under limits to those that wait for them."""
         waiting = await limits.candidates(conn, BATCH)
+        self._skipped = False
         if not waiting:
             return 0
         wake = Wake()
         async with conn.transaction():
-            free = set(await runs.lock_free(conn, sorted({row["run_id"] for row in waiting})))
+            wished = {row["run_id"] for row in waiting}
+            free = set(await runs.lock_free(conn, sorted(wished)))
+            self._skipped = free != wished
             limited = (await queues.moment(conn)).limited
             living = await self._in_progress(conn, free)
             for row in waiting:

@@ -1,6 +1,7 @@
 """Who may ask: bearer tokens and roles. Of a token, only its SHA-256 is kept."""
 
 import hashlib
+import logging
 import os
 import re
 import secrets
@@ -8,18 +9,19 @@ import stat
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from psycopg import AsyncConnection
 
 from scheduler.domain.errors import Conflict, Invalid, Unauthenticated
-from scheduler.store import tokens
+from scheduler.store import connections, tokens
 
+log = logging.getLogger(__name__)
 Conn = AsyncConnection[Any]
 
 TOKEN = re.compile(r"pn_[a-z]+_[A-Za-z0-9_-]{43}")
+FILE = "admin.token"
 LOCK = 7_301_944_117
 SHOWN = 12  # how much of a token people may see again
 REMEDY = "send `Authorization: Bearer TOKEN`; the first token lies in the data folder, admin.token"
@@ -89,6 +91,23 @@ async def authenticate(conn: Conn, token: str) -> Caller:
     return Caller(found["id"], found["name"], Role(found["role"]))
 
 
+async def has_admin(conn: Conn) -> bool:
+    return await tokens.has_admin(conn)
+
+
+async def ensure_admin_token(url: str, directory: Path) -> None:
+    """Whoever reaches a new database on this machine finds its first token in `directory`."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        async with await connections.connect(url, name="access") as conn:
+            if await ensure_admin(conn, directory / FILE):
+                log.info("first admin token made", extra={"file": str(directory / FILE)})
+    except OSError as error:
+        raise Invalid(
+            f"{error.filename}: {error.strerror}: choose another --data-dir", field="data_dir"
+        ) from error
+
+
 async def ensure_admin(conn: Conn, file: Path) -> bool:
     """Make the first admin token, in `file`; False if there is an admin already.
 
@@ -100,6 +119,22 @@ async def ensure_admin(conn: Conn, file: Path) -> bool:
         if await tokens.has_admin(conn):
             return False
         await register(conn, first_token(file), "admin", Role.ADMIN)
+    return True
+
+
+async def register_first(conn: Conn, token: str) -> bool:
+    """Make a given token the first admin's; False if there is an admin already."""
+    if not TOKEN.fullmatch(token):
+        raise Invalid(
+            "PROCESSION_ADMIN_TOKEN is no token: it is `pn_admin_` and 43 characters of "
+            "`python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`",
+            field="admin_token",
+        )
+    async with conn.transaction():
+        await conn.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+        if await tokens.has_admin(conn):
+            return False
+        await register(conn, token, "admin", Role.ADMIN)
     return True
 
 
@@ -128,20 +163,3 @@ def read_token(file: Path) -> str:
     if not TOKEN.fullmatch(text):
         raise Conflict(f"{file} holds no token: remove it and start again")
     return text
-
-
-async def require_admin_beyond_loopback(conn: Conn, host: str) -> None:
-    """A server that others can reach needs somebody who may say who they are."""
-    if not is_loopback(host) and not await tokens.has_admin(conn):
-        raise Invalid(
-            f"no admin token exists, so the server does not listen on {host}: "
-            "start it once on 127.0.0.1",
-            field="host",
-        )
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

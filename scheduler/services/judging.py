@@ -65,6 +65,7 @@ async def place(
         wake.add(due=True)
     if sizes:
         await limits.ensure(conn, sizes)
+        await limits.trim(conn, sizes)
     for task in changed:
         if task.reason is Reason.LIMIT:
             keys = [*task.limit_keys, *queue_keys(task.queue, limited)]
