@@ -7,6 +7,7 @@ variable in small letters.
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -49,4 +50,5 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    return Settings(_secrets_dir=os.environ.get("PROCESSION_SECRETS_DIR"))
+    places: dict[str, Any] = {"_secrets_dir": os.environ.get("PROCESSION_SECRETS_DIR")}
+    return Settings(**places)
