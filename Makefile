@@ -83,12 +83,23 @@ docs: $(INSTALLED)
 
 # The folder keeps others out; the files in it must be readable to the containers' own users.
 secrets:
-	@umask 077 && mkdir -p secrets && chmod 700 secrets
-	@test -e secrets/database_password || { \
-		$(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32), end="")' > secrets/database_password; \
-		{ printf 'postgresql://procession:'; cat secrets/database_password; printf '@postgres/procession\n'; } \
-			> secrets/database_url; \
-		chmod 644 secrets/*; }
+	@umask 077 && mkdir -p secrets && $(PYTHON) -c "$$MAKE_SECRETS"
+
+define MAKE_SECRETS
+import pathlib, secrets
+folder = pathlib.Path("secrets")
+password = secrets.token_urlsafe(32)
+made = {
+    "database_password": password,
+    "database_url": f"postgresql://procession:{password}@postgres/procession",
+    "admin_token": f"pn_admin_{secrets.token_urlsafe(32)}",
+}
+if not any((folder / name).exists() for name in made):
+    for name, value in made.items():
+        (folder / name).write_text(value)
+        (folder / name).chmod(0o644)
+endef
+export MAKE_SECRETS
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

@@ -38,7 +38,7 @@ async def up(settings: Settings, *, workers: int = 1, say: Callable[[str], None]
         postgres = None if settings.database_url else EmbeddedPostgres(directory)
         try:
             url = await database_url(settings, postgres)
-            await prepare(url, directory)
+            await prepare(url, directory, settings)
             parts = parts_of(environment(url, directory, address), workers, lambda: last(heard))
             await live(parts, address, postgres, stop, say)
         finally:
@@ -52,11 +52,14 @@ async def database_url(settings: Settings, postgres: EmbeddedPostgres | None) ->
     return settings.database_url.get_secret_value() if settings.database_url else ""
 
 
-async def prepare(url: str, directory: Path) -> None:
+async def prepare(url: str, directory: Path, settings: Settings) -> None:
     """The schema, somebody who may log in, and on a first start something to try."""
     await migrate(url)
     async with await connections.connect(url, name="up") as conn:
-        await access.ensure_admin(conn, directory / "admin.token")
+        if settings.admin_token:
+            await access.register_first(conn, settings.admin_token.get_secret_value())
+        else:
+            await access.ensure_admin(conn, directory / access.FILE)
         if not await process_types.all(conn):
             await definitions.publish(conn, demo_types(), by="procession")
 
