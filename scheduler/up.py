@@ -27,7 +27,9 @@ LETTING_GO = 2.0  # seconds: a server that was just killed may still have the po
 COMMAND = (sys.executable, "-m", "scheduler")
 
 
-async def up(settings: Settings, *, workers: int = 1, say: Callable[[str], None] = print) -> None:
+async def up_main(
+    settings: Settings, *, workers: int = 1, say: Callable[[str], None] = print
+) -> None:
     """Run until asked to stop. SIGINT stops running commands too; SIGTERM leaves them to their
     runners, and the workers of the next start take them up again."""
     directory = settings.data_dir.expanduser().absolute()
