@@ -48,8 +48,10 @@ with outcome as materialized (
       from outcome o
       join runs r on r.id = o.run_id
      where t.id = o.task_id and t.attempt = o.attempt and t.state = 'IN_PROGRESS'
-       and t.holder = %(holder)s and not t.judged
-       and (r.state = 'IN_PROGRESS') is true -- said so that no index over states is tempted
+       and not t.judged
+       -- Said so that no index over holders or states is tempted: everything in hand would be
+       -- read once for each outcome.
+       and (t.holder = %(holder)s) is true and (r.state = 'IN_PROGRESS') is true
     returning t.id, t.run_id, t.attempt, t.started_at, t.finished_at, t.exit_code, t.output,
               t.successors, cardinality(t.limit_keys) > 0 as limited,
               r.round, r.events, o.detail
