@@ -15,8 +15,10 @@ from scheduler.api import (
     documents,
     health,
     problems,
+    process_records,
     process_types,
     runs,
+    tasks,
 )
 from scheduler.api.access import OPEN, VERDICTS, require_verdicts
 from scheduler.api.headers import SecurityHeaders
@@ -28,7 +30,7 @@ from scheduler.settings import ServerSettings
 from scheduler.steady import keep_going
 from scheduler.store import connections
 
-PARTS = (process_types, runs, health)
+PARTS = (process_types, process_records, runs, tasks, health)
 PREFIX = "/api/v1"
 
 

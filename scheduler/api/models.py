@@ -110,7 +110,7 @@ class Event(Outward):
     seq: int
     at: Time
     kind: str = Field(examples=["task.completed"])
-    task: str | None = Field(None, description="The name of the task that it is about.")
+    task: str | None = Field(default=None, description="The name of the task that it is about.")
     attempt: int | None
     data: dict[str, Any] | None
 
@@ -149,7 +149,7 @@ class Why(BaseModel):
 class StartRun(Inward):
     type: Name
     version: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = Field(
-        None, description="The newest one if left out."
+        default=None, description="The newest one if left out."
     )
     input: Input = Field(default_factory=dict)
     priority: Priority | None = None
@@ -157,11 +157,11 @@ class StartRun(Inward):
 
 
 class StartRecord(Inward):
-    input: Input | None = Field(None, description="Laid over the input of the record.")
+    input: Input | None = Field(default=None, description="Laid over the input of the record.")
 
 
 class Stop(Inward):
-    kill: bool = Field(False, description="At once, without the grace of the commands.")
+    kill: bool = Field(default=False, description="At once, without the grace of the commands.")
     why: Note | None = None
 
 
@@ -169,10 +169,10 @@ class Retry(Inward):
     """From what failed, unless `task` or `whole` says otherwise."""
 
     task: Annotated[str, Field(min_length=1, max_length=63)] | None = Field(
-        None, description="From this task on.", examples=["load"]
+        default=None, description="From this task on.", examples=["load"]
     )
-    whole: bool = Field(False, description="Every task again.")
-    input: Input | None = Field(None, description="What is run again sees this one.")
+    whole: bool = Field(default=False, description="Every task again.")
+    input: Input | None = Field(default=None, description="What is run again sees this one.")
 
 
 class ChangeRun(Inward):
@@ -286,7 +286,7 @@ class Groups(BaseModel):
 
 
 class Redrive(Inward):
-    input: Input | None = Field(None, description="Instead of the run's input.")
+    input: Input | None = Field(default=None, description="Instead of the run's input.")
 
 
 class Discard(Inward):

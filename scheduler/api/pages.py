@@ -25,7 +25,9 @@ class Page(BaseModel, Generic[T]):
     """A part of a list, and where it goes on."""
 
     items: list[T]
-    next: str | None = Field(None, description="The cursor of the next page; null on the last.")
+    next: str | None = Field(
+        default=None, description="The cursor of the next page; null on the last."
+    )
 
 
 def page_of(

@@ -14,7 +14,9 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from scheduler.api.bodies import Malformed, TooLarge, UnknownMedia
+from scheduler.api.editions import Outdated
 from scheduler.api.methods import allowed
+from scheduler.api.ranges import Unsatisfiable
 from scheduler.domain.errors import (
     Conflict,
     Forbidden,
@@ -33,7 +35,9 @@ STATUS: Mapping[type[Refusal], int] = {
     TooLarge: 413,
     UnknownMedia: 415,
     Malformed: 422,
+    Unsatisfiable: 416,
     NotFound: 404,
+    Outdated: 412,
     Conflict: 409,
     Invalid: 422,
     Forbidden: 403,
@@ -53,7 +57,7 @@ class Fault(BaseModel):
 
     field: str = Field(description="Where it stands.", examples=["input.day"])
     message: str = Field(examples=["Input should be a valid string"])
-    value: Any = Field(None, description="What was sent, shortened.")
+    value: Any = Field(default=None, description="What was sent, shortened.")
 
 
 class Problem(BaseModel):
@@ -67,9 +71,11 @@ class Problem(BaseModel):
         examples=["a process record 'nightly' already exists: choose another id"],
     )
     instance: str = Field(examples=["/api/v1/process-records"])
-    field: str | None = Field(None, description="The field that is at fault, if one is.")
-    remedy: str | None = Field(None, description="What to do about it.")
-    faults: list[Fault] | None = Field(None, description="All that is wrong with the request.")
+    field: str | None = Field(default=None, description="The field that is at fault, if one is.")
+    remedy: str | None = Field(default=None, description="What to do about it.")
+    faults: list[Fault] | None = Field(
+        default=None, description="All that is wrong with the request."
+    )
 
 
 def answer(request: Request, status: int, kind: str, detail: str, **more: Any) -> JSONResponse:

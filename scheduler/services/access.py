@@ -1,7 +1,6 @@
 """Who may ask: bearer tokens and roles. Of a token, only its SHA-256 is kept."""
 
 import hashlib
-import logging
 import os
 import re
 import secrets
@@ -9,15 +8,15 @@ import stat
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from psycopg import AsyncConnection
 
 from scheduler.domain.errors import Conflict, Invalid, Unauthenticated
-from scheduler.store import connections, tokens
+from scheduler.store import tokens
 
-log = logging.getLogger(__name__)
 Conn = AsyncConnection[Any]
 
 TOKEN = re.compile(r"pn_[a-z]+_[A-Za-z0-9_-]{43}")
@@ -91,23 +90,6 @@ async def authenticate(conn: Conn, token: str) -> Caller:
     return Caller(found["id"], found["name"], Role(found["role"]))
 
 
-async def has_admin(conn: Conn) -> bool:
-    return await tokens.has_admin(conn)
-
-
-async def ensure_admin_token(url: str, directory: Path) -> None:
-    """Whoever reaches a new database on this machine finds its first token in `directory`."""
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        async with await connections.connect(url, name="access") as conn:
-            if await ensure_admin(conn, directory / FILE):
-                log.info("first admin token made", extra={"file": str(directory / FILE)})
-    except OSError as error:
-        raise Invalid(
-            f"{error.filename}: {error.strerror}: choose another --data-dir", field="data_dir"
-        ) from error
-
-
 async def ensure_admin(conn: Conn, file: Path) -> bool:
     """Make the first admin token, in `file`; False if there is an admin already.
 
@@ -163,3 +145,20 @@ def read_token(file: Path) -> str:
     if not TOKEN.fullmatch(text):
         raise Conflict(f"{file} holds no token: remove it and start again")
     return text
+
+
+async def require_admin_beyond_loopback(conn: Conn, host: str) -> None:
+    """A server that others can reach needs somebody who may say who they are."""
+    if not is_loopback(host) and not await tokens.has_admin(conn):
+        raise Invalid(
+            f"no admin token exists, so the server does not listen on {host}: "
+            "start it once on 127.0.0.1",
+            field="host",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

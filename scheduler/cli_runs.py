@@ -1,0 +1,249 @@
+"""Commands about runs: start, look, hold, stop, retry."""
+
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from scheduler import show
+from scheduler.cli_base import Desk, asks, of, quoted
+from scheduler.cli_inputs import collect, takes_input
+from scheduler.cli_watch import watch
+from scheduler.client import Client, Refused
+from scheduler.show import Column
+
+RUNS: list[Column] = [
+    ("RUN", lambda run: show.short(run["id"])),
+    ("TYPE", lambda run: f"{run['type']} v{run['version']}"),
+    ("RECORD", of("record")),
+    ("STATUS", of("status")),
+    ("TASKS", lambda run: f"{run['tasks'] - run['tasks_open']}/{run['tasks']}"),
+    ("STARTED", lambda run: show.moment(run["started_at"])),
+    ("TOOK", lambda run: show.lasted(run, datetime.now(UTC))),
+    ("ERROR", of("error")),
+]
+TASKS: list[Column] = [
+    ("TASK", of("name")),
+    ("STATUS", of("status")),
+    ("ATTEMPT", lambda task: task["attempt"] or ""),
+    ("EXIT", of("exit_code")),
+    ("TOOK", lambda task: show.lasted(task, datetime.now(UTC))),
+    ("NOTE", lambda task: task["error"] or task["reason"]),
+]
+PRIORITY = click.IntRange(0, 9)
+
+
+@click.command()
+@click.argument("what", metavar="TYPE_OR_RECORD")
+@takes_input
+@click.option("--wait", is_flag=True, help="Show its progress until it has ended.")
+@click.option("--priority", type=PRIORITY, help="0 to 9; 9 is the most urgent.")
+@click.option("--version", type=int, help="Of the type; the newest if left out.")
+@click.option("--key", metavar="TEXT", help="The same key gives the same run, however often.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Repeatable.")
+@asks
+def start(
+    desk: Desk,
+    what: str,
+    pairs: tuple[str, ...],
+    json_input: str | None,
+    input_file: str | None,
+    wait: bool,
+    priority: int | None,
+    version: int | None,
+    key: str | None,
+    labels: tuple[str, ...],
+) -> None:
+    """Start a process record, or a run of a process type.
+
+    With --wait it ends with 0 if the run is COMPLETED, 1 if FAILED, 3 if STOPPED.
+    """
+    client = desk.client
+    record = find_record(client, what)
+    given = collect(
+        pairs, json_input, input_file, lambda: input_schema(client, record or what, version)
+    )
+    if record:
+        refuse_for_record(priority, version, labels)
+        run = client.post(
+            f"/process-records/{quoted(what)}/start", {"input": given}, Idempotency_Key=key
+        )
+    else:
+        wish = wish_of(what, given, priority, version, labels)
+        run = client.post("/runs", wish, Idempotency_Key=key)
+    if wait:
+        sys.exit(watch(desk, run))
+    desk.say(run, f"run {show.short(run['id'])} of {run['type']} is {run['status']}")
+
+
+def find_record(client: Client, name: str) -> str | None:
+    """The type of the record of that name, if there is one: records come before types."""
+    try:
+        return str(client.get(f"/process-records/{quoted(name)}")["type"])
+    except Refused as refused:
+        if refused.status != 404:
+            raise
+        return None
+
+
+def refuse_for_record(priority: int | None, version: int | None, labels: tuple[str, ...]) -> None:
+    if priority is not None or version is not None or labels:
+        raise Refused(
+            "--priority, --version and --label are for types: "
+            "`procession records update` changes the priority of a record"
+        )
+
+
+def wish_of(
+    type: str,
+    input: dict[str, Any] | None,
+    priority: int | None,
+    version: int | None,
+    labels: tuple[str, ...],
+) -> dict[str, Any]:
+    wish = {"type": type, "input": input, "priority": priority, "version": version}
+    wish["labels"] = dict(label_of(each) for each in labels) or None
+    return {name: value for name, value in wish.items() if value is not None}
+
+
+def label_of(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise Refused(f"--label {text!r}: write KEY=VALUE")
+    return key, value
+
+
+def input_schema(client: Client, type: str, version: int | None) -> dict[str, Any]:
+    found = client.get(f"/process-types/{quoted(type)}", version=version)
+    schema: dict[str, Any] = found["definition"].get("input") or {}
+    return schema
+
+
+@click.command()
+@click.option("--type", help="Of this process type.")
+@click.option("--record", help="Of this process record.")
+@click.option("--status", multiple=True, help="In this state. Repeatable.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
+@asks
+def runs(
+    desk: Desk, type: str | None, record: str | None, status: tuple[str, ...], limit: int
+) -> None:
+    """List runs, the newest first."""
+    states = [each.upper() for each in status] or None
+    found = desk.client.pages("/runs", limit, type=type, record=record, status=states)
+    desk.table(found, RUNS, "no runs yet: `procession start TYPE`")
+
+
+@click.command("show")
+@click.argument("run")
+@asks
+def show_run(desk: Desk, run: str) -> None:
+    """Show a run and its tasks."""
+    whole = desk.run_id(run)
+    found = desk.client.get(f"/runs/{whole}")
+    tasks = tasks_of(desk.client, whole)
+    if desk.as_json:
+        desk.json({**found, "task_list": tasks})
+        return
+    click.echo(show.fields(facts(found)))
+    click.echo()
+    click.echo(show.table(TASKS, tasks, room=show.room()))
+
+
+def tasks_of(client: Client, run: str) -> list[Any]:
+    return client.pages(f"/runs/{run}/tasks", 10_000)
+
+
+def facts(run: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [
+        ("run", run["id"]),
+        ("type", f"{run['type']} v{run['version']}"),
+        ("record", run["record"]),
+        ("status", run["status"]),
+        ("round", run["round"] if run["round"] > 1 else None),
+        ("started by", run["triggered_by"]),
+        ("started", show.moment(run["started_at"])),
+        ("ended", show.moment(run["finished_at"])),
+        ("took", show.lasted(run, datetime.now(UTC))),
+        ("input", run["input"]),
+        ("error", run["error"]),
+    ]
+
+
+@click.command()
+@click.argument("run")
+@asks
+def why(desk: Desk, run: str) -> None:
+    """Say why a run does not go on, or how it ended."""
+    found = desk.client.get(f"/runs/{desk.run_id(run)}/why")
+    if desk.as_json:
+        desk.json(found)
+    else:
+        click.echo("\n".join(show.plain(reason) for reason in found["reasons"]))
+
+
+@click.command()
+@click.argument("run")
+@asks
+def hold(desk: Desk, run: str) -> None:
+    """Begin nothing more of a run; what is in hand goes on to its end."""
+    command(desk, run, "hold")
+
+
+@click.command()
+@click.argument("run")
+@asks
+def resume(desk: Desk, run: str) -> None:
+    """Let a held run go on."""
+    command(desk, run, "resume")
+
+
+@click.command()
+@click.argument("run")
+@click.option("--kill", is_flag=True, help="At once, without the grace of its commands.")
+@click.option("--why", "reason", help="For those who look at it later.")
+@asks
+def stop(desk: Desk, run: str, kill: bool, reason: str | None) -> None:
+    """Stop a run and the commands that it has in hand."""
+    command(desk, run, "stop", {"kill": kill, "why": reason})
+
+
+@click.command()
+@click.argument("run")
+@takes_input
+@click.option("--task", help="From this task on.")
+@click.option("--whole", is_flag=True, help="Every task again.")
+@click.option("--wait", is_flag=True, help="Show its progress until it has ended.")
+@asks
+def retry(
+    desk: Desk,
+    run: str,
+    pairs: tuple[str, ...],
+    json_input: str | None,
+    input_file: str | None,
+    task: str | None,
+    whole: bool,
+    wait: bool,
+) -> None:
+    """Open a new round of a run: from what failed, from one task, or all of it."""
+    found = desk.client.get(f"/runs/{desk.run_id(run)}")
+    given = collect(
+        pairs,
+        json_input,
+        input_file,
+        lambda: input_schema(desk.client, found["type"], found["version"]),
+    )
+    wish = {"task": task, "whole": whole, "input": given}
+    again = desk.client.post(f"/runs/{found['id']}/retry", wish)
+    if wait:
+        sys.exit(watch(desk, again))
+    desk.say(again, f"run {show.short(again['id'])} is {again['status']}, round {again['round']}")
+
+
+def command(desk: Desk, run: str, verb: str, body: dict[str, Any] | None = None) -> None:
+    found = desk.client.post(f"/runs/{desk.run_id(run)}/{verb}", body)
+    desk.say(found, f"run {show.short(found['id'])} is {found['status']}")
+
+
+COMMANDS = (start, runs, show_run, why, hold, resume, stop, retry)
