@@ -3,6 +3,8 @@
 No step waits here: the runner's loop says what happened and what time it is.
 """
 
+import contextlib
+import fcntl
 import os
 import signal
 import time
@@ -22,6 +24,9 @@ LINGER = 1.0  # seconds that background processes may outlive the command
 UNKILLABLE = 5.0  # seconds after KILL until we say that it cannot be killed
 
 READ = 64 << 10
+FLOOD_READ = 512 << 10
+FLOOD_PIPE = 1 << 20
+F_SETPIPE_SZ = 1031
 DRAIN = 1 << 20  # read at once from a pipe whose command has ended
 
 
@@ -59,13 +64,14 @@ class Attempt:
         self.strays: set[int] = set()  # the runner's children by adoption that are of this command
         self.seen: set[kin.Identity] = set()
         self.left_behind = 0
+        self.is_flooding = False
 
     # What it prints
 
     def read(self, fd: int) -> bool:
         """One read; False at the end of the stream."""
         try:
-            data = os.read(fd, READ)
+            data = os.read(fd, FLOOD_READ if self.is_flooding else READ)
         except BlockingIOError:
             return True
         if data:
@@ -88,6 +94,15 @@ class Attempt:
         masked = self.masks[stream].feed(data)
         if masked:
             self.keep(self.capture.feed(stream, masked))
+        if self.capture.head_room == 0 and not self.is_flooding:
+            self.begin_flood()
+
+    def begin_flood(self) -> None:
+        """Its head is full: from now on it is read in large gulps, at a steady pace."""
+        self.is_flooding = True
+        for fd in self.pipes:
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(fd, F_SETPIPE_SZ, FLOOD_PIPE)
 
     def keep(self, segment: Segment | None) -> None:
         if segment is not None and not self.outlet.stored.add(segment):

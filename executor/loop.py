@@ -28,6 +28,7 @@ from executor.stored import Outlet, Shelf, Stored
 from executor.strays import Strays
 
 LIVE_EVERY = 0.1  # how long output of a running command waits to be sent together
+FLOOD_EVERY = 0.001  # with one read of half a MiB at most in each
 RESCAN = 0.2  # after the last exit: what lost its parent in that very moment
 PATIENCE = 60.0
 
@@ -65,6 +66,8 @@ class Runner:
         self.is_orphan = False
         self.rescan_at = inf
         self.live_at = inf
+        self.unpause_at = inf
+        self.paused: set[int] = set()  # pipes of floods, until their next turn
 
         self.poller = Poller()
         self.strays = Strays(self.live)
@@ -107,7 +110,7 @@ class Runner:
         read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self.ask_to_close())
         signal.signal(signal.SIGINT, lambda *_: self.ask_to_close())
         signal.signal(GUARD_DIED, lambda *_: self.lose_guard())
@@ -142,11 +145,12 @@ class Runner:
         self.keep_time()
         self.fill_slots()
         self.journal.write()
-        self.courier.flush(is_busy=bool(self.live))
+        self.courier.flush(is_busy=bool(self.waiting))
 
     def patience(self) -> float:
         now = time.monotonic()
-        until = min(self.live_at, self.rescan_at, now + PATIENCE, self.next_idle_exit())
+        until = min(self.live_at, self.unpause_at, self.rescan_at, self.next_idle_exit())
+        until = min(until, now + PATIENCE)
         for attempt in self.live.values():
             until = min(until, attempt.deadline)
         if self.lease is not None and self.lease > boottime():
@@ -169,6 +173,8 @@ class Runner:
         if self.rescan_at <= now:
             self.rescan_at = inf
             self.settle(now)
+        if self.unpause_at <= now:
+            self.unpause()
         if self.live_at <= now:
             self.live_at = inf
             self.send_live()
@@ -269,12 +275,31 @@ class Runner:
             attempt.close(fd)
             if attempt.is_over():
                 self.finish(attempt)
-        elif self.live_at == inf:
+            return
+        if attempt.is_flooding:
+            self.pause(fd)
+        if self.live_at == inf:
             self.live_at = time.monotonic() + LIVE_EVERY
+
+    def pause(self, fd: int) -> None:
+        """A flood waits for its next turn, so that it leaves the machine to others."""
+        self.poller.forget(fd)
+        self.paused.add(fd)
+        if self.unpause_at == inf:
+            self.unpause_at = time.monotonic() + FLOOD_EVERY
+
+    def unpause(self) -> None:
+        self.unpause_at = inf
+        for fd in self.paused:
+            self.poller.add(fd, self.readable)
+        self.paused.clear()
 
     def unread(self, fd: int) -> None:
         del self.readers[fd]
-        self.poller.forget(fd)
+        if fd in self.paused:
+            self.paused.remove(fd)
+        else:
+            self.poller.forget(fd)
 
     def send_live(self) -> None:
         for key, attempt in self.live.items():

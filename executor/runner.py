@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from executor import guard, spool
 from executor.loop import Runner
+from executor.spawn import UNIGNORED
 
 SLOTS = 8
 IDLE_EXIT = 60.0
@@ -66,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def serve(options: argparse.Namespace, folder: int, ready: int | None) -> NoReturn:
     keep_to_ourselves()
+    forget_signals()
     make_room(options.slots)
     orphaned = []
     signal.signal(guard.GUARD_DIED, lambda *_: orphaned.append(True))
@@ -120,6 +122,14 @@ def keep_to_ourselves() -> None:
     os.umask(0o077)
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+
+
+def forget_signals() -> None:
+    """What the starter ignored or blocked would stay so in every command."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals() - set(UNIGNORED):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def make_room(slots: int) -> None:

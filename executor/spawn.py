@@ -59,20 +59,39 @@ def spawn(key: str, invocation: Invocation, null: int) -> Spawned:
     """Start it in a session and group of its own. Raises SpawnFailed, and leaves nothing open."""
     try:
         return launch(key, invocation, null)
-    except OSError as error:
-        number = error.errno or errno.EIO
-        raise SpawnFailed(
-            f"{invocation.argv[0]:.200}: {words.describe_errno(number)}",
-            retryable=number in words.TRANSIENT,
-        ) from error
-    except UnicodeEncodeError as error:
-        raise refused("an argument or variable holds a character that UTF-8 cannot say") from error
-    except ValueError as error:
-        raise refused(f"{error}; remove it from the arguments, the folder or the names") from error
+    except (OSError, ValueError) as error:
+        raise explain(invocation.argv[0], error) from error
 
 
 def refused(message: str) -> SpawnFailed:
     return SpawnFailed(message, retryable=False)
+
+
+def explain(program: str, error: OSError | ValueError) -> SpawnFailed:
+    if isinstance(error, UnicodeEncodeError):
+        return refused("an argument or variable holds a character that UTF-8 cannot say")
+    if isinstance(error, ValueError):
+        return refused(f"{error}; remove it from the arguments, the folder or the environment")
+    return explain_what_is_there(program, error) or explain_errno(program, error)
+
+
+def explain_errno(subject: str, error: OSError) -> SpawnFailed:
+    number = error.errno or errno.EIO
+    said = f"{subject:.200}: {words.describe_errno(number)}"
+    return SpawnFailed(said, retryable=number in words.TRANSIENT)
+
+
+def explain_what_is_there(program: str, error: OSError) -> SpawnFailed | None:
+    """What errno leaves unsaid: a folder is not a program, and an interpreter may be missing."""
+    try:
+        mode = os.stat(program).st_mode
+    except (OSError, ValueError):
+        return None
+    if stat.S_ISDIR(mode):
+        return refused(f"{program:.200}: a folder, not a program")
+    if error.errno == errno.ENOENT:
+        return refused(f"{program:.200}: there, but the interpreter or loader it names is missing")
+    return None
 
 
 def launch(key: str, invocation: Invocation, null: int) -> Spawned:
@@ -171,43 +190,34 @@ def spawn_plain(invocation: Invocation, environment: dict[str, str], fds: dict[i
         enter(invocation.cwd)
     try:
         program = find_program(invocation.argv[0], environment["PATH"])
-        try:
-            return os.posix_spawn(
-                program,
-                list(invocation.argv),
-                environment,
-                file_actions=[(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in fds.items()],
-                setsid=True,
-                setsigdef=UNIGNORED,
-                setsigmask=(),
-            )
-        except OSError as error:
-            raise explain(program, error) from error
+        return posix_spawn(program, list(invocation.argv), environment, fds)
     finally:
         if invocation.cwd is not None:
             os.chdir("/")
+
+
+def posix_spawn(
+    program: str, argv: list[str], environment: dict[str, str], fds: dict[int, int]
+) -> int:
+    try:
+        return os.posix_spawn(
+            program,
+            argv,
+            environment,
+            file_actions=[(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in fds.items()],
+            setsid=True,
+            setsigdef=UNIGNORED,
+            setsigmask=(),
+        )
+    except OSError as error:
+        raise explain(program, error) from error
 
 
 def enter(cwd: str) -> None:
     try:
         os.chdir(cwd)
     except OSError as error:
-        raise refused(
-            f"working folder {cwd:.200}: {words.describe_errno(error.errno or errno.EIO)}"
-        ) from error
-
-
-def explain(program: str, error: OSError) -> OSError | SpawnFailed:
-    """What errno leaves unsaid: a folder is not a program, and an interpreter may be missing."""
-    try:
-        mode = os.stat(program).st_mode
-    except (OSError, ValueError):
-        return error
-    if stat.S_ISDIR(mode):
-        return refused(f"{program:.200}: a folder, not a program")
-    if error.errno == errno.ENOENT:
-        return refused(f"{program:.200}: there, but the interpreter or loader it names is missing")
-    return error
+        raise explain_errno(f"working folder {cwd:.200}", error) from error
 
 
 def arm(held: int, pid: int) -> None:
@@ -261,23 +271,18 @@ def become(
         program = find_program(program, environment["PATH"])
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execve(program, list(invocation.argv), environment)
-    except BaseException as error:
-        if isinstance(error, OSError):
-            error = explain_failure(program, error)
-        retry = isinstance(error, SpawnFailed) and error.retryable
-        with contextlib.suppress(OSError):
-            os.write(answer, f"{'retry' if retry else 'never'} {error}".encode(errors="replace"))
+    except SpawnFailed as failure:
+        confess(answer, failure)
+    except (OSError, ValueError) as error:
+        confess(answer, explain(program, error))
     finally:
         os._exit(127)
 
 
-def explain_failure(program: str, error: OSError) -> SpawnFailed:
-    told = explain(program, error)
-    if isinstance(told, SpawnFailed):
-        return told
-    number = error.errno or errno.EIO
-    said = f"{program:.200}: {words.describe_errno(number)}"
-    return SpawnFailed(said, retryable=number in words.TRANSIENT)
+def confess(answer: int, failure: SpawnFailed) -> None:
+    word = "retry" if failure.retryable else "never"
+    with contextlib.suppress(OSError):
+        os.write(answer, f"{word} {failure}".encode(errors="replace"))
 
 
 def inherit(fds: dict[int, int], answer: int) -> int:

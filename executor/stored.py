@@ -13,7 +13,7 @@ from executor.spool import Quota
 from executor.wire import INLINE, Segment
 
 FRAME = struct.Struct(">QBI")
-LONGEST_FRAME = 64 << 10
+BLOCK = 128 << 10
 MOST_IN_MEMORY = 256  # segments; alternating streams make many small ones
 
 
@@ -133,10 +133,9 @@ class Stored:
         return found
 
     def frames(self, offset: int) -> Iterable[Segment]:
-        assert self.file is not None
         place, passed = self.cursor if offset >= self.cursor[1] else (0, 0)
         while place < self.file_size:
-            block = os.pread(self.file, FRAME.size + 2 * LONGEST_FRAME, place)
+            block = self.read_block(place)
             at = 0
             while len(block) - at >= FRAME.size:
                 start, stream, size = FRAME.unpack_from(block, at)
@@ -151,6 +150,16 @@ class Stored:
             if at == 0:
                 return  # the last frame was never finished
             place += at
+
+    def read_block(self, place: int) -> bytes:
+        """Some frames, but one at least, however long it is."""
+        assert self.file is not None
+        block = os.pread(self.file, BLOCK, place)
+        if len(block) < FRAME.size:
+            return block
+        _, _, size = FRAME.unpack_from(block)
+        longer = FRAME.size + size
+        return block if longer <= BLOCK else os.pread(self.file, longer, place)
 
     def discard(self) -> None:
         if self.file is not None:
