@@ -27,6 +27,7 @@ from scheduler.domain.tasks import Task, rank
 R, T = RunState, TaskState
 
 MOST_LOSSES = 3  # a task that kills its holder ends; a loss uses up no retry
+UNCOUNTED = (Ending.LOST, Ending.STOPPED)  # nor does a worker that leaves
 IN_FLIGHT = (T.READY, T.IN_PROGRESS)
 STARTABLE = (R.PENDING, R.IN_PROGRESS)
 
@@ -185,9 +186,12 @@ class Board:
 
     def expire(self) -> None:
         """The run's own timeout has passed."""
-        if self.run.state.is_final or self.run.state is R.STOPPING:
+        run = self.run
+        if run.state.is_final or run.state is R.STOPPING:
             return
-        limit = self.run.timeout or timedelta()
+        if run.due_at is None or run.due_at > self.now:
+            return  # it ended, and a new round began, since somebody looked
+        limit = run.timeout or timedelta()
         error = f"the run did not end within {limit.total_seconds():g} s"
         self._wind_down(R.FAILED, error, "stop", {"error": error})
 
@@ -231,7 +235,8 @@ class Board:
     def settle(self, results: Mapping[str, Mapping[str, Any]]) -> None:
         """Render what waits to be rendered; `results` holds the tasks' results by name."""
         for task in self.unsettled():
-            self._settle(task, self._scope(results))
+            if task.reason is Reason.SETTLE:  # still: another's failure may have ended it
+                self._settle(task, self._scope(results))
         self._settle_run()
 
     def _scope(self, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -316,7 +321,7 @@ class Board:
         )
         task.exit_code, task.error = outcome.exit_code, outcome.error
         self._changes.outputs[task.id] = outcome.output
-        task.counted += outcome.counted and outcome.ending is not Ending.LOST
+        task.counted += outcome.counted and outcome.ending not in UNCOUNTED
         self._release(task)
 
     def _release(self, task: Task) -> None:
