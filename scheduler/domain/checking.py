@@ -31,9 +31,9 @@ def names_are_sound(tasks: Tasks, cursors: Cursors) -> bool:
         if task.name in seen:
             _at(cursor, "name").fail(f"{task.name!r} is the name of tasks[{seen[task.name]}] too")
         seen.setdefault(task.name, number)
-        for need in task.needs:
-            if need not in known:
-                _at(cursor, "needs").fail(_no_task(need, known - {task.name}), part=need)
+        for item in _at(cursor, "needs").items() if task.needs else ():
+            if isinstance(item.value, str) and item.value not in known:
+                item.fail(_no_task(item.value, known - {task.name}))
         handler = task.on_failure.handler
         if handler and handler not in known:
             _at(cursor, "on_failure", "handler").fail(_no_task(handler, known - {task.name}))
@@ -50,15 +50,16 @@ def order_is_sound(tasks: Tasks, cursors: Cursors) -> bool:
                 "this task handles a failure and runs only then: leave 'needs' out"
             )
             sound = False
-    if way := order.cycle(order.parents(tasks)):
-        where = by_name[way[1]]
-        _at(where, "needs").fail(f"they wait for each other: {' → '.join(way)}; remove one of them")
+    if way := order.cycle(tasks):
+        _at(by_name[way[1]], "needs").fail(
+            f"these wait for each other: {' → '.join(way)}; let one of them not wait"
+        )
         sound = False
     return sound
 
 
 def check_expressions(tasks: Tasks, cursors: Cursors, schema: Mapping[str, Any] | None) -> None:
-    before = order.ancestors_of(tasks) if _speak_of_tasks(tasks) else {}
+    before = order.Before(tasks)
     known = {task.name for task in tasks}
     closed = closed_fields(schema)
     for task, cursor in zip(tasks, cursors, strict=True):
@@ -98,17 +99,13 @@ def closed_fields(schema: Mapping[str, Any] | None) -> frozenset[str] | None:
     return None if open_ended else frozenset(schema.get("properties", {}))
 
 
-def _speak_of_tasks(tasks: Tasks) -> bool:
-    return any("tasks" in str(task) for task in tasks)
-
-
 def _task_faults(
-    placed: Placed, name: str, known: set[str], before: Mapping[str, frozenset[str]]
+    placed: Placed, name: str, known: set[str], before: order.Before
 ) -> Iterator[SyntaxFault]:
     for mention in expressions.mentions(placed.expression):
         if mention.name not in known:
             yield SyntaxFault(_no_task(mention.name, known - {name}), mention.at)
-        elif mention.name not in before.get(name, ()):
+        elif not before.is_surely_over(mention.name, name):
             yield SyntaxFault(
                 f"task {mention.name!r} is not sure to be over when {name!r} begins: "
                 f"let {name!r} need it",

@@ -5,7 +5,9 @@ from typing import Any
 
 from scheduler.domain.errors import Invalid
 
-BUDGET = 400_000  # about half a second at worst; ten thousand elements filtered cost a quarter
+BUDGET = 400_000  # half a second at worst; to filter ten thousand elements takes a quarter
+MOST_VALUES = 200_000  # in a result, written out
+LONGEST_TEXT = 4 << 20  # characters in a result
 
 
 class ValueFault(Invalid):
@@ -15,6 +17,11 @@ class ValueFault(Invalid):
 class TooMuchWork(Invalid):
     def __init__(self) -> None:
         super().__init__("the expression takes too much work: go through less data at once")
+
+
+class TooLarge(Invalid):
+    def __init__(self) -> None:
+        super().__init__("the expression's value is too large: choose a part of it")
 
 
 class Meter:
@@ -44,3 +51,20 @@ def kind_of(value: Any) -> str:
     if isinstance(value, str):
         return "text"
     return "a map" if isinstance(value, Mapping) else "a list"
+
+
+def refuse_too_large(value: Any) -> None:
+    """A list may hold itself a thousand times over at no cost, until somebody writes it out."""
+    values, characters, todo = 0, 0, [value]
+    while todo:
+        each = todo.pop()
+        values += 1
+        if isinstance(each, str):
+            characters += len(each)
+        elif isinstance(each, list):
+            todo += each
+        elif isinstance(each, Mapping):
+            todo += each.values()
+            characters += sum(map(len, each))
+        if values + len(todo) > MOST_VALUES or characters > LONGEST_TEXT:
+            raise TooLarge

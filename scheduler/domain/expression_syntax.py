@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from scheduler.domain.errors import Invalid
 
 LONGEST = 2_000  # characters
-MOST_PARTS = 250  # also bounds the height of the tree, hence every recursion over it
+MOST_PARTS = 200  # also bounds the height of the tree, hence every recursion over it
 DEEPEST = 32
 MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})
 

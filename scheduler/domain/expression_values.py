@@ -6,7 +6,7 @@ from typing import Any
 
 from scheduler.domain.errors import Invalid
 from scheduler.domain.expression_functions import FUNCTIONS
-from scheduler.domain.expression_meter import Meter, TooMuchWork, ValueFault, kind_of, size_of
+from scheduler.domain.expression_meter import Meter, ValueFault, kind_of, refuse_too_large, size_of
 from scheduler.domain.expression_syntax import (
     Binary,
     Call,
@@ -35,7 +35,9 @@ class EvaluationFault(Invalid):
 
 def evaluate(tree: Tree, scope: Scope) -> Any:
     """The value; raises EvaluationFault with the offset of the part that has none."""
-    return _Evaluation(Meter()).value(tree, scope)
+    value = _Evaluation(Meter()).value(tree, scope)
+    refuse_too_large(value)
+    return value
 
 
 class _Evaluation:
@@ -275,5 +277,3 @@ _STEPS: Mapping[type, Callable[[_Evaluation, Any, Scope], Any]] = {
     MapOf: _Evaluation.map_of,
     Macro: _Evaluation.macro,
 }
-
-__all__ = ["EvaluationFault", "TooMuchWork", "evaluate"]

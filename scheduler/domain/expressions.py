@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scheduler.domain.errors import Invalid
 from scheduler.domain.expression_functions import FUNCTIONS
 from scheduler.domain.expression_parser import parse as parse_tree
 from scheduler.domain.expression_syntax import (
@@ -129,6 +128,3 @@ def _mention(tree: Tree) -> TaskMention | None:
         case Index(Name("tasks"), Literal(str() as name), at):
             return TaskMention(name, at)
     return None
-
-
-__all__ = ["Expression", "Invalid", "SyntaxFault", "TaskMention", "faults", "mentions", "parse"]

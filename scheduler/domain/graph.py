@@ -47,13 +47,12 @@ def templates(process_type: ProcessType) -> tuple[TaskTemplate, ...]:
 
 
 def ancestors(process_type: ProcessType, name: str) -> frozenset[str]:
-    """All that is over when the task begins; for a handler, those that call it as well."""
-    return order.ancestors_of(process_type.tasks)[name]
+    """All that may run before the task; for a handler, those that call it as well."""
+    return order.Before(process_type.tasks).ancestors(name)
 
 
 def descendants(process_type: ProcessType, name: str) -> frozenset[str]:
-    before = order.ancestors_of(process_type.tasks)
-    return frozenset(other for other, some in before.items() if name in some)
+    return order.Before(process_type.tasks).descendants(name)
 
 
 def _template(

@@ -6,6 +6,7 @@ patterns take time linear in the text.
 
 import copy
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import cel
@@ -16,7 +17,9 @@ from jsonschema.protocols import Validator
 from scheduler.domain.errors import Invalid
 from scheduler.domain.formats import FORMATS
 from scheduler.domain.names import suggestion
+from scheduler.domain.values import refuse_unstorable
 
+MOST_ERRORS = 10  # one message names
 MOST_RULES = 5_000  # in a schema, references written out
 _MATCHES = cel.compile("text.matches(pattern)")
 _UNUSABLE = frozenset({"$dynamicRef", "$dynamicAnchor", "$id", "$anchor", "patternProperties"})
@@ -33,7 +36,7 @@ def _found(pattern: str, text: str) -> bool:
 
 
 _Draft: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
-    jsonschema.Draft202012Validator, {"pattern": _pattern}, format_checker=FORMATS
+    jsonschema.Draft202012Validator, {"pattern": _pattern}
 )
 
 
@@ -42,7 +45,7 @@ def check_schema(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type", "object") != "object":
         raise Invalid("an input is an object: write 'type: object'")
     try:
-        _Draft.check_schema(schema)
+        _Draft.check_schema(schema, format_checker=FORMATS)
     except SchemaError as error:
         raise Invalid(f"{_path(error, 'input')}: {_short(error.message)}") from None
     except RecursionError:
@@ -55,11 +58,12 @@ def check_schema(schema: dict[str, Any]) -> dict[str, Any]:
 def check_against(schema: Mapping[str, Any] | None, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Invalid("the input must be an object", field="input")
+    refuse_unstorable(value)
     filled: dict[str, Any] = copy.deepcopy(value)
     if schema is not None:
         root = {"type": "object", **schema}
         fill_defaults(root, filled)
-        _validate(_Draft(root), filled, "input")
+        _validate(_validator(root), filled, "input")
     return filled
 
 
@@ -76,12 +80,16 @@ def _properties(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {name: rule for name, rule in found.items() if isinstance(rule, dict)}
 
 
+def _validator(root: Mapping[str, Any]) -> Validator:
+    validator: Validator = _Draft(root, format_checker=FORMATS)
+    return validator
+
+
 def _validate(validator: Validator, value: Any, root: str) -> None:
-    errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.path)))
+    errors = list(islice(validator.iter_errors(value), MOST_ERRORS))
     if errors:
-        first = errors[0]
-        where = _path(first, root)
-        raise Invalid("; ".join(_sentence(e, root) for e in errors[:10]), field=where)
+        said = "; ".join(_sentence(error, root) for error in errors)
+        raise Invalid(said, field=_path(errors[0], root))
 
 
 def _sentence(error: ValidationError, root: str) -> str:
@@ -112,8 +120,8 @@ def _short(message: str, most: int = 300) -> str:
 def _check_defaults(root: dict[str, Any], schema: Mapping[str, Any], path: str) -> None:
     for name, rule in _properties(schema).items():
         if "default" in rule:
-            default = {**rule, "$defs": root.get("$defs", {})}
-            _validate(_Draft(default), rule["default"], f"{path}.{name} (its default)")
+            validator = _validator(root).evolve(schema=rule)
+            _validate(validator, rule["default"], f"{path}.{name} (its default)")
         _check_defaults(root, rule, f"{path}.{name}")
 
 

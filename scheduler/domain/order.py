@@ -1,7 +1,10 @@
 """What follows what: needs and handlers of a list of tasks, and who comes before whom."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
+from graphlib import CycleError, TopologicalSorter
+from operator import and_, or_
 
 from scheduler.domain.definitions import TaskDefinition
 
@@ -16,13 +19,11 @@ def handlers(tasks: Tasks) -> frozenset[str]:
 def in_list_order(tasks: Tasks) -> tuple[TaskDefinition, ...]:
     """Each task needs the one before it; handlers stand outside of the list."""
     outside = handlers(tasks)
-    resolved, before = [], None
+    resolved, before = [], ""
     for task in tasks:
-        if task.name in outside:
-            resolved.append(replace(task, needs=()))
-        else:
-            resolved.append(replace(task, needs=(before,) if before else ()))
-            before = task.name
+        is_outside = task.name in outside
+        resolved.append(replace(task, needs=(before,) if before and not is_outside else ()))
+        before = before if is_outside else task.name
     return tuple(resolved)
 
 
@@ -30,51 +31,53 @@ def is_list(tasks: Tasks) -> bool:
     return all(a.needs == b.needs for a, b in zip(tasks, in_list_order(tasks), strict=True))
 
 
-def parents(tasks: Tasks) -> dict[str, set[str]]:
-    """Who must be over before a task may begin, handled failures included."""
-    found = {task.name: set(task.needs) for task in tasks}
+def parents(tasks: Tasks) -> dict[str, list[str]]:
+    """Who must be over before a task may begin; those that call a handler come before it."""
+    found = {task.name: list(task.needs) for task in tasks}
     for task in tasks:
         if task.on_failure.handler in found:
-            found[task.on_failure.handler].add(task.name)
+            found[task.on_failure.handler].append(task.name)
     return found
 
 
-def cycle(before: Mapping[str, Iterable[str]]) -> list[str] | None:
-    """One way round, first and last the same, or None."""
-    left = {name: {p for p in some if p in before} for name, some in before.items()}
-    while free := [name for name, some in left.items() if not some]:
-        left = {name: some.difference(free) for name, some in left.items() if some}
-    if not left:
-        return None
-    path = [min(left)]
-    while (step := min(left[path[-1]])) not in path:
-        path.append(step)
-    return [*path[path.index(step) :], step][::-1]
+def cycle(tasks: Tasks) -> list[str] | None:
+    """One way round, each before the next, first and last the same; or None."""
+    try:
+        TopologicalSorter(parents(tasks)).prepare()
+    except CycleError as error:
+        way: list[str] = error.args[1]
+        return way
+    return None
 
 
-def sets(positions: Mapping[str, int], before: Mapping[str, Iterable[str]]) -> dict[str, int]:
-    """All that comes before each task, as bits by position. There must be no cycle."""
-    found: dict[str, int] = {}
-    left = {name: list(some) for name, some in before.items()}
-    todo = list(left)
-    while todo:
-        name = todo[-1]
-        missing = [parent for parent in left[name] if parent not in found]
-        if missing:
-            todo += missing
-            continue
-        todo.pop()
-        found[name] = 0
-        for parent in left[name]:
-            found[name] |= found[parent] | 1 << positions[parent]
-    return found
+class Before:
+    """Who comes before whom; one bit for each task. There must be no cycle."""
 
+    def __init__(self, tasks: Tasks) -> None:
+        self.names = [task.name for task in tasks]
+        self.positions = {name: number for number, name in enumerate(self.names)}
+        outside, before = handlers(tasks), parents(tasks)
+        self._perhaps: dict[str, int] = {}
+        self._surely: dict[str, int] = {}
+        for name in TopologicalSorter(before).static_order():
+            self._perhaps[name] = self._joined(self._perhaps, before[name], every=True)
+            # Of several tasks that call a handler, the first to fail is enough.
+            self._surely[name] = self._joined(self._surely, before[name], every=name not in outside)
 
-def ancestors_of(tasks: Tasks) -> dict[str, frozenset[str]]:
-    names = [task.name for task in tasks]
-    bits = sets({name: number for number, name in enumerate(names)}, parents(tasks))
-    return {name: _names(bits[name], names) for name in names}
+    def ancestors(self, name: str) -> frozenset[str]:
+        return self._named(self._perhaps[name])
 
+    def descendants(self, name: str) -> frozenset[str]:
+        bit = self.positions[name]
+        return frozenset(other for other, bits in self._perhaps.items() if bits >> bit & 1)
 
-def _names(bits: int, names: Sequence[str]) -> frozenset[str]:
-    return frozenset(name for number, name in enumerate(names) if bits >> number & 1)
+    def is_surely_over(self, earlier: str, later: str) -> bool:
+        return bool(self._surely[later] >> self.positions[earlier] & 1)
+
+    def _joined(self, known: dict[str, int], names: list[str], *, every: bool) -> int:
+        if not names:
+            return 0
+        return reduce(or_ if every else and_, (known[n] | 1 << self.positions[n] for n in names))
+
+    def _named(self, bits: int) -> frozenset[str]:
+        return frozenset(name for number, name in enumerate(self.names) if bits >> number & 1)

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from scheduler.domain.documents import Entry, Mark, Node, plain
 from scheduler.domain.errors import Invalid
 from scheduler.domain.names import suggestion
+from scheduler.domain.nodes import Entry, Mark, Node, plain
 
 V = TypeVar("V")
 MOST_FAULTS = 100

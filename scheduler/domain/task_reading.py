@@ -231,15 +231,16 @@ def retries(cursor: Cursor) -> RetryPolicy:
     if isinstance(cursor.value, int) and not isinstance(cursor.value, bool):
         return RetryPolicy(max=whole(0, 1000)(cursor))
     section, usual = Section(cursor, RETRY_KEYS), RetryPolicy()
+    delay = section.take("delay", duration_or_none, usual.delay)
     policy = RetryPolicy(
         max=section.need("max", whole(0, 1000), usual.max),
-        delay=section.take("delay", duration_or_none, usual.delay),
+        delay=delay,
         backoff=section.take("backoff", decimal(1, 100), usual.backoff),
-        max_delay=section.take("max_delay", duration_or_none, usual.max_delay),
+        max_delay=section.take("max_delay", duration_or_none, max(usual.max_delay, delay)),
         jitter=section.take("jitter", decimal(0, 1), usual.jitter),
         exit_codes=section.take("exit_codes", exit_codes, None),
     )
-    if "max_delay" in section and policy.delay > policy.max_delay:
+    if delay > policy.max_delay:
         section.entries["max_delay"].fail("it is shorter than 'delay'")
     return policy
 
