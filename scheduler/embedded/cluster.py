@@ -206,7 +206,9 @@ class EmbeddedPostgres:
 
     def _url(self, server: Postmaster, database: str) -> str:
         sockets, password = (quote(str(p), safe="") for p in (server.sockets, self.home / "pgpass"))
-        return f"postgresql://{OWNER}@/{database}?host={sockets}&passfile={password}"
+        # Nothing is left to the caller's own PGPORT or PGHOST.
+        where = f"host={sockets}&port={server.port}"
+        return f"postgresql://{OWNER}@/{database}?{where}&passfile={password}"
 
     def _last_words(self) -> str:
         newest = sorted((self.home / "log").glob("*.log"), key=lambda file: file.stat().st_mtime)
@@ -218,7 +220,7 @@ async def make_database(admin: str) -> None:
     try:
         conn = await AsyncConnection.connect(admin, autocommit=True)
     except OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = str(error).strip().splitlines()[0]
         raise Unavailable(f"our own PostgreSQL refuses us: {reason}") from error
     async with conn:
         found = await conn.execute("select from pg_database where datname = %s", [DATABASE])

@@ -8,12 +8,13 @@ from pathlib import Path
 
 # Nothing of our own environment: neither its secrets nor a stray PGOPTIONS.
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-PID, SOCKETS, STATUS = 0, 4, 7  # lines of postmaster.pid
+PID, PORT, SOCKETS, STATUS = 0, 3, 4, 7  # lines of postmaster.pid
 
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
     pid: int
+    port: int
     sockets: Path
     is_ready: bool
 
@@ -25,6 +26,7 @@ def find(data: Path) -> Postmaster | None:
         return None
     return Postmaster(
         pid=int(lines[PID]),
+        port=int(lines[PORT]) if len(lines) > PORT else 0,
         sockets=Path(lines[SOCKETS]) if len(lines) > SOCKETS else data,
         is_ready=len(lines) > STATUS and lines[STATUS].strip() == "ready",
     )

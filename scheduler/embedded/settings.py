@@ -29,6 +29,7 @@ def settings(memory: int, logs: Path, sockets: Path) -> Mapping[str, str]:
     return {
         # Reached through a folder that is closed to others, and not from the network.
         "listen_addresses": "",
+        "port": "5432",
         "unix_socket_directories": str(sockets),
         "unix_socket_permissions": "0700",
         "password_encryption": "scram-sha-256",

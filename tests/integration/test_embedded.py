@@ -96,6 +96,14 @@ async def test_the_password_is_in_no_argument_url_environment_or_log(
     assert not any(password in text or "of ours" in text for text in shown)
 
 
+async def test_the_settings_of_somebody_elses_database_do_not_lead_astray(
+    postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGPORT", "PGHOST", "PGUSER", "PGDATABASE", "PGPASSFILE"):
+        monkeypatch.setenv(name, "1")
+    assert ask(await postgres.start(), "select current_database()") == [("procession",)]
+
+
 async def test_a_server_outlives_whoever_started_it_and_is_adopted(
     postgres: EmbeddedPostgres,
 ) -> None:

@@ -53,8 +53,8 @@ def chosen_version() -> str:
 class Cluster:
     """A server of one test's own, which it may stop and kill."""
 
-    def __init__(self, directory: Path, binaries: Binaries) -> None:
-        extra: dict[str, str | None] = dict(HASTY)
+    def __init__(self, directory: Path, binaries: Binaries, **more: str) -> None:
+        extra: dict[str, str | None] = {**HASTY, **more}
         if binaries.major < 18:
             extra["io_method"] = None
         self.postgres = EmbeddedPostgres(directory, binaries=binaries, extra=extra)
