@@ -12,13 +12,17 @@ from psycopg import AsyncConnection
 from starlette.middleware import Middleware
 
 from scheduler.api import (
+    dead_letters,
     documents,
+    events,
     health,
     problems,
     process_records,
     process_types,
+    queues,
     runs,
     tasks,
+    workers,
 )
 from scheduler.api.access import OPEN, VERDICTS, require_verdicts
 from scheduler.api.headers import SecurityHeaders
@@ -30,7 +34,17 @@ from scheduler.settings import ServerSettings
 from scheduler.steady import keep_going
 from scheduler.store import connections
 
-PARTS = (process_types, process_records, runs, tasks, health)
+PARTS = (
+    process_types,
+    process_records,
+    runs,
+    events,
+    tasks,
+    dead_letters,
+    queues,
+    workers,
+    health,
+)
 PREFIX = "/api/v1"
 
 

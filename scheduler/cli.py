@@ -9,10 +9,10 @@ from importlib.metadata import version
 
 import click
 
-from scheduler import cli_runs, cli_server, cli_types
+from scheduler import cli_logs, cli_operations, cli_records, cli_runs, cli_server, cli_types
 from scheduler.client import Refused
 
-PARTS = (cli_runs, cli_types, cli_server)
+PARTS = (cli_runs, cli_logs, cli_records, cli_types, cli_operations, cli_server)
 INTERRUPTED = 130
 
 

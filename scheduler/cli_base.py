@@ -69,6 +69,15 @@ class Desk:
         return str(found[0]["id"])
 
 
+class Listing(click.Group):
+    """A group that lists what it is about when it is given no command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 def asks(command: Command) -> Command:
     """A command that asks a server: it takes --server and --json, and gets a desk."""
 

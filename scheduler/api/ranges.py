@@ -24,8 +24,10 @@ class Part:
 def chosen(
     header: str | None, offset: int, limit: int | None, extent: Extent, *, follow: bool
 ) -> Part:
-    """A Range that is not understood is passed over, as HTTP wants it."""
-    bounds = FORMAT.fullmatch(header.strip()) if header and not follow else None
+    """A Range that is not understood is passed over, as HTTP wants it; so is one of an output
+    with a gap, which could not be answered with as many bytes as it names."""
+    is_whole = not follow and not extent.dropped
+    bounds = FORMAT.fullmatch(header.strip()) if header and is_whole else None
     if bounds is None or bounds[1] == bounds[2] == "":
         end = ENDLESS if limit is None else offset + limit
         return Part(offset, end if follow else min(end, extent.size))

@@ -1,0 +1,178 @@
+"""Every route and every role, from the application's own routes."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from psycopg import AsyncConnection
+
+from scheduler.api.access import OPEN, VERDICTS, require_verdicts
+from scheduler.app import PARTS, PREFIX
+from scheduler.domain.errors import Conflict, Invalid
+from scheduler.services import access
+from scheduler.services.access import Role
+from scheduler.store import connections
+from tests.support.api import Api, serving
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def api(dsn: str) -> AsyncIterator[Api]:
+    async with serving(dsn) as api:
+        yield api
+
+
+def routes() -> Iterator[tuple[str, str, str]]:
+    """Name, method and a path in which every parameter is filled with something."""
+    for part in PARTS:
+        for route in part.router.routes:
+            assert isinstance(route, APIRoute)
+            for method in route.methods:
+                yield route.name, method, filled(route.path)
+
+
+def filled(path: str) -> str:
+    for name, value in {
+        "run": "01900000-0000-7000-8000-000000000000",
+        "letter": "999",
+        "attempt": "1",
+        "name": "no-such",
+        "record": "no-such",
+        "task": "no-such",
+    }.items():
+        path = path.replace(f"{{{name}}}", value)
+    assert "{" not in path, f"a parameter of {path} is not filled"
+    return path
+
+
+async def test_every_route_answers_each_role_as_the_table_declares(api: Api) -> None:
+    wrong = []
+    for name, method, path in routes():
+        for role in Role:
+            answer = await api.as_role(role).request(method, path)
+            may = VERDICTS[name] is OPEN or role in VERDICTS[name]
+            if (answer.status_code == 403) == may or answer.status_code in (401, 405, 500):
+                wrong.append((name, role, answer.status_code))
+    assert wrong == []
+
+
+async def test_nothing_but_the_pulse_is_told_to_those_without_a_token(api: Api) -> None:
+    answered = {
+        name
+        for name, method, path in routes()
+        if (await api.as_role(None).request(method, path)).status_code != 401
+    }
+    assert answered == {"get_liveness"}
+
+
+async def test_a_refusal_for_want_of_a_token_says_what_to_send(api: Api) -> None:
+    answer = await api.as_role(None).get("/runs")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert "Authorization" in answer.json()["remedy"]
+
+
+async def test_what_is_no_token_is_refused_before_the_body_is_read(api: Api) -> None:
+    for header in ("Bearer", "Bearer x", "Basic YTpi", "Bearer pn_admin_" + "x" * 43):
+        answer = await api.as_role(None).post(
+            "/runs", content=b"{broken", headers={"Authorization": header}
+        )
+        assert answer.status_code == 401, header
+
+
+async def test_a_revoked_token_is_refused_at_once(api: Api, db: AsyncConnection) -> None:
+    assert (await api.admin.get("/runs")).status_code == 200
+    await db.execute("update tokens set revoked_at = now() where role = 'admin'")
+    await db.commit()
+    assert (await api.admin.get("/runs")).status_code == 401
+
+
+async def test_the_clear_text_of_a_token_is_nowhere_in_the_database(
+    api: Api, db: AsyncConnection
+) -> None:
+    cursor = await db.execute("select row_to_json(t)::text from tokens t")
+    rows = " ".join([row[0] for row in await cursor.fetchall()])
+    assert rows
+    for token in api.tokens.values():
+        assert token.rpartition("_")[2] not in rows
+
+
+async def test_the_use_of_a_token_is_noted(api: Api, db: AsyncConnection) -> None:
+    await api.admin.get("/runs")
+    cursor = await db.execute("select last_used_at from tokens where role = 'admin'")
+    row = await cursor.fetchone()
+    assert row is not None
+    assert row[0] is not None
+
+
+def test_a_route_without_a_verdict_stops_the_server_from_starting() -> None:
+    app = FastAPI()
+
+    @app.get("/secrets")
+    async def list_secrets() -> None: ...
+
+    names = [route.name for route in app.routes if isinstance(route, APIRoute)]
+    with pytest.raises(LookupError, match="list_secrets"):
+        require_verdicts(names)
+
+
+def test_the_table_names_no_route_that_does_not_exist() -> None:
+    assert {name for name, _, _ in routes()} == set(VERDICTS)
+    assert PREFIX == "/api/v1"
+
+
+async def test_the_first_admin_token_is_made_once_and_for_its_owner_alone(
+    dsn: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "admin.token"
+    async with await connections.connect(dsn, name="test") as conn:
+        assert await access.ensure_admin(conn, file)
+        assert not await access.ensure_admin(conn, tmp_path / "another")
+        caller = await access.authenticate(conn, file.read_text().strip())
+
+    assert caller.role is Role.ADMIN
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "another").exists()
+
+
+async def test_a_start_that_was_cut_short_is_completed_with_the_token_it_left(
+    dsn: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "admin.token"
+    left = access.first_token(file)
+    async with await connections.connect(dsn, name="test") as conn:
+        await access.ensure_admin(conn, file)
+        assert (await access.authenticate(conn, left)).role is Role.ADMIN
+
+
+@pytest.mark.parametrize("what", ["open to others", "not a token", "a link"])
+async def test_a_token_file_that_somebody_may_have_planted_is_refused(
+    dsn: str, tmp_path: Path, what: str
+) -> None:
+    file = tmp_path / "admin.token"
+    token = access.first_token(file)
+    if what == "open to others":
+        file.chmod(0o644)
+    elif what == "not a token":
+        file.write_text("hello\n")
+    else:
+        (tmp_path / "elsewhere").write_text(token)
+        file.unlink()
+        file.symlink_to(tmp_path / "elsewhere")
+    async with await connections.connect(dsn, name="test") as conn:
+        with pytest.raises(Conflict, match="remove it"):
+            await access.ensure_admin(conn, file)
+
+
+async def test_nobody_is_let_in_from_outside_while_there_is_no_admin(
+    dsn: str, tmp_path: Path
+) -> None:
+    async with await connections.connect(dsn, name="test") as conn:
+        await access.require_admin_beyond_loopback(conn, "127.0.0.1")
+        await access.require_admin_beyond_loopback(conn, "::1")
+        with pytest.raises(Invalid, match="no admin token"):
+            await access.require_admin_beyond_loopback(conn, "0.0.0.0")
+        await access.ensure_admin(conn, tmp_path / "admin.token")
+        await access.require_admin_beyond_loopback(conn, "0.0.0.0")
