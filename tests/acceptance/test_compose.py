@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
 from scheduler.embedded.binaries import packaged
 from tests.support.postgres import Cluster
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -102,6 +104,12 @@ def with_port(words: Sequence[str], port: int) -> list[str]:
     return [word.replace("8080", str(port)) for word in words]
 
 
+def workers_of(host: Host) -> set[str]:
+    with psycopg.connect((host.secrets / "procession_database_url").read_text()) as conn:
+        living = "select name from holders where lease_until > clock_timestamp()"
+        return {name for (name,) in conn.execute(living)}
+
+
 async def wait_until_well(host: Host, name: str, port: int, cwd: Path) -> None:
     service = SERVICES[name]
     check = with_port(service["healthcheck"]["test"][1:], port)
@@ -119,10 +127,13 @@ async def test_the_database_is_well_by_its_own_check(host: Host) -> None:
 async def test_every_service_becomes_well_and_stops_when_told(host: Host) -> None:
     migrate = SERVICES["migrate"]
     assert await carry_out(host, migrate, migrate["command"], host.folder) == 0
-    for name in ("server-1", "server-2", "worker-1", "worker-2"):
+    for name in ("server-1", "server-2"):
         port = free_port()
         async with running(host, name, port) as cwd:
             await wait_until_well(host, name, port, cwd)
+    async with running(host, "worker-1", 0) as cwd, running(host, "worker-2", 0):
+        await wait_until_well(host, "worker-1", 0, cwd)
+        await until(lambda: workers_of(host) == {"worker-1", "worker-2"})
 
 
 async def test_a_service_is_not_well_before_the_migration(host: Host) -> None:
