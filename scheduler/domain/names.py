@@ -28,6 +28,12 @@ _GUARDED = frozenset(
         "JDK_JAVA_OPTIONS",
         "CDPATH",
         "GLOBIGNORE",
+        "LESSOPEN",
+        "LESSCLOSE",
+        "SSH_ASKPASS",
+        "SUDO_ASKPASS",
+        "R_PROFILE",
+        "R_ENVIRON",
     }
 )
 _GUARDED_PREFIXES = (

@@ -138,14 +138,14 @@ def test_the_tasks_that_an_expression_speaks_of_are_known() -> None:
 TEN = "[0,1,2,3,4,5,6,7,8,9]"
 HOSTILE = {
     "nested loops": f"{TEN}.map(a, " * 8 + "1" + ")" * 8,
-    "doubling lists": "[1]" + ".map(b, b + b)" * 60,
-    "doubling texts": "['a']" + ".map(b, b + b)" * 60,
-    "doubling by reference": "[1]" + ".map(b, [b, b])" * 45,
-    "comparing doubles": "[1]" + ".map(b, [b, b])" * 20 + " == [1]" + ".map(b, [b, b])" * 20,
+    "doubling lists": "[[1]]" + ".map(b, b + b)" * 38,
+    "doubling texts": "['a']" + ".map(b, b + b)" * 38,
+    "doubling by reference": "[1]" + ".map(b, [b, b])" * 30,
+    "comparing doubles": "[1]" + ".map(b, [b, b])" * 16 + " == [1]" + ".map(b, [b, b])" * 16,
     "patterns": f"{TEN}.map(a, {TEN}.map(b, {TEN}.map(c, 'x'.matches('[\\\\w]{{200}}{{3}}'))))",
     "classes": f"{TEN}.map(a, {TEN}.map(b, {TEN}.map(c, 'x'.matches('{'.' * 250}'))))",
     "backtracking": "'" + "a" * 500 + "b'.matches('(a+)+$')",
-    "replacing": "['aaaaaaaa']" + ".map(b, b.replace('a', 'aaaaaaaa'))" * 30,
+    "replacing": "['aaaaaaaa']" + ".map(b, b.replace('a', 'aaaaaaaa'))" * 20,
 }
 
 
@@ -154,7 +154,7 @@ def test_no_expression_takes_more_than_its_time_or_space(text: str) -> None:
     begun, found = time.process_time(), None
     with suppress(Invalid):
         found = value(text)
-    assert len(repr(found)) < 10_000
+    assert found in (None, False, True)
     assert time.process_time() - begun < 5
 
 

@@ -23,6 +23,9 @@ from scheduler.domain.retries import RetryPolicy
 SCHEMA = json.loads((Path(scheduler.__file__).parent / "definition.schema.json").read_text())
 EXAMPLES = sorted((Path(scheduler.__file__).parents[1] / "examples").rglob("*.yaml"))
 
+GUIDE = Path(scheduler.__file__).parents[1] / "docs" / "definitions.md"
+BLOCKS = re.findall(r"^```yaml\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+
 EVERYTHING = """\
 name: everything
 description: every key there is
@@ -358,6 +361,21 @@ def test_the_published_schema_is_one_and_knows_the_same_keys() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_is_sound(path: Path) -> None:
     assert parse(path.read_text(), source=path.name)
+
+
+@pytest.mark.parametrize("text", BLOCKS, ids=lambda text: text.split("\n")[0])
+def test_what_the_guide_shows_is_sound(text: str) -> None:
+    assert parse(text, source=GUIDE.name)
+
+
+def test_the_guide_speaks_of_every_key() -> None:
+    told = GUIDE.read_text()
+    missing = [
+        key
+        for key in (*type_reading.KEYS, *task_reading.KEYS, *task_reading.RETRY_KEYS)
+        if f"`{key}`" not in told
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize(
