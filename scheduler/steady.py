@@ -6,11 +6,11 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from psycopg import AsyncConnection, InterfaceError, OperationalError
+from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
 
 log = logging.getLogger(__name__)
 
-AWAY = (OperationalError, InterfaceError)
+AWAY = (OperationalError, InterfaceError, errors.IdleInTransactionSessionTimeout)
 Work = Callable[[AsyncConnection[Any]], Awaitable[None]]
 Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 

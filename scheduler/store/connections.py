@@ -25,11 +25,15 @@ ENGINE_OPTIONS = (
     " -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 )
 
+# A process of ours that was stopped within a transaction must not keep a run locked until it goes
+# on: what it had not committed is undone, and others take over.
+FORSAKEN = "-c idle_in_transaction_session_timeout=10s"
+
 
 def as_app(url: str, *, name: str, options: str = "") -> str:
     """The same database as the role that everything but a migration runs as."""
     given = conninfo.conninfo_to_dict(url)
-    merged = f"{given.get('options') or ''} -c role=app {options}".strip()
+    merged = f"{given.get('options') or ''} -c role=app {FORSAKEN} {options}".strip()
     defaults: dict[str, Any] = {
         "connect_timeout": 5,
         "keepalives_idle": 10,

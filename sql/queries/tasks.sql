@@ -259,9 +259,11 @@ select id, run_id, position, name, kind, state::text as state, reason::text as r
  limit %(limit)s offset %(offset)s;
 
 -- name: set_rank
--- A new priority for what a run has not finished.
+-- A new priority for what a run has not finished. What is READY queues up anew, or it would lie
+-- below the floors of those who claim at that priority.
 update tasks
-   set rank = %(rank)s + rank %% 2
+   set rank = %(rank)s + rank %% 2,
+       ready_seq = case when state = 'READY' then nextval('ready_seq') else ready_seq end
  where run_id = %(run)s and state not in ('COMPLETED', 'FAILED', 'SKIPPED', 'STOPPED');
 
 -- name: get
