@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from scheduler.domain import commands, expressions, order, templates
+from scheduler.domain import commands, expressions, order, rendering, templates
 from scheduler.domain.definitions import TaskDefinition
 from scheduler.domain.expression_syntax import (
     Index,
@@ -63,6 +63,7 @@ def check_expressions(tasks: Tasks, cursors: Cursors, schema: Mapping[str, Any] 
     known = {task.name for task in tasks}
     closed = closed_fields(schema)
     for task, cursor in zip(tasks, cursors, strict=True):
+        refuse_unpassable(task, cursor)
         for where, placed in placed_in(task, cursor):
             found = [
                 *expressions.faults(placed.expression),
@@ -71,6 +72,16 @@ def check_expressions(tasks: Tasks, cursors: Cursors, schema: Mapping[str, Any] 
             ]
             for fault in found:
                 where.fail(str(fault), part=placed.expression.text[fault.at :].split("\n")[0])
+
+
+def refuse_unpassable(task: TaskDefinition, cursor: Cursor) -> None:
+    """What is plain text can be tried here and now."""
+    if rendering.has_expressions(task):
+        return
+    try:
+        rendering.render(task, {})
+    except rendering.RenderFault as fault:
+        cursor.fail(str(fault))
 
 
 def placed_in(task: TaskDefinition, cursor: Cursor) -> Iterator[tuple[Cursor, Placed]]:

@@ -130,8 +130,9 @@ class Token:
     at: int
 
 
+_BLANKS = " \t\r\n"
 _TOKEN = re.compile(
-    r"""\s*(?:
+    r"""(?:
       (?P<number>(?:\d+\.\d+|\d+)(?:[eE][+-]?\d+)?|0x[0-9a-fA-F]+)(?![A-Za-z0-9_])
     | (?P<string>r?'(?:[^'\\\n]|\\.)*'|r?"(?:[^"\\\n]|\\.)*")
     | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
@@ -148,9 +149,7 @@ def scan(text: str, start: int = 0, *, within_braces: bool = False) -> list[Toke
     tokens: list[Token] = []
     at, depth = start, 0
     while True:
-        blank = re.compile(r"\s*").match(text, at)
-        assert blank is not None  # it may be empty, but it matches
-        at = blank.end()
+        at = _after_blanks(text, at)
         if at == len(text) or (within_braces and not depth and text.startswith("}}", at)):
             return [*tokens, Token("end", "", at)]
         token = _task(tokens, text, at) or _token(text, at)
@@ -159,6 +158,12 @@ def scan(text: str, start: int = 0, *, within_braces: bool = False) -> list[Toke
         depth += (token.text == "{") - (token.text == "}") if token.kind == "sign" else 0
         if at - start > LONGEST:
             raise SyntaxFault(f"an expression has at most {LONGEST} characters", start)
+
+
+def _after_blanks(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _BLANKS:
+        at += 1
+    return at
 
 
 def _task(tokens: list[Token], text: str, at: int) -> Token | None:

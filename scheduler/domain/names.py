@@ -18,40 +18,21 @@ TYPE_NAME_RULE = (
 ENV_NAME_RULE = "a variable's name is letters, digits and '_', and does not begin with a digit"
 
 # They decide what code a command loads or how it reads its script, so no data may reach them.
-_GUARDED = frozenset(
-    {"PATH", "BASH_ENV", "ENV", "IFS", "SHELL", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND"}
-    | {"HOME", "GCONV_PATH", "LOCPATH", "NLSPATH", "TMPDIR", "EDITOR", "PAGER", "VISUAL"}
-    | {
-        "CLASSPATH",
-        "JAVA_TOOL_OPTIONS",
-        "_JAVA_OPTIONS",
-        "JDK_JAVA_OPTIONS",
-        "CDPATH",
-        "GLOBIGNORE",
-        "LESSOPEN",
-        "LESSCLOSE",
-        "SSH_ASKPASS",
-        "SUDO_ASKPASS",
-        "R_PROFILE",
-        "R_ENVIRON",
-    }
-)
-_GUARDED_PREFIXES = (
-    "LD_",
-    "DYLD_",
-    "PYTHON",
-    "PERL",
-    "RUBY",
-    "NODE_",
-    "GIT_",
-    "BASH_FUNC_",
-    "MALLOC_",
+_GUARDED = re.compile(
+    r"""
+      (LD_ | DYLD_ | PYTHON | PERL | RUBY | NODE_ | GIT_ | BASH_FUNC_ | MALLOC_) .*
+    | PATH | HOME | TMPDIR | CDPATH | GCONV_PATH | LOCPATH | NLSPATH
+    | ENV | BASH_ENV | IFS | SHELL | SHELLOPTS | BASHOPTS | PS4 | PROMPT_COMMAND | GLOBIGNORE
+    | EDITOR | VISUAL | PAGER | LESSOPEN | LESSCLOSE | SSH_ASKPASS | SUDO_ASKPASS
+    | CLASSPATH | JAVA_TOOL_OPTIONS | _JAVA_OPTIONS | JDK_JAVA_OPTIONS | R_PROFILE | R_ENVIRON
+    """,
+    re.VERBOSE | re.IGNORECASE,
 )
 
 
 def is_guarded(env_name: str) -> bool:
     """True for a variable that only the author's own static text may set."""
-    return env_name.upper() in _GUARDED or env_name.upper().startswith(_GUARDED_PREFIXES)
+    return _GUARDED.fullmatch(env_name) is not None
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -228,6 +228,8 @@ def test_all_faults_are_told_at_once_each_with_its_place_and_a_remedy() -> None:
         ("{name: a, run: 'x ${{ tasks.a.output }}'}", "tasks[0].run", "let 'a' need it"),
         ("{name: a, run: x, cwd: '${{ foo(1) }}'}", "tasks[0].cwd", "no function 'foo'"),
         ("just text", "tasks[0]", "a map is expected"),
+        (f"{{name: a, run: [x, {'y' * 140_000}]}}", "3:5: tasks[0]", "run[1]: the value is longer"),
+        ("{name: a, run: [x], needs: [[b], 3]}", "tasks[0].needs[0]", "no name"),
     ],
 )
 def test_a_fault_names_its_place_and_the_way_out(task: str, where: str, what: str) -> None:
