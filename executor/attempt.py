@@ -21,7 +21,7 @@ from executor.stored import Outlet
 from executor.wire import Segment
 
 LINGER = 1.0  # seconds that background processes may outlive the command
-UNKILLABLE = 5.0  # seconds after KILL until we say that it cannot be killed
+UNKILLABLE = 3.0  # seconds after KILL until we say that it cannot be killed
 
 READ = 64 << 10
 FLOOD_READ = 512 << 10

@@ -6,6 +6,7 @@ acknowledged, output is sent from where the client says it stands.
 
 import asyncio
 import fcntl
+import logging
 import os
 import socket
 import sys
@@ -21,6 +22,8 @@ from executor.base import Ending, Invocation, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # seconds for the runner's hello
 HOLD_EVERY = 0.05
@@ -205,8 +208,18 @@ class RunnerLink(asyncio.Protocol):
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        for line in self.lines.feed(data):
-            self.hear(wire.decode(line))
+        try:
+            messages = [wire.decode(line) for line in self.lines.feed(data)]
+        except wire.Garbled as error:
+            self.hang_up(f"the runner talks nonsense: {error}")
+            return
+        for message in messages:
+            self.hear(message)
+
+    def hang_up(self, why: str) -> None:
+        log.error("link to the runner given up", extra={"reason": why})
+        if self.transport is not None:
+            self.transport.abort()
 
     def hear(self, message: Mapping[str, Any]) -> None:
         match message["say"]:
@@ -218,7 +231,7 @@ class RunnerLink(asyncio.Protocol):
             case "hello":
                 self.greeted.set_result(read_hello(message))
             case "refused":
-                raise wire.Garbled(message["error"])
+                self.hang_up(f"the runner refused an order: {message['error']}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.greeted.done():

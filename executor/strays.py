@@ -35,7 +35,7 @@ class Strays:
     def attribute(self, pid: int) -> None:
         owner = self.owners.get(pid)
         if not isinstance(owner, str):
-            owner = self.owners[pid] = self.find_owner(pid) or self.suspects(owner)
+            owner = self.owners[pid] = self.find_owner(pid) or self.suspect(owner)
         if isinstance(owner, str):
             self.hand_over(pid, owner)
         elif not owner:
@@ -60,5 +60,6 @@ class Strays:
                 return attempt.key
         return None
 
-    def suspects(self, known: set[str] | None) -> set[str]:
-        return set(self.live) if known is None else known & self.live.keys()
+    def suspect(self, known: set[str] | None) -> str | set[str]:
+        left = set(self.live) if known is None else known & self.live.keys()
+        return left.pop() if len(left) == 1 else left

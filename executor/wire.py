@@ -43,16 +43,19 @@ class Lines:
 
     def __init__(self, longest: int = LONGEST_LINE):
         self.longest = longest
-        self.rest = b""
+        self.parts: list[bytes] = []
+        self.size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         *lines, rest = data.split(b"\n")
+        if lines and self.parts:
+            lines[0] = b"".join([*self.parts, lines[0]])
         if lines:
-            lines[0] = self.rest + lines[0]
-            self.rest = rest
-        else:
-            self.rest += rest
-        if len(self.rest) > self.longest:
+            self.parts, self.size = [], 0
+        if rest:
+            self.parts.append(rest)
+            self.size += len(rest)
+        if self.size > self.longest:
             raise Garbled(f"line: longer than {self.longest} bytes")
         return lines
 

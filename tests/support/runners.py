@@ -133,3 +133,11 @@ async def all_gone(mark: str, seconds: float = 2.0) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def is_stopped(pid: int) -> bool:
+    try:
+        stat = Path("/proc", str(pid), "stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] in "Tt"
