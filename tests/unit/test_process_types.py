@@ -62,7 +62,7 @@ tasks:
   - name: clean-up
     shell: |
       rm -rf -- "$WHERE"
-    env: {WHERE: "/tmp/${{ tasks.extract.exit_code }}"}
+    env: {WHERE: "/srv/${{ tasks.extract.exit_code }}"}
   - {name: tell, run: [echo, "${{ tasks.extract.output }}"], needs: [pause], on_failure: continue}
 """
 
