@@ -96,7 +96,7 @@ def of_failure(key: str, failure: SpawnFailed) -> dict[str, Any]:
     return {
         "key": key,
         "ending": Ending.FAILED.value,
-        "error": str(failure),
+        "error": words.printable(str(failure)),
         "retryable": failure.retryable,
         "detail": {"spawn_failed": True},
         "size": 0,

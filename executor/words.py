@@ -11,7 +11,7 @@ SHELL_CODES = {
     127: "127: the shell did not find the program",
 }
 
-SIGNAL_HINTS = {
+SIGNAL_HINTS: dict[int, str] = {
     signal.SIGABRT: "it aborted itself",
     signal.SIGBUS: "a bad memory access",
     signal.SIGFPE: "an arithmetic error",
@@ -55,7 +55,7 @@ def describe_signal(number: int, evidence: str | None) -> str:
         return f"{said}, likely out of memory ({evidence})"
     if number == signal.SIGKILL:
         return f"{said}, sent by somebody else (an administrator, or a memory guard)"
-    hint = SIGNAL_HINTS.get(signal.Signals(number)) if number in signal.valid_signals() else None
+    hint = SIGNAL_HINTS.get(number)
     return f"{said}: {hint}" if hint else said
 
 
@@ -93,6 +93,11 @@ REMEDIES = {
 TRANSIENT = frozenset(
     {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.ETXTBSY}
 )
+
+
+def printable(text: str) -> str:
+    """What a hostile name brings into a message must not keep it from being stored."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\0")
 
 
 def describe_errno(number: int) -> str:
