@@ -14,7 +14,7 @@ from scheduler.domain.board import Board
 from scheduler.domain.wakes import Wake
 from scheduler.loops.pulse import Pulse
 from scheduler.services.catalog import Catalog
-from scheduler.services.judging import admit, judge, queue_keys
+from scheduler.services.judging import admit, judge, queue_keys, without_queue
 from scheduler.store import limits, queues, runs, tasks
 
 Conn = AsyncConnection[Any]
@@ -105,7 +105,3 @@ class Promoter:
     async def _in_progress(self, conn: Conn, free: set[Any]) -> set[Any]:
         rows = await runs.states(conn, sorted(free))
         return {row["id"] for row in rows if row["state"] in ("PENDING", "IN_PROGRESS")}
-
-
-def without_queue(keys: list[str]) -> list[str]:
-    return [key for key in keys if not key.startswith("queue:")]

@@ -59,8 +59,7 @@ async def place(
     wake: Wake,
 ) -> None:
     """Release the places of those that left, and try to find one for those that need one."""
-    left = [task.id for task in changed if task.state not in IN_FLIGHT and task.attempt]
-    left += [task.id for task in changed if task.reason is Reason.HOLD]
+    left = [task.id for task in changed if task.state not in IN_FLIGHT and may_have_place(task)]
     if left and await limits.release(conn, left):
         wake.add(due=True)
     if sizes:
@@ -68,8 +67,21 @@ async def place(
         await limits.trim(conn, sizes)
     for task in changed:
         if task.reason is Reason.LIMIT:
-            keys = [*task.limit_keys, *queue_keys(task.queue, limited)]
-            await admit(conn, task.id, task.run_id, keys, wake)
+            await admit(conn, task.id, task.run_id, keys_of(task, limited), wake)
+
+
+def may_have_place(task: Task) -> bool:
+    """A task that was claimed or READY may have had places; the keys of those it keeps."""
+    return bool(task.attempt or task.limit_keys)
+
+
+def keys_of(task: Task, limited: dict[str, int]) -> list[str]:
+    return [*without_queue(task.limit_keys), *queue_keys(task.queue, limited)]
+
+
+def without_queue(keys: Sequence[str]) -> list[str]:
+    """The keys of its definition: its queue may have been limited, or no more, since."""
+    return [key for key in keys if not key.startswith("queue:")]
 
 
 def queue_keys(queue: str, limited: dict[str, int] | Sequence[str]) -> list[str]:

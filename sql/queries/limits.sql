@@ -1,9 +1,11 @@
 -- name: ensure
--- Places under a limit, as many as its size. One that is too many and taken goes when it is free.
+-- Places under a limit, as many as its size, in one order for everybody: who makes the same ones
+-- at the same time is waited for.
 insert into limit_slots (key, slot)
 select k.key, s.slot
   from unnest(%(keys)s::text[], %(sizes)s::integer[]) as k (key, size),
        generate_series(1, k.size) as s (slot)
+ order by k.key, s.slot
 on conflict do nothing;
 
 -- name: trim
@@ -16,18 +18,35 @@ delete from limit_slots where key = %(key)s and task_id is null;
 
 -- name: take
 -- A place under each of a task's keys, or under none of them. Taking never waits: a place that
--- somebody is releasing this instant is found by the next look.
+-- somebody is releasing this instant is found by the next look. A task that no longer waits for
+-- one, since somebody else was faster, gets none. Where a queue has shrunk and more are taken
+-- than it has now, those have to leave first.
 with free as (
     select place.key, place.slot
       from unnest(%(keys)s::text[]) as wanted (key)
+      left join queues queue
+             on wanted.key like 'queue:%%' and queue.name = substring(wanted.key from 7)
      cross join lateral (
         select key, slot
           from limit_slots
          where key = wanted.key and task_id is null
+           and slot <= coalesce(queue.size, slot)
          order by slot
          limit 1
            for update skip locked
      ) as place
+     where exists (
+        select from tasks where id = %(task)s and state = 'WAITING' and reason = 'limit'
+     )
+       and (
+        not exists (
+            select from limit_slots
+             where key = wanted.key and slot > queue.size and task_id is not null
+        )
+        or queue.size > (
+            select count(*) from limit_slots where key = wanted.key and task_id is not null
+        )
+     )
 ), taken as (
     update limit_slots s
        set task_id = %(task)s
@@ -72,10 +91,16 @@ select id, run_id, queue, limit_keys
   from (
     select t.id, t.run_id, t.queue, t.limit_keys
       from (
-        select key, count(*) as places
-          from limit_slots
-         where task_id is null
-         group by key
+        select f.key, greatest(0, least(f.places, q.size - (
+                select count(*) from limit_slots where key = f.key and task_id is not null
+            ))) as places
+          from (
+            select key, count(*) as places
+              from limit_slots
+             where task_id is null
+             group by key
+          ) as f
+          left join queues q on f.key like 'queue:%%' and q.name = substring(f.key from 7)
       ) as free
      cross join lateral (
         select id, run_id, queue, limit_keys
@@ -95,7 +120,14 @@ select id, run_id, queue, limit_keys
 select key, count(*) as size, count(task_id) as taken from limit_slots group by key order by key;
 
 -- name: unblock
--- Lets everything that waited for a limit be looked at again: it was lifted or has grown.
+-- Lets everything that waited for a limit be looked at again: it was lifted or has grown. Tasks
+-- are locked in the order of their ids, as everywhere.
 update tasks
    set blocked_on = null
- where state = 'WAITING' and reason = 'limit' and blocked_on = %(key)s;
+ where id = any(array(
+        select id
+          from tasks
+         where state = 'WAITING' and reason = 'limit' and blocked_on = %(key)s
+         order by id
+           for no key update
+       ));

@@ -1,4 +1,4 @@
-"""Two connections, forced into one order: wait until the other one waits for a lock."""
+"""Two connections, forced into one order: wait until one of them waits for a lock."""
 
 import asyncio
 from typing import Any
@@ -10,9 +10,12 @@ Conn = AsyncConnection[Any]
 WAITS = "select count(*) from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
 
 
-async def until_it_waits(watcher: Conn, waiting: Conn, *, within: float = 20.0) -> None:
-    """`waiting` is held up by a lock; `watcher` is a third connection, or it would not see it."""
-    async with asyncio.timeout(within):
+async def until_it_waits(dsn: str, waiting: Conn, *, within: float = 20.0) -> None:
+    """Seen by the owner: `app` is not shown what others wait for."""
+    async with (
+        await AsyncConnection.connect(dsn, autocommit=True) as watcher,
+        asyncio.timeout(within),
+    ):
         while True:
             cursor = await watcher.execute(WAITS, [waiting.info.backend_pid])
             if (await cursor.fetchone() or (0,))[0]:
