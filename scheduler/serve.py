@@ -28,6 +28,7 @@ from scheduler.loops.reaper import Reaper
 from scheduler.services import access
 from scheduler.services.catalog import Catalog
 from scheduler.settings import ServerSettings, Settings, WorkerSettings
+from scheduler.signals import stop_on_signals
 from scheduler.steady import keep_going
 from scheduler.store import connections, tokens
 from scheduler.store.migrations import pending, require_version
@@ -36,25 +37,6 @@ from scheduler.worker import Fenced, RunnerGone, Worker, identity_of
 log = logging.getLogger(__name__)
 
 Loops = dict[str, Callable[[], Any]]
-
-
-@contextmanager
-def stop_on_signals(note: Callable[[int], None] = lambda number: None) -> Iterator[asyncio.Event]:
-    """An event that SIGINT and SIGTERM set; `note` is told which it was."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def heard(number: int) -> None:
-        note(number)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, heard, number)
-    try:
-        yield stop
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 async def require_ready(url: str, host: str | None = None) -> None:
@@ -137,6 +119,7 @@ def web_config(url: str, settings: ServerSettings) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(url, settings),
         log_config=None,
+        log_level=logging.WARNING,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,

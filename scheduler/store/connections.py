@@ -18,6 +18,9 @@ ENUMS: dict[str, type[StrEnum]] = {
     "wait_reason": Reason,
 }
 
+# A process that is stopped in the middle of a transaction must not keep its locks.
+ALWAYS = "-c role=app -c idle_in_transaction_session_timeout=10s"
+
 # The engine's statements have one good plan each, by index; with these settings it is the only
 # one, whatever the statistics say or lack.
 ENGINE_OPTIONS = (
