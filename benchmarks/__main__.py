@@ -1,37 +1,71 @@
-"""`python -m benchmarks NAME [--json]`: one benchmark, its figures on one page or as JSON."""
+"""`python -m benchmarks NAME [--json]`: one benchmark, or all; its figures as lines or as JSON."""
 
 import argparse
 import asyncio
 import importlib
 import json
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 BENCHMARKS = ("engine", "claim", "latency", "commands")
+ALL = "all"
+
+# Enough to see that everything works; the figures say little.
+SHORT = {"runs": 200, "count": 200, "scale": 0.01, "samples": 10, "idle": 3.0}
 
 
-def parse() -> argparse.Namespace:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=BENCHMARKS)
+    parser.add_argument("name", choices=(*BENCHMARKS, ALL))
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    parser.add_argument("--short", action="store_true", help="everything small, for a first look")
     parser.add_argument("--database-url", help="a server to use instead of an embedded one")
-    parser.add_argument("--runs", type=int, default=5000)
-    parser.add_argument("--tasks", type=int, default=10)
-    parser.add_argument("--count", type=int, default=3000)
-    parser.add_argument("--slots", type=int, default=8)
+    parser.add_argument("--runs", type=int, default=5000, help="of `engine`")
+    parser.add_argument("--tasks", type=int, default=10, help="of each run of `engine`")
+    parser.add_argument("--count", type=int, default=3000, help="of `commands`, in each round")
+    parser.add_argument("--slots", type=int, default=8, help="of the worker of `commands`")
     parser.add_argument("--scale", type=float, default=1.0, help="of the rows that `claim` makes")
-    return parser.parse_args()
+    parser.add_argument("--layout", choices=("arrival", "scattered"), default="arrival")
+    parser.add_argument("--samples", type=int, default=100, help="starts that `latency` times")
+    parser.add_argument("--idle", type=float, default=25.0, help="seconds of being idle")
+    return parser
+
+
+def options() -> argparse.Namespace:
+    """`--short` changes what is not said otherwise."""
+    ours = parser()
+    if ours.parse_args().short:
+        ours.set_defaults(**SHORT)
+    return ours.parse_args()
+
+
+def measure(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
+    figures: dict[str, Any] = asyncio.run(
+        importlib.import_module(f"benchmarks.{name}").main(chosen)
+    )
+    return figures
+
+
+def show(figures: Mapping[str, Any]) -> None:
+    for name, figure in figures.items():
+        print(f"{name:40} {figure:>12}", flush=True)
 
 
 def main() -> None:
-    options = parse()
+    chosen = options()
     logging.basicConfig(level=logging.WARNING)
-    module = importlib.import_module(f"benchmarks.{options.name}")
-    figures = asyncio.run(module.main(options))
-    if options.json:
-        print(json.dumps(figures))
-    else:
-        for name, figure in figures.items():
-            print(f"{name:40} {figure:>12}")
+    if chosen.name != ALL:
+        figures = measure(chosen.name, chosen)
+        print(json.dumps(figures)) if chosen.json else show(figures)
+        return
+    everything = {name: measure(name, chosen) for name in BENCHMARKS}
+    if chosen.json:
+        print(json.dumps(everything))
+        return
+    for name, figures in everything.items():
+        print(f"\n{name}")
+        show(figures)
 
 
 if __name__ == "__main__":

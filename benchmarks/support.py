@@ -17,6 +17,8 @@ from psycopg.sql import SQL, Identifier
 from scheduler.embedded import EmbeddedPostgres
 from scheduler.store.migrations import migrate
 
+LOOK_EVERY = 0.02
+
 numbers = count(1)
 
 
@@ -63,13 +65,15 @@ async def until(
     *,
     limit: float = 600,
 ) -> None:
-    end = time.monotonic() + limit
-    while not await done(conn):
-        if time.monotonic() > end:
-            raise TimeoutError(f"not done after {limit:.0f} s")
-        await asyncio.sleep(0.02)
+    await patiently(lambda: done(conn), limit)
+
+
+async def patiently(done: Callable[[], Awaitable[bool]], limit: float) -> None:
+    async with asyncio.timeout(limit):
+        while not await done():  # noqa: ASYNC110 - what is waited for is in other processes
+            await asyncio.sleep(LOOK_EVERY)
 
 
 async def one(conn: AsyncConnection[Any], statement: str, *values: Any) -> Any:
-    row = await (await conn.execute(SQL(statement), values)).fetchone()  # type: ignore[arg-type]
+    row = await (await conn.execute(SQL(statement), values)).fetchone()
     return row[0] if row else None

@@ -1,0 +1,57 @@
+"""The benchmarks work, each in its smallest form. No figure decides here: machines differ."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PEERS = all(importlib.util.find_spec(name) for name in ("pgqueuer", "procrastinate", "asyncpg"))
+
+
+def figures_of(*arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks", *arguments, "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
+
+
+@pytest.mark.skipif(not PEERS, reason="the peers are not installed: make bench brings them")
+def test_engine_and_its_peers_are_measured_in_one_run() -> None:
+    figures = figures_of("engine", "--runs", "20", "--tasks", "3")
+    assert figures["engine_tasks_per_s"] > 0
+    assert figures["pgqueuer_jobs_per_s"] > 0
+    assert figures["procrastinate_jobs_per_s"] > 0
+    assert {"engine_to_pgqueuer", "engine_to_procrastinate"} <= figures.keys()
+
+
+@pytest.mark.parametrize("layout", ["arrival", "scattered"])
+def test_claims_are_measured_with_and_without_other_rows_and_behind_a_snapshot(
+    layout: str,
+) -> None:
+    figures = figures_of("claim", "--scale", "0.001", "--layout", layout)
+    assert figures["claim_ms_empty"] > 0
+    assert figures["claim_ms_full"] > 0
+    assert figures["claim_ms_snapshot_after_60"] > 0
+    assert figures["ratio"] > 0
+    assert figures["layout"] == layout
+
+
+def test_latency_is_measured_through_a_server_and_a_worker() -> None:
+    figures = figures_of("latency", "--samples", "2", "--idle", "0.5")
+    for what in ("start_to_running", "command_to_next", "noop_to_next", "start_to_done"):
+        assert 0 < figures[f"{what}_ms_p50"] <= figures[f"{what}_ms_p99"]
+    assert {"server_idle_percent", "worker_idle_percent", "runner_idle_percent"} <= figures.keys()
+
+
+def test_commands_are_measured_beside_xargs_with_what_each_costs() -> None:
+    figures = figures_of("commands", "--count", "20")
+    assert figures["commands_per_s"] > 0
+    assert figures["xargs_per_s"] > 0
+    assert figures["ratio"] > 0
+    assert {"runner_cpu_us", "worker_cpu_us", "postgres_cpu_us"} <= figures.keys()
