@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from executor.spawn import SpawnFailed
+from executor.wire import to_json
 
 RESERVE = 1 << 20  # given up when the disk is full, so that exits can still be recorded
 COMPACT_AT = 4 << 20
 
 
 def as_line(entry: dict[str, Any]) -> str:
-    return json.dumps(entry, separators=(",", ":")) + "\n"
+    return to_json(entry) + "\n"
 
 
 class Journal:

@@ -28,7 +28,7 @@ from executor.stored import Outlet, Shelf, Stored
 from executor.strays import Strays
 
 LIVE_EVERY = 0.1  # how long output of a running command waits to be sent together
-FLOOD_EVERY = 0.001  # with one read of half a MiB at most in each
+FLOOD_EVERY = 0.002  # with one read of half a MiB at most in each: 250 MB/s
 RESCAN = 0.2  # after the last exit: what lost its parent in that very moment
 PATIENCE = 60.0
 

@@ -1,6 +1,7 @@
 """Exit records: what became of an attempt, as facts that survive the runner."""
 
 import os
+import resource
 import signal
 from typing import Any
 
@@ -79,7 +80,9 @@ def describe_course(attempt: Attempt, ended_at: float) -> dict[str, Any]:
     }
     if attempt.usage is not None:
         detail["cpu_seconds"] = round(attempt.usage.ru_utime + attempt.usage.ru_stime, 6)
-        detail["max_rss_bytes"] = attempt.usage.ru_maxrss << 10
+        if attempt.usage.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+            # Up to our own size the kernel tells of the moment before exec, which is us.
+            detail["max_rss_bytes"] = attempt.usage.ru_maxrss << 10
     if attempt.status is None:
         detail["unkillable"] = attempt.pid
     elif os.WIFSIGNALED(attempt.status):

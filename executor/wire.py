@@ -26,8 +26,11 @@ class Garbled(ValueError):
     """A line that no peer of ours would send; says which field and why."""
 
 
+to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def encode(message: Mapping[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    return to_json(message).encode() + b"\n"
 
 
 def pack(segments: Iterable[Segment]) -> list[list[Any]]:
