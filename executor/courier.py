@@ -51,11 +51,11 @@ class Courier:
         peer.setblocking(False)
         self.client = peer
         self.lines = wire.Lines()
-        self.held = {*self.live, *self.ended}
+        self.held = {*hello["waiting"], *self.live, *self.ended}
         for ended in self.ended.values():
             ended.is_told = False
-        for key in self.held:
-            self.outlet(key).rewind()
+        for one in (*self.live.values(), *self.ended.values()):
+            one.outlet.rewind()
         self.poller.add(peer.fileno(), self.receive)
         self.send(hello)
         self.push()

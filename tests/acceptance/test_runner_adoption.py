@@ -7,12 +7,13 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from executor.base import Ending, Invocation
-from executor.link import RunnerAway, RunnerLink, ensure_runner, hold_spool
+from executor.link import Hello, RunnerAway, RunnerLink, ensure_runner, hold_spool
 from tests.support.runners import (
     LONG,
     Client,
@@ -203,6 +204,30 @@ async def test_a_dead_worker_leaves_its_commands_alive(tmp_path: Path) -> None:
             client.link.kill(f"{name}.1")
             await client.end(f"{name}.1")
         assert processes_of(mark) == []
+
+
+async def test_a_command_that_begins_while_a_client_introduces_itself_is_not_told_twice(
+    tmp_path: Path,
+) -> None:
+    async with a_runner(tmp_path, slots=1) as client:
+        client.script("a.1", "exec sleep 300")
+        client.script("b.1", f"echo x; sleep 0.3; touch {tmp_path}/begun; exec sleep 300")
+        await until(lambda: processes_of("PROCESSION_ATTEMPT=a.1"))
+        await client.link.close()
+
+        async def offsets(hello: Hello) -> Mapping[str, int]:
+            assert list(hello.waiting) == ["b.1"]
+            os.kill(hello.live["a.1"].pid, signal.SIGKILL)
+            await until((tmp_path / "begun").exists)
+            return {"a.1": 0, "b.1": 0}
+
+        client.link = await RunnerLink.connect(
+            client.spool, on_ended=client.hear_end, on_output=client.store, offsets=offsets
+        )
+        await client.printed("b.1", b"x\n")
+        client.link.kill("b.1")
+        await client.end("b.1")
+        assert client.output("b.1") == b"x\n"
 
 
 async def test_an_exit_is_told_until_it_is_acknowledged_even_by_the_next_runner(
