@@ -1,5 +1,6 @@
 """What a new run's tasks are copied from, and who comes before and after whom."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,8 +41,16 @@ def templates(process_type: ProcessType) -> tuple[TaskTemplate, ...]:
             successors[need].append(positions[task.name])
         if task.on_failure.handler:
             callers[task.on_failure.handler] += 1
+    judged = _judged(process_type.tasks)
     return tuple(
-        _template(process_type, task, positions, tuple(successors[task.name]), callers[task.name])
+        _template(
+            process_type,
+            task,
+            positions,
+            tuple(successors[task.name]),
+            callers[task.name],
+            judged=task.name in judged,
+        )
         for task in process_type.tasks
     )
 
@@ -61,6 +70,8 @@ def _template(
     positions: dict[str, int],
     successors: tuple[int, ...],
     callers: int,
+    *,
+    judged: bool,
 ) -> TaskTemplate:
     handler = task.on_failure.handler
     settles = _settles(process_type, task)
@@ -75,10 +86,27 @@ def _template(
         successors=successors,
         handler=positions[handler] if handler else None,
         settles=settles,
-        judged=handler is not None,
+        judged=judged,
         on_lost=task.on_lost,
         invocation=None if settles else rendering.render(task, {}),
     )
+
+
+def _judged(tasks: Sequence[TaskDefinition]) -> frozenset[str]:
+    """Those that call a handler; and those that another task needs besides one that may come to
+    nothing while the run goes on: the last of them to end must know that it is to be skipped.
+    """
+    called, before = order.handlers(tasks), order.Before(tasks)
+    callers = {task.name for task in tasks if task.on_failure.handler}
+    may_be_nothing = {
+        task.name
+        for task in tasks
+        if (called | callers) & {task.name, *before.ancestors(task.name)}
+    }
+    needed_beside = {
+        need for task in tasks for need in task.needs if may_be_nothing & {*task.needs} - {need}
+    }
+    return frozenset(callers | needed_beside)
 
 
 def _settles(process_type: ProcessType, task: TaskDefinition) -> bool:

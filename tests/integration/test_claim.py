@@ -195,6 +195,6 @@ async def test_the_rows_refuse_what_must_never_be(conn: Conn) -> None:
         with pytest.raises(errors.CheckViolation):
             await execute(
                 conn,
-                SQL(f"update tasks set {impossible} where run_id = %(run)s"),  # type: ignore[arg-type]
+                SQL(f"update tasks set {impossible} where run_id = %(run)s"),
                 run=run,
             )

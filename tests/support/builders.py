@@ -266,7 +266,7 @@ def a_reaper(lease: timedelta = LEASE) -> Reaper:
 
 
 async def one(conn: Conn, statement: str, *values: Any) -> Any:
-    row = await (await conn.execute(SQL(statement), values)).fetchone()  # type: ignore[arg-type]
+    row = await (await conn.execute(SQL(statement), values)).fetchone()
     return row[0] if row else None
 
 

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Mapping, Set
 from enum import StrEnum
+from typing import TypeVar
 
 from scheduler.domain.states import (
     FINAL_RUNS,
@@ -28,6 +29,9 @@ TASKS = "A task begins PENDING, or READY or WAITING where it needs no other."
 WAITING = "A WAITING task says why:"
 
 
+S = TypeVar("S", bound=StrEnum)
+
+
 def page() -> str:
     sections = [
         ("Runs", RUNS, chart(RunState, RUN_ARROWS, FINAL_RUNS)),
@@ -37,15 +41,11 @@ def page() -> str:
     return "\n".join([FIRST_LINES, *parts, f"{WAITING} {', '.join(Reason)}.\n"])
 
 
-def chart(
-    states: type[StrEnum], arrows: Mapping[StrEnum, Set[StrEnum]], final: Set[StrEnum]
-) -> str:
+def chart(states: type[S], arrows: Mapping[S, Set[S]], final: Set[S]) -> str:
     return "\n".join(["| from | to |", "|---|---|", *rows(states, arrows, final)])
 
 
-def rows(
-    states: type[StrEnum], arrows: Mapping[StrEnum, Set[StrEnum]], final: Set[StrEnum]
-) -> Iterator[str]:
+def rows(states: type[S], arrows: Mapping[S, Set[S]], final: Set[S]) -> Iterator[str]:
     for state in states:
         targets = ", ".join(str(each) for each in states if each in arrows[state])
         yield f"| {f'**{state}**' if state in final else state} | {targets or 'nothing'} |"
