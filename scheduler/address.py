@@ -43,8 +43,8 @@ def beside_us(environment: Mapping[str, str]) -> Address | None:
 def left_in(folder: Path) -> Address | None:
     """What a server of ours wrote there; a file that somebody else may have written is not read."""
     try:
-        url = str(json.loads(own_text(folder / ADDRESS_FILE))["url"]).rstrip("/")
-    except (OSError, ValueError, KeyError, TypeError):
+        url = json.loads(own_text(folder / ADDRESS_FILE))["url"].rstrip("/")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
     try:
         return Address(url, own_text(folder / TOKEN_FILE).strip())

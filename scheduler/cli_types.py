@@ -69,7 +69,11 @@ def send(client: Client, what: str, file: str, text: bytes) -> Any:
 
 def faults_of(client: Client, file: str, text: bytes) -> list[str]:
     verdict = send(client, "/validate", file, text)
-    return [f"{file}:{f['line']}:{f['column']}: {f['message']}" for f in verdict["faults"]]
+    return [f"{placed(file, fault)}: {fault['message']}" for fault in verdict["faults"]]
+
+
+def placed(file: str, fault: dict[str, Any]) -> str:
+    return f"{file}:{fault['line']}:{fault['column']}" if fault["line"] else file
 
 
 @click.command()

@@ -17,6 +17,10 @@ class Hub:
     def __init__(self) -> None:
         self._followers: dict[UUID, set[Pulse]] = defaultdict(set)
 
+    def __len__(self) -> int:
+        """How many follow at the moment."""
+        return sum(len(pulses) for pulses in self._followers.values())
+
     def heard(self, wake: Wake) -> None:
         for run, pulses in self._followers.items():
             if wake.concerns(run):

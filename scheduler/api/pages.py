@@ -5,6 +5,7 @@ import binascii
 import json
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
 
 from fastapi import Query
 from pydantic import BaseModel, Field
@@ -67,7 +68,11 @@ def text(value: Any) -> str:
     return value
 
 
+def run_id(value: Any) -> UUID:
+    return UUID(text(value))
+
+
 def big_number(value: Any) -> int:
-    if not isinstance(value, int) or not 0 <= value < 2**63:
+    if type(value) is not int or not 0 <= value < 2**63:
         raise ValueError("not a number of ours")
     return value

@@ -226,7 +226,7 @@ async def list_process_record_runs(
     record: Id, conn: Conn, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[Run]:
     """List the runs of a process record, the newest first; those of a deleted one too."""
-    after = pages.decode(cursor, UUID)
+    after = pages.decode(cursor, pages.run_id)
     rows = await stored_runs.page(conn, record=record, after=after, limit=limit + 1)
     if not rows and after is None:
         await records.get(conn, record)

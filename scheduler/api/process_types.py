@@ -30,7 +30,7 @@ from scheduler.store import process_types
 router = APIRouter(tags=["process types"], route_class=GuardedRoute)
 
 Name = Annotated[str, Path(max_length=63, examples=["two-task-process"])]
-FAULT = re.compile(r"^(?:[^:\n]*):(\d+):(\d+): (.*)$", re.DOTALL)
+FAULT = re.compile(r"[^:\n]*:(?:(\d+):(\d+):)? (.*)", re.DOTALL)
 EXAMPLE = "name: hello\ntasks:\n  - name: greet\n    run: echo hello\n"
 BODY: dict[str, Any] = {
     "requestBody": {
@@ -129,9 +129,12 @@ def text_of(body: bytes) -> str:
 
 
 def fault_of(fault: str) -> DefinitionFault:
-    if found := FAULT.match(fault):
-        return DefinitionFault(line=int(found[1]), column=int(found[2]), message=found[3])
-    return DefinitionFault(line=None, column=None, message=fault)
+    """`body:LINE:COLUMN: what`; one of the text as a whole has no place."""
+    found = FAULT.fullmatch(fault)
+    line, column, message = found.groups() if found else (None, None, fault)
+    return DefinitionFault(
+        line=int(line) if line else None, column=int(column) if column else None, message=message
+    )
 
 
 def summary(row: dict[str, Any]) -> TypeSummary:

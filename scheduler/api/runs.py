@@ -75,7 +75,7 @@ async def list_runs(
         type=type,
         record=record,
         states=status,
-        after=pages.decode(cursor, UUID),
+        after=pages.decode(cursor, pages.run_id),
         limit=limit + 1,
     )
     return pages.page_of(rows, limit, "id", shown)

@@ -1,6 +1,7 @@
 """The web application of a test, on the test's own database, spoken to without a socket."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,15 @@ class Api:
         assert answer.status_code == 201, answer.text
         run: dict[str, Any] = answer.json()
         return run
+
+
+async def becomes(condition: Callable[[], Awaitable[object]], *, within: float = 30.0) -> None:
+    """Waits until it holds; a test that waits in vain fails here."""
+    async with asyncio.timeout(within):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.01)
 
 
 YAML = {"Content-Type": "application/yaml"}
