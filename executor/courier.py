@@ -54,8 +54,8 @@ class Courier:
         self.held = {*hello["waiting"], *self.live, *self.ended}
         for ended in self.ended.values():
             ended.is_told = False
-        for one in (*self.live.values(), *self.ended.values()):
-            one.outlet.rewind()
+        for key in filter(self.knows, self.held):
+            self.outlet(key).rewind()
         self.poller.add(peer.fileno(), self.receive)
         self.send(hello)
         self.push()

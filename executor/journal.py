@@ -28,6 +28,7 @@ class Journal:
         self.file = self.open(os.O_APPEND)
         self.size = os.fstat(self.file).st_size
         self.is_full = False
+        self.compact_at = COMPACT_AT
         self.reserve()
 
     def open(self, flags: int, name: str = "journal") -> int:
@@ -95,6 +96,7 @@ class Journal:
         os.rename("new", "journal", src_dir_fd=self.folder, dst_dir_fd=self.folder)
         os.close(before)
         self.lines.clear()
+        self.compact_at = max(COMPACT_AT, 2 * self.size)
 
     def read(self) -> tuple[list[str], dict[str, dict[str, Any]], str | None]:
         """Attempts that began and did not end; exits nobody acknowledged; the boot they are of."""

@@ -31,7 +31,7 @@ HOLD_EVERY = 0.05
 ROOT = Path(__file__).resolve().parent.parent
 
 # Isolated: no site packages, no variables of ours, nothing from the working folder.
-BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from executor.runner import main; "
+BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from executor.runner import main; "
 STARTER = (sys.executable, "-I", "-S", "-X", "utf8", "-c", BOOT + "sys.exit(main())", str(ROOT))
 
 

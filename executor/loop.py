@@ -19,7 +19,7 @@ from executor.base import Ending, Invocation
 from executor.courier import Courier
 from executor.evidence import MemoryWatch
 from executor.guard import GUARD_DIED
-from executor.journal import COMPACT_AT, Journal
+from executor.journal import Journal
 from executor.output import Bare, Masker
 from executor.poller import Poller
 from executor.record import Record
@@ -395,7 +395,7 @@ class Runner:
         known = [key for key in keys if key in self.ended]
         for key in known:
             self.ended.pop(key).outlet.stored.discard()
-        if self.journal.size > COMPACT_AT:
+        if self.journal.size > self.journal.compact_at:
             self.compact()
         elif known:
             self.journal.note({"acknowledged": known})

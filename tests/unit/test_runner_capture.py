@@ -1,6 +1,6 @@
 """Head, tail and the exact number between them, however the bytes arrive."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executor.output import LONGEST_TAIL, Bare, Capture
@@ -15,6 +15,7 @@ def run(cap: int, printed: list[tuple[int, bytes]]) -> tuple[Capture, list[Segme
     return capture, [segment for segment in head if segment is not None] + capture.finish()
 
 
+@settings(deadline=None)
 @given(cap=st.integers(0, 400), printed=pieces)
 def test_what_is_kept_and_what_is_dropped_add_up_to_what_was_printed(
     cap: int, printed: list[tuple[int, bytes]]
@@ -26,6 +27,7 @@ def test_what_is_kept_and_what_is_dropped_add_up_to_what_was_printed(
     assert kept == min(cap, capture.size)
 
 
+@settings(deadline=None)
 @given(cap=st.integers(0, 400), printed=pieces)
 def test_every_kept_byte_stands_at_its_offset_and_in_its_stream(
     cap: int, printed: list[tuple[int, bytes]]
@@ -37,6 +39,7 @@ def test_every_kept_byte_stands_at_its_offset_and_in_its_stream(
         assert set(streams[offset : offset + len(data)]) == {stream}
 
 
+@settings(deadline=None)
 @given(cap=st.integers(0, 400), printed=pieces)
 def test_head_and_tail_are_the_two_ends(cap: int, printed: list[tuple[int, bytes]]) -> None:
     whole = b"".join(data for _, data in printed)
@@ -49,6 +52,7 @@ def test_head_and_tail_are_the_two_ends(cap: int, printed: list[tuple[int, bytes
     assert offsets == sorted(offsets)
 
 
+@settings(deadline=None)
 @given(printed=pieces, refused_from=st.integers(0, 20))
 def test_what_could_not_be_stored_counts_as_dropped(
     printed: list[tuple[int, bytes]], refused_from: int

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executor import wire
@@ -33,6 +33,7 @@ anything = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(invocations)
 def test_an_invocation_arrives_as_it_was_sent(invocation: Invocation) -> None:
     line = wire.encode(
@@ -43,6 +44,7 @@ def test_an_invocation_arrives_as_it_was_sent(invocation: Invocation) -> None:
     assert wire.unpack_invocation(order["invocation"]) == invocation
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.lists(st.integers(1, 20), max_size=20))
 def test_lines_are_whole_however_they_are_cut(data: bytes, cuts: list[int]) -> None:
     lines, found, place = wire.Lines(), [], 0
@@ -60,6 +62,7 @@ def test_a_line_that_never_ends_is_refused() -> None:
         lines.feed(b"x")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_bytes_of_a_stranger_are_refused_or_are_an_order(line: bytes) -> None:
     try:
@@ -69,6 +72,7 @@ def test_bytes_of_a_stranger_are_refused_or_are_an_order(line: bytes) -> None:
     assert order["do"] in wire.ORDERS
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(wire.ORDERS)), st.dictionaries(texts, anything, max_size=3), anything)
 def test_an_order_carries_what_it_must_or_names_the_field(
     kind: str, fields: dict[str, Any], value: Any
@@ -83,6 +87,7 @@ def test_an_order_carries_what_it_must_or_names_the_field(
         assert wire.read_order(line)["do"] == kind
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*wire.INVOCATION, "sudo"]), anything, max_size=4))
 def test_a_hostile_invocation_is_refused_by_field(packed: dict[str, Any]) -> None:
     fits = {
@@ -104,6 +109,7 @@ def test_a_key_is_a_harmless_file_name(key: object) -> None:
     assert not wire.is_key(key)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1 << 60), st.integers(0, 1), st.binary(max_size=50))))
 def test_output_travels_byte_for_byte(segments: list[wire.Segment]) -> None:
     said = json.loads(json.dumps(wire.pack(segments)))
