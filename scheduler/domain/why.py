@@ -54,8 +54,9 @@ def waiting(task: Facts, around: Surroundings) -> str:
     match task["reason"]:
         case Reason.BACKOFF:
             tries = task["counted"]
+            error = task["error"] or f"exit code {task['exit_code']}"
             return (
-                f"it failed {tries} time{'s' * (tries != 1)} ({task['error']}) "
+                f"it failed {tries} time{'s' * (tries != 1)} ({error}) "
                 f"and is tried again {when(task, around)}"
             )
         case Reason.LIMIT:

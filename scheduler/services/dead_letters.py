@@ -7,7 +7,7 @@ from psycopg import AsyncConnection
 from scheduler.domain.errors import Conflict, Invalid, NotFound
 from scheduler.services import runs as run_service
 from scheduler.services.catalog import Catalog
-from scheduler.store import dead_letters
+from scheduler.store import dead_letters, runs
 from scheduler.store.rows import Row
 
 Conn = AsyncConnection[Any]
@@ -25,8 +25,10 @@ async def redrive(
 ) -> Row:
     """A new round of its run, from what failed. Of two who ask, one wins."""
     found = await get(conn, letter)
-    require_open(found)
-    return await run_service.retry(conn, catalog, found["run_id"], by=by, input=input)
+    async with conn.transaction():
+        await runs.lock(conn, [found["run_id"]])
+        require_open(await dead_letters.lock(conn, letter) or found)
+        return await run_service.retry(conn, catalog, found["run_id"], by=by, input=input)
 
 
 async def discard(conn: Conn, letter: int, *, by: str, note: str) -> Row:

@@ -16,6 +16,10 @@ async def get(conn: Conn, letter: int) -> Row | None:
     return await fetch_row(conn, LETTERS["get"], id=letter)
 
 
+async def lock(conn: Conn, letter: int) -> Row | None:
+    return await fetch_row(conn, LETTERS["lock"], id=letter)
+
+
 async def page(
     conn: Conn,
     *,

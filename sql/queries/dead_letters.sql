@@ -20,6 +20,10 @@ select id, run_id, task_id, round, type, task, state::text as state, error, fing
   from dead_letters
  where id = %(id)s;
 
+-- name: lock
+-- For whoever takes it up, after its run: it can't be discarded meanwhile.
+select id, state::text as state, closed_by from dead_letters where id = %(id)s for no key update;
+
 -- name: page
 select id, run_id, task_id, round, type, task, state::text as state, error, fingerprint, input,
        output, made_at, closed_at, closed_by, note
