@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from starlette.middleware import Middleware
 
 from scheduler.api import (
@@ -25,6 +26,7 @@ from scheduler.api import (
     workers,
 )
 from scheduler.api.access import OPEN, VERDICTS, require_verdicts
+from scheduler.api.deadlines import Deadline
 from scheduler.api.headers import SecurityHeaders
 from scheduler.api.live import Hub
 from scheduler.api.methods import Head
@@ -46,6 +48,7 @@ PARTS = (
     health,
 )
 PREFIX = "/api/v1"
+STATEMENTS_END = "10s"
 
 
 def create_app(url: str, settings: ServerSettings) -> FastAPI:
@@ -62,7 +65,11 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
-        middleware=[Middleware(SecurityHeaders), Middleware(Head)],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(Head),
+            Middleware(Deadline, server=server),
+        ],
     )
     app.state.server = server
     app.include_router(api(), prefix=PREFIX)
@@ -93,33 +100,27 @@ def lifespan(url: str, server: Server) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         size = server.settings.pool
-        async with connections.open_pool(url, name="server", size=size) as pool:
-            server.pool = pool
-            async with beside(listening(url, server.hub)):
-                yield
-            server.pool = None
+        async with (
+            connections.open_pool(bounded(url), name="server", size=size) as pool,
+            asyncio.TaskGroup() as group,
+        ):
+            server.pool, server.group = pool, group
+            listen = group.create_task(listening(url, server.hub), name="listen")
+            yield
+            server.pool = server.group = None
+            listen.cancel()
 
     return life
 
 
-def listening(url: str, hub: Hub) -> Callable[[], Awaitable[None]]:
+async def listening(url: str, hub: Hub) -> None:
     def connect() -> Awaitable[AsyncConnection[Any]]:
         return connections.connect(url, name="server listen")
 
-    async def listen() -> None:
-        await keep_going(connect, Listener(hub.heard).work, name="listen")
-
-    return listen
+    await keep_going(connect, Listener(hub.heard).work, name="listen")
 
 
-@asynccontextmanager
-async def beside(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Runs `work` for as long as the block; a fault of it ends the block."""
-
-    async def run() -> None:
-        await work()
-
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(run())
-        yield
-        task.cancel()
+def bounded(url: str) -> str:
+    """No statement of a request runs for longer than its client waits."""
+    options = conninfo_to_dict(url).get("options") or ""
+    return make_conninfo(url, options=f"{options} -c statement_timeout={STATEMENTS_END}".strip())

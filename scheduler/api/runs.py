@@ -10,6 +10,7 @@ from scheduler.api.access import GuardedRoute
 from scheduler.api.documents import CREATED, problems
 from scheduler.api.models import ChangeRun, Retry, Run, StartRun, Stop, Why
 from scheduler.api.pages import Cursor, Limit, Page
+from scheduler.api.preferences import seconds
 from scheduler.api.starting import Key, Prefer
 from scheduler.api.state import By, Conn, TheCatalog, TheServer
 from scheduler.domain.states import RunState
@@ -84,7 +85,7 @@ async def list_runs(
 @router.get("/{run}", responses=problems(404, 422))
 async def get_run(run: UUID, server: TheServer, response: Response, prefer: Prefer = None) -> Run:
     """Show a run; with `Prefer: wait=N`, when it has ended or after N seconds."""
-    if wait := starting.seconds(prefer):
+    if wait := seconds(prefer):
         response.headers["Preference-Applied"] = f"wait={wait}"
     return await starting.ended(server, run, wait)
 

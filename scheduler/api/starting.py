@@ -1,7 +1,6 @@
 """Starts over HTTP: the idempotency key, and waiting for the end if somebody prefers to."""
 
 import asyncio
-import re
 from typing import Annotated
 from uuid import UUID
 
@@ -9,14 +8,11 @@ from fastapi import Header, Response
 
 from scheduler.api.live import SAFETY
 from scheduler.api.models import Run
+from scheduler.api.preferences import LONGEST, seconds
 from scheduler.api.state import Server
 from scheduler.domain.errors import Invalid
-from scheduler.domain.states import RunState
 from scheduler.services import runs
 from scheduler.services.runs import Begun
-
-LONGEST = 60
-WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?=$|[,;\s])", re.IGNORECASE)
 
 Key = Annotated[
     str | None,
@@ -36,12 +32,6 @@ Prefer = Annotated[
         examples=["wait=10"],
     ),
 ]
-
-
-def seconds(prefer: str | None) -> int:
-    """What a `Prefer: wait=N` asks for; preferences that are not known are passed over."""
-    found = WAIT.search(prefer or "")
-    return min(int(found[1]), LONGEST) if found else 0
 
 
 async def started(server: Server, response: Response, begun: Begun, prefer: str | None) -> Run:
@@ -73,7 +63,3 @@ async def read(server: Server, run: UUID) -> Run:
 def require_one(task: str | None, whole: bool) -> None:
     if task is not None and whole:
         raise Invalid("`task` and `whole` exclude each other", field="whole")
-
-
-def states(chosen: list[RunState] | None) -> list[RunState] | None:
-    return chosen or None

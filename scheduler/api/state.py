@@ -1,10 +1,10 @@
 """What every request of one server shares, and what a handler asks for."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
 from psycopg import AsyncConnection
@@ -19,6 +19,7 @@ from scheduler.settings import ServerSettings
 PATIENCE = 1.8  # seconds: whoever asks learns within two that the database is away
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -27,26 +28,59 @@ class Server:
     hub: Hub
     catalog: Catalog = field(default_factory=Catalog)
     pool: Pool | None = None
+    group: asyncio.TaskGroup | None = None
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection[Any]]:
         """A connection that has just answered; never held while a request only waits."""
-        if self.pool is None:
+        pool = self.pool
+        if pool is None:
             raise Unavailable("the server is starting or stopping")
-        conn = await within(PATIENCE, self.pool)
+        conn = await self.within(PATIENCE, pool.getconn(), pool.putconn)
         try:
             async with conn:
                 yield conn
         finally:
-            await self.pool.putconn(conn)
+            await pool.putconn(conn)
+
+    async def within(
+        self,
+        seconds: float,
+        work: Coroutine[Any, Any, T],
+        too_late: Callable[[T], Awaitable[object]] | None = None,
+    ) -> T:
+        """What `work` answers, if it does so in time.
+
+        A statement on a database that hangs cannot even be cancelled: psycopg waits for the
+        server to confirm it. So work that is late is left to itself, not cancelled and waited
+        for, and what it answers after all goes to `too_late`.
+        """
+        if self.group is None:
+            work.close()
+            raise Unavailable("the server is starting or stopping")
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.group.create_task(carry_out(work, answer, too_late))
+        try:
+            return await asyncio.wait_for(answer, seconds)
+        except TimeoutError as error:
+            raise Unavailable("the database does not answer in time") from error
 
 
-async def within(seconds: float, pool: Pool) -> AsyncConnection[Any]:
+async def carry_out(
+    work: Awaitable[T],
+    answer: asyncio.Future[T],
+    too_late: Callable[[T], Awaitable[object]] | None,
+) -> None:
     try:
-        async with asyncio.timeout(seconds):
-            return await pool.getconn()
-    except TimeoutError as error:
-        raise Unavailable("the database does not answer") from error
+        result = await work
+    except Exception as error:
+        if not answer.done():
+            answer.set_exception(error)
+        return
+    if not answer.done():
+        answer.set_result(result)
+    elif too_late is not None:
+        await too_late(result)
 
 
 def server_of(request: Request) -> Server:

@@ -1,14 +1,21 @@
 """PostgreSQL away: an answer within two seconds, and everything goes on by itself."""
 
+import asyncio
+import os
+import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import pytest
 from httpx import Response
 from psycopg import AsyncConnection
 
+from scheduler.api import deadlines
+from scheduler.embedded import postmaster
 from tests.support.api import Api, becomes, serving
 from tests.support.postgres import Cluster
+from tests.support.runners import children_of
 
 pytestmark = pytest.mark.anyio
 AT_MOST = 2.0
@@ -59,3 +66,56 @@ async def test_when_the_database_is_back_requests_are_answered_again(
 
     await becomes(is_ready)
     assert (await api.admin.post("/runs", json={"type": "two"})).status_code == 201
+
+
+async def test_a_database_that_hangs_is_as_good_as_away_and_costs_no_connection_for_good(
+    api: Api, cluster: Cluster
+) -> None:
+    assert (await api.admin.get("/runs")).status_code == 200
+    with frozen(cluster):
+        answers = await asyncio.gather(*(timed(api, "/runs") for _ in range(20)))
+        ready, ready_took = await timed(api, "/health/ready")
+    assert {answer.status_code for answer, _ in answers} == {503}
+    assert max(took for _, took in answers) < AT_MOST
+    assert ready.status_code == 503
+    assert ready_took < AT_MOST
+
+    async def is_ready() -> bool:
+        return (await api.admin.get("/health/ready")).status_code == 200
+
+    await becomes(is_ready)
+    answers = await asyncio.gather(*(timed(api, "/runs") for _ in range(20)))
+    assert {answer.status_code for answer, _ in answers} == {200}
+
+
+async def test_a_request_whose_statement_hangs_is_put_off(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock that nobody gives back stands for whatever a database may hang on."""
+    monkeypatch.setattr(deadlines, "DEADLINE", 0.3)
+    run = await api.start()
+    async with await AsyncConnection.connect(api.url) as other:
+        await other.execute("select from runs for update")
+        answer = await api.admin.post(f"/runs/{run['id']}/hold")
+        await other.rollback()
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
+
+    async def is_held() -> bool:
+        return (await api.admin.get(f"/runs/{run['id']}")).json()["status"] == "HELD"
+
+    await becomes(is_held)
+
+
+@contextmanager
+def frozen(cluster: Cluster) -> Iterator[None]:
+    """The server and all its processes stand still; connections stay open."""
+    server = postmaster.find(cluster.postgres.data)
+    assert server is not None
+    for pid in [server.pid, *children_of(server.pid)]:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in [*children_of(server.pid), server.pid]:
+            os.kill(pid, signal.SIGCONT)

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from httpx import Response
 
-from scheduler.api.starting import seconds
+from scheduler.api.preferences import seconds
 from scheduler.services.judging import notify
 from tests.support import builders
 from tests.support.api import Api, becomes, serving

@@ -1,0 +1,77 @@
+"""Nobody waits for ever: a request whose answer does not begin in time is put off.
+
+Acquiring a connection is bounded already; this is for a database that begins to hang while a
+statement runs. Such work is left to itself (see `Server.within`), so a start may have happened:
+an `Idempotency-Key` makes it safe to ask again.
+"""
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from scheduler.api import problems
+from scheduler.api.preferences import seconds
+from scheduler.api.state import Server, carry_out
+from scheduler.domain.errors import Unavailable
+
+DEADLINE = 12.0  # seconds, beyond what the request itself asks to wait
+RESTART = 70.0
+
+
+class Deadline:
+    def __init__(self, app: ASGIApp, server: Server) -> None:
+        self.app = app
+        self.server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        group = self.server.group
+        if scope["type"] != "http" or group is None:
+            await self.app(scope, receive, send)
+            return
+        answering = Answering(send)
+        work = self.app(scope, receive, answering.send)
+        task = group.create_task(carry_out(work, answering.ended, None))
+        try:
+            if await answering.begins_within(allowed(scope)):
+                await answering.ended
+            else:
+                await put_off(scope, receive, send)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+
+
+class Answering:
+    """An answer on its way, which may be too late to be sent."""
+
+    def __init__(self, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        self._send = send
+        self._begun: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()
+
+    async def begins_within(self, patience: float) -> bool:
+        waits = {self._begun, self.ended}
+        await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if not self._begun.done() and not self.ended.done():
+            self._begun.cancel()
+        return not self._begun.cancelled()
+
+    async def send(self, message: Message) -> None:
+        if self._begun.cancelled():
+            return
+        if not self._begun.done():
+            self._begun.set_result(None)
+        await self._send(message)
+
+
+def allowed(scope: Scope) -> float:
+    more = RESTART if scope["path"].endswith("/restart") else 0.0
+    return DEADLINE + more + seconds(Request(scope).headers.get("prefer"))
+
+
+async def put_off(scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope)
+    late = Unavailable("the database does not answer in time", remedy="ask again, with a key")
+    await (await problems.refuse(request, late))(scope, receive, send)
