@@ -21,14 +21,14 @@ from executor.evidence import MemoryWatch
 from executor.guard import GUARD_DIED
 from executor.journal import Journal
 from executor.output import Bare, Masker
+from executor.pipes import Pipes
 from executor.poller import Poller
 from executor.record import Record
+from executor.recovery import recover
 from executor.spawn import SpawnFailed, spawn
 from executor.stored import Outlet, Shelf, Stored
 from executor.strays import Strays
 
-LIVE_EVERY = 0.1  # how long output of a running command waits to be sent together
-FLOOD_EVERY = 0.002  # with one read of half a MiB at most in each: 250 MB/s
 RESCAN = 0.2  # after the last exit: what lost its parent in that very moment
 PATIENCE = 60.0
 
@@ -54,10 +54,9 @@ class Runner:
 
         self.waiting: dict[str, Invocation] = {}
         self.live: dict[str, Attempt] = {}
-        self.ended: dict[str, Record] = {}
+        self.ended = recover(self.journal, self.shelf, self.boot)
         self.leaders: dict[int, Attempt] = {}  # unreaped first processes
         self.undead: dict[int, str] = {}
-        self.readers: dict[int, Attempt] = {}  # by descriptor of a pipe
 
         self.lease: float | None = None  # on CLOCK_BOOTTIME
         self.lease_grace = 0.0
@@ -65,38 +64,15 @@ class Runner:
         self.must_close = False
         self.is_orphan = False
         self.rescan_at = inf
-        self.live_at = inf
-        self.unpause_at = inf
-        self.paused: set[int] = set()  # pipes of floods, until their next turn
 
         self.poller = Poller()
+        self.pipes = Pipes(self.poller, self.end_of_output)
         self.strays = Strays(self.live)
         self.courier = Courier(self.poller, self.live, self.ended, self.obey)
-        self.recover()
+        self.compact()
         self.wake = self.listen_to_signals()
         self.listener = spool.listen(folder)
         self.poller.add(self.listener.fileno(), self.accept)
-
-    # What a former runner left
-
-    def recover(self) -> None:
-        begun, exits, boot = self.journal.read()
-        for key in begun:
-            exits[key] = record.of_interrupted(key, boot == self.boot)
-        for key, facts in exits.items():
-            self.ended[key] = Record(facts, Outlet(self.recover_output(key, facts)))
-        self.shelf.clear(keep=self.ended)
-        self.compact()
-
-    def recover_output(self, key: str, facts: dict[str, Any]) -> Stored:
-        packed = facts.pop("chunks", None)
-        if packed is None:
-            with contextlib.suppress(FileNotFoundError):
-                return Stored.recovered(self.shelf, key)
-        stored = Stored(self.shelf, key)
-        for segment in wire.unpack(packed or ()):
-            stored.add(segment)
-        return stored
 
     def compact(self) -> None:
         entries: list[dict[str, Any]] = [{"boot": self.boot}]
@@ -149,7 +125,8 @@ class Runner:
 
     def patience(self) -> float:
         now = time.monotonic()
-        until = min(self.live_at, self.unpause_at, self.rescan_at, self.next_idle_exit())
+        pipes = self.pipes
+        until = min(pipes.live_at, pipes.unpause_at, self.rescan_at, self.next_idle_exit())
         until = min(until, now + PATIENCE)
         for attempt in self.live.values():
             until = min(until, attempt.deadline)
@@ -173,10 +150,10 @@ class Runner:
         if self.rescan_at <= now:
             self.rescan_at = inf
             self.settle(now)
-        if self.unpause_at <= now:
-            self.unpause()
-        if self.live_at <= now:
-            self.live_at = inf
+        if self.pipes.unpause_at <= now:
+            self.pipes.unpause()
+        if self.pipes.live_at <= now:
+            self.pipes.live_at = inf
             self.send_live()
 
     def reach_deadline(self, attempt: Attempt, now: float) -> None:
@@ -229,6 +206,10 @@ class Runner:
         del self.live[attempt.key]
         self.conclude(record.of_exit(attempt, time.time(), evidence), attempt.outlet)
 
+    def end_of_output(self, attempt: Attempt) -> None:
+        if attempt.is_over():
+            self.finish(attempt)
+
     def conclude(self, facts: dict[str, Any], outlet: Outlet | None = None) -> None:
         key = facts["key"]
         ended = Record(facts, outlet or Outlet(Stored(self.shelf, key)))
@@ -258,48 +239,16 @@ class Runner:
             self.conclude(record.of_failure(key, failure))
             return
         outlet = Outlet(Stored(self.shelf, key))
-        attempt = Attempt(key, invocation, spawned, outlet, self.masks(invocation), self.unread)
+        attempt = Attempt(
+            key, invocation, spawned, outlet, self.masks(invocation), self.pipes.forget
+        )
         attempt.begin(time.monotonic())
         self.live[key] = self.leaders[attempt.pid] = attempt
-        for fd in attempt.pipes:
-            self.readers[fd] = attempt
-            self.poller.add(fd, self.readable)
+        self.pipes.add(attempt)
 
     def masks(self, invocation: Invocation) -> list[Masker]:
         """One for each stream: a secret may be split over two writes to the same one."""
         return [Bare(), Bare()]
-
-    def readable(self, fd: int) -> None:
-        attempt = self.readers[fd]
-        if not attempt.read(fd):
-            attempt.close(fd)
-            if attempt.is_over():
-                self.finish(attempt)
-            return
-        if attempt.is_flooding:
-            self.pause(fd)
-        if self.live_at == inf:
-            self.live_at = time.monotonic() + LIVE_EVERY
-
-    def pause(self, fd: int) -> None:
-        """A flood waits for its next turn, so that it leaves the machine to others."""
-        self.poller.forget(fd)
-        self.paused.add(fd)
-        if self.unpause_at == inf:
-            self.unpause_at = time.monotonic() + FLOOD_EVERY
-
-    def unpause(self) -> None:
-        self.unpause_at = inf
-        for fd in self.paused:
-            self.poller.add(fd, self.readable)
-        self.paused.clear()
-
-    def unread(self, fd: int) -> None:
-        del self.readers[fd]
-        if fd in self.paused:
-            self.paused.remove(fd)
-        else:
-            self.poller.forget(fd)
 
     def send_live(self) -> None:
         for key, attempt in self.live.items():

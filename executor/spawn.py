@@ -235,11 +235,13 @@ def spawn_prepared(
 ) -> int:
     """Limits and user are set between fork and exec; a failure there comes back by a pipe."""
     read, write = os.pipe2(os.O_CLOEXEC)
-    pid = os.fork()
-    if pid == 0:
-        become(invocation, environment, fds, identity, write)
-    os.close(write)
     with open(read, "rb") as answer:
+        try:
+            pid = os.fork()
+            if pid == 0:
+                become(invocation, environment, fds, identity, write)
+        finally:
+            os.close(write)
         said = answer.read()
     if not said:
         return pid

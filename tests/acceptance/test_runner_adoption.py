@@ -114,7 +114,7 @@ def expected(script: str) -> bytes:
 async def test_killed_workers_neither_lose_repeat_nor_orphan_a_command(tmp_path: Path) -> None:
     spool, book, ledger = tmp_path / "spool", tmp_path, tmp_path / "ledger"
     ledger.touch()
-    jobs = {f"job{n}.1": work(n, ledger) for n in range(8 * WORKER_KILLS)}
+    jobs = {f"job{n}.1": work(n, ledger) for n in range((14 if LONG else 8) * WORKER_KILLS)}
     (book / "jobs").write_text(json.dumps(jobs))
     kills = 0
     while True:

@@ -204,3 +204,23 @@ async def test_two_who_ask_for_a_runner_at_once_get_the_same(tmp_path: Path) -> 
     assert client.link.hello.incarnation == other.link.hello.incarnation
     await client.link.wait_closed()
     await end_runner(other)
+
+
+async def test_a_lack_of_processes_may_pass_and_leaves_nothing_open(tmp_path: Path) -> None:
+    """Only a plain user is held to the limit on processes."""
+    if os.geteuid() == 0:
+        pytest.skip("root is not held to the limit on processes")
+    async with a_runner(tmp_path) as client:
+        pid = client.link.hello.pid
+        await client.run("a.1", "true")
+        before = len(os.listdir(f"/proc/{pid}/fd"))
+        most = resource.prlimit(pid, resource.RLIMIT_NPROC)
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (0, most[1]))
+        for limits in (None, Limits(open_files=300)):
+            ended = await client.run(f"b.{limits is None}", "true", limits=limits)
+            assert "EAGAIN" in (ended.outcome.error or "")
+            assert ended.outcome.retryable
+        resource.prlimit(pid, resource.RLIMIT_NPROC, most)
+        after = await client.run("c.1", "true")
+        assert len(os.listdir(f"/proc/{pid}/fd")) == before
+    assert after.outcome.ending is Ending.SUCCEEDED
