@@ -156,10 +156,13 @@ async def start_process_record(
     prefer: Prefer = None,
 ) -> Run:
     """Start a run of a process record, which has one living run at most."""
-    wish = wish or StartRecord()
-    async with server.connection() as conn:
-        begun = await records.start(conn, server.catalog, record, by=by, input=wish.input, key=key)
-    return await starting.started(server, response, begun, prefer)
+    input = wish.input if wish else None
+    return await starting.started(
+        server,
+        response,
+        lambda conn: records.start(conn, server.catalog, record, by=by, input=input, key=key),
+        prefer,
+    )
 
 
 @router.post("/{record}/stop", responses=problems(404, 409, 422))

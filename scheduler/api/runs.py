@@ -53,9 +53,9 @@ async def start_run(
         by=by,
         key=key,
     )
-    async with server.connection() as conn:
-        begun = await runs.start(conn, server.catalog, order)
-    return await starting.started(server, response, begun, prefer)
+    return await starting.started(
+        server, response, lambda conn: runs.start(conn, server.catalog, order), prefer
+    )
 
 
 @router.get("", responses=problems(422))

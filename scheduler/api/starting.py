@@ -1,10 +1,12 @@
 """Starts over HTTP: the idempotency key, and waiting for the end if somebody prefers to."""
 
 import asyncio
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Header, Response
+from psycopg import AsyncConnection
 
 from scheduler.api.live import SAFETY
 from scheduler.api.models import Run
@@ -34,13 +36,21 @@ Prefer = Annotated[
 ]
 
 
-async def started(server: Server, response: Response, begun: Begun, prefer: str | None) -> Run:
-    response.headers["Location"] = f"/api/v1/runs/{begun.id}"
+Start = Callable[[AsyncConnection[Any]], Awaitable[Begun]]
+
+
+async def started(server: Server, response: Response, start: Start, prefer: str | None) -> Run:
+    """Start a run, and answer with it as it is then, or when it has ended."""
+    async with server.connection() as conn:
+        begun = await start(conn)
+        run = Run.model_validate(await runs.get(conn, begun.id))
+    response.headers["Location"] = f"/api/v1/runs/{run.id}"
     if begun.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     if wait := seconds(prefer):
         response.headers["Preference-Applied"] = f"wait={wait}"
-    return await ended(server, begun.id, wait)
+        return await ended(server, run.id, wait)
+    return run
 
 
 async def ended(server: Server, run: UUID, wait: float) -> Run:

@@ -1,9 +1,10 @@
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
 
-from tests.support.api import Api, serving
+from tests.support.api import Api, becomes, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -43,3 +44,35 @@ async def test_the_same_key_and_request_give_the_same_run(api: Api) -> None:
     assert "idempotency-replayed" not in first.headers
     assert again.headers["idempotency-replayed"] == "true"
     assert other.status_code == 409
+
+
+async def test_fifty_who_send_the_same_key_at_once_start_one_run(api: Api) -> None:
+    key = {"Idempotency-Key": "once"}
+    answers = await asyncio.gather(
+        *(api.admin.post("/runs", json={"type": "two"}, headers=key) for _ in range(50))
+    )
+    replayed = [answer.headers.get("idempotency-replayed") for answer in answers]
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert sorted(map(str, replayed)) == ["None"] + ["true"] * 49
+    assert len((await api.admin.get("/runs")).json()["items"]) == 1
+
+
+async def test_more_who_wait_than_there_are_connections_hold_up_nobody(api: Api) -> None:
+    async with asyncio.TaskGroup() as group:
+        waiting = [
+            group.create_task(
+                api.admin.post("/runs", json={"type": "two"}, headers={"Prefer": "wait=3"})
+            )
+            for _ in range(30)
+        ]
+        await becomes(lambda: all_have_begun(api, 30))
+        assert (await api.admin.get("/statistics")).status_code == 200
+        assert not any(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+
+
+async def all_have_begun(api: Api, count: int) -> bool:
+    answer = await api.admin.get("/runs", params={"limit": 200})
+    return len(answer.json()["items"]) == count
