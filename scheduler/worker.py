@@ -41,10 +41,11 @@ log = logging.getLogger(__name__)
 
 Conn = AsyncConnection[Any]
 
-RECORDERS = 2  # a run's results all go to the same one, so they never wait for each other
+RECORDERS = 2
 MOST_UNRECORDED = 2000
 RECONCILE_EVERY = 30.0
 LOOK_AGAIN = 0.2  # seconds
+STOP_AT = 0.75  # of the lease: what is left is for the grace, and for a clock that runs apart
 CLAIM_AT_LEAST = 0.05  # seconds: how long successors may keep the claim from its turn
 DONE = Outcome(ending=Ending.SUCCEEDED)
 
@@ -82,7 +83,7 @@ class Worker:
             keep=self._keep,
             recorded=self._recorded,
             taken=self._taken,
-            stored=self._hands.stored,
+            stored=self._stored,
             wake=self._wake,
         )
         self.recorders = [Recorder(self.catalog, hooks) for _ in range(RECORDERS)]
@@ -156,7 +157,7 @@ class Worker:
             async with conn.transaction():
                 await holders.retire_others(conn, me.name, incarnation)
                 self.holder = await holders.register(conn, me, self._lease)
-                await tasks.adopt(conn, self.holder, incarnation)
+                await tasks.adopt(conn, self.holder, incarnation, known)
             for recorder in self.recorders:
                 recorder.holder = self.holder
             stored.update(await self._adopt(conn, known))
@@ -217,7 +218,7 @@ class Worker:
         self._queues.append(self._queues.pop(0))
         for queue in self._queues:
             free = self._free()
-            if free <= 0:
+            if free <= self._pace.ahead(time.monotonic()) // 2:  # fetched ahead by halves
                 return 0
             floors = self._floors[queue]
             got = await tasks.claim(
@@ -275,19 +276,22 @@ class Worker:
             self._hands.acknowledge([key])
             return
         self._pace.finished(1, time.monotonic())
-        self._submit([Result(task, outcome, chunks)])
+        self._of_commands.submit([Result(task, outcome, chunks)])
         self._claiming.poke()
 
+    @property
+    def _of_commands(self) -> Recorder:
+        """Commands end a few at a time: with one recorder for all, its commits are large."""
+        return self.recorders[0]
+
     def _submit(self, results: Sequence[Result]) -> None:
+        """No-ops end by the hundred; a run's all go to one recorder, so that none waits."""
         for place, recorder in enumerate(self.recorders):
             if mine := [each for each in results if each.task.run_id.int % RECORDERS == place]:
                 recorder.submit(mine)
 
     def _printed(self, chunks: Sequence[Chunk]) -> None:
-        for chunk in chunks:
-            task = self._in_hand.get(f"{chunk.task_id}.{chunk.attempt}")
-            place = task.run_id.int % RECORDERS if task else 0
-            self.recorders[place].store([chunk])
+        self._of_commands.store(chunks)
 
     def _recorded(self, results: Sequence[Result]) -> None:
         for each in results:
@@ -307,7 +311,8 @@ class Worker:
             if asked >= due:
                 if await holders.renew(conn, self.holder, self._lease) is None:
                     raise Fenced(f"holder {self.holder} was declared gone")
-                self._hands.lease(asked + 0.75 * self._lease.total_seconds())
+                lease = self._lease.total_seconds()
+                self._hands.lease(asked + STOP_AT * lease, grace=min(2.0, lease / 8))
                 due = asked + self._settings.lease.renew_every.total_seconds()
             ahead = await self._pass_on(conn)
             now = time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,7 +1,7 @@
 """The tasks table. One function for each statement in sql/queries/tasks.sql."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -206,5 +206,10 @@ async def set_rank(conn: Conn, run: UUID, place: int) -> int:
     return await execute(conn, TASKS["set_rank"], run=run, rank=place)
 
 
-async def adopt(conn: Conn, holder: int, incarnation: str) -> list[int]:
-    return await fetch_column(conn, TASKS["adopt"], holder=holder, incarnation=incarnation)
+async def adopt(
+    conn: Conn, holder: int, incarnation: str, known: Collection[str] = ()
+) -> list[int]:
+    """`known` are the attempts, by key, that the runner at hand can tell about."""
+    return await fetch_column(
+        conn, TASKS["adopt"], holder=holder, incarnation=incarnation, known=list(known)
+    )

@@ -276,9 +276,12 @@ select id, run_id, position, name, kind, state::text as state, reason::text as r
 
 -- name: adopt
 -- A holder that was declared gone and comes back with the same runner takes up again what waited
--- for it.
+-- for it. One that comes back with a new runner takes what this one can tell about: the new
+-- runner of a folder knows what became of the old one's commands, and ended is better than lost.
 update tasks t
    set holder = %(holder)s
-  from holders h
- where t.holder = h.id and h.state = 'GONE' and h.incarnation = %(incarnation)s
+  from holders h, holders me
+ where t.holder = h.id and h.state = 'GONE' and me.id = %(holder)s
+   and (h.incarnation = %(incarnation)s
+        or (h.name = me.name and t.id || '.' || t.attempt = any(%(known)s::text[])))
 returning t.id;
