@@ -1,6 +1,7 @@
 """Composition root of the web process: the API, its pool of connections, its listener."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -28,7 +29,7 @@ from scheduler.api import (
 from scheduler.api.access import OPEN, VERDICTS, require_verdicts
 from scheduler.api.deadlines import Deadline
 from scheduler.api.headers import SecurityHeaders
-from scheduler.api.live import Hub
+from scheduler.api.live import SAFETY, Hub
 from scheduler.api.methods import Head
 from scheduler.api.state import Server
 from scheduler.loops.listener import Listener
@@ -47,6 +48,8 @@ PARTS = (
     workers,
     health,
 )
+log = logging.getLogger(__name__)
+
 PREFIX = "/api/v1"
 STATEMENTS_END = "10s"
 
@@ -117,7 +120,12 @@ async def listening(url: str, hub: Hub) -> None:
     def connect() -> Awaitable[AsyncConnection[Any]]:
         return connections.connect(url, name="server listen")
 
-    await keep_going(connect, Listener(hub.heard).work, name="listen")
+    while True:
+        try:
+            await keep_going(connect, Listener(hub.heard).work, name="listen")
+        except Exception:  # requests go on without it: those who follow look by themselves
+            log.exception("listening failed")
+            await asyncio.sleep(SAFETY)
 
 
 def bounded(url: str) -> str:

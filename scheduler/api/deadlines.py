@@ -56,6 +56,7 @@ class Answering:
         await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if not self._begun.done() and not self.ended.done():
             self._begun.cancel()
+            self.ended.cancel()
         return not self._begun.cancelled()
 
     async def send(self, message: Message) -> None:

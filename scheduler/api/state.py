@@ -16,7 +16,7 @@ from scheduler.services.access import Caller
 from scheduler.services.catalog import Catalog
 from scheduler.settings import ServerSettings
 
-PATIENCE = 1.8  # seconds: whoever asks learns within two that the database is away
+PATIENCE = 1.5  # seconds: whoever asks learns within two that the database is away
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 T = TypeVar("T")

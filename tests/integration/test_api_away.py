@@ -7,12 +7,16 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
+import httpx
 import pytest
 from httpx import Response
 from psycopg import AsyncConnection
 
 from scheduler.api import deadlines
+from scheduler.app import create_app
 from scheduler.embedded import postmaster
+from scheduler.services.access import Role, new_token
+from scheduler.settings import ServerSettings
 from tests.support.api import Api, becomes, serving
 from tests.support.postgres import Cluster
 from tests.support.runners import children_of
@@ -86,6 +90,21 @@ async def test_a_database_that_hangs_is_as_good_as_away_and_costs_no_connection_
     await becomes(is_ready)
     answers = await asyncio.gather(*(timed(api, "/runs") for _ in range(20)))
     assert {answer.status_code for answer, _ in answers} == {200}
+
+
+async def test_a_listener_that_cannot_begin_does_not_take_the_server_with_it(dsn: str) -> None:
+    async with await AsyncConnection.connect(dsn, autocommit=True) as conn:
+        await conn.execute("drop schema public cascade")
+        await conn.execute("create schema public")
+    app = create_app(dsn, ServerSettings())
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://server/api/v1") as client,
+    ):
+        assert (await client.get("/health/live")).status_code == 200
+        token = {"Authorization": f"Bearer {new_token(Role.ADMIN)}"}
+        assert (await client.get("/runs", headers=token)).status_code == 503
 
 
 async def test_a_request_whose_statement_hangs_is_put_off(
