@@ -293,6 +293,15 @@ class Worker:
     def _printed(self, chunks: Sequence[Chunk]) -> None:
         self._of_commands.store(chunks)
 
+    def _stored(self, chunks: Sequence[Chunk]) -> None:
+        """Output has no news of its own in the database: whoever follows the run is told."""
+        self._hands.stored(chunks)
+        keys = {f"{chunk.task_id}.{chunk.attempt}" for chunk in chunks}
+        if mine := self._in_hand.keys() & keys:
+            wake = Wake()
+            wake.add(runs=(self._in_hand[key].run_id for key in mine))
+            self._wake(wake)
+
     def _recorded(self, results: Sequence[Result]) -> None:
         for each in results:
             self._in_hand.pop(each.task.key, None)
