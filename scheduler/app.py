@@ -14,10 +14,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from starlette.middleware import Middleware
 
 from scheduler.api import (
+    commands,
     dead_letters,
     documents,
     events,
     health,
+    output_events,
     problems,
     process_records,
     process_types,
@@ -41,8 +43,10 @@ PARTS = (
     process_types,
     process_records,
     runs,
+    commands,
     events,
     tasks,
+    output_events,
     dead_letters,
     queues,
     workers,

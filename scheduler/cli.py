@@ -1,7 +1,7 @@
 """The `procession` command: what there is, and how it ends.
 
 Exit codes: 0 done; 1 the run failed or a check found something; 2 it could not be done, said in
-one line; 3 the run was stopped; 130 interrupted.
+one line; 3 the run was stopped; 130 interrupted. `exec` ends as its command did.
 """
 
 import sys
@@ -9,10 +9,18 @@ from importlib.metadata import version
 
 import click
 
-from scheduler import cli_logs, cli_operations, cli_records, cli_runs, cli_server, cli_types
+from scheduler import (
+    cli_exec,
+    cli_logs,
+    cli_operations,
+    cli_records,
+    cli_runs,
+    cli_server,
+    cli_types,
+)
 from scheduler.client import Refused
 
-PARTS = (cli_runs, cli_logs, cli_records, cli_types, cli_operations, cli_server)
+PARTS = (cli_runs, cli_exec, cli_logs, cli_records, cli_types, cli_operations, cli_server)
 INTERRUPTED = 130
 
 

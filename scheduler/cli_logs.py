@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from scheduler import cli_output
 from scheduler.cli_base import Desk, asks, quoted
 from scheduler.cli_runs import tasks_of
 from scheduler.client import Client
@@ -57,14 +58,9 @@ def begun(client: Client, run: str, *, follow: bool) -> Iterator[dict[str, Any]]
 def copy(client: Client, run: str, task: dict[str, Any], attempt: int, *, follow: bool) -> None:
     if not attempt:
         return
-    path = f"/runs/{run}/tasks/{task['name']}/attempts/{attempt}/output"
-    with client.stream(path, follow=str(follow).lower()) as answer:
-        for data in answer.iter_bytes():
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        dropped = int(answer.headers.get("Output-Dropped", "0"))
-    if dropped:
-        click.echo(f"({dropped} bytes in the middle were not kept)", err=True)
+    out = sys.stdout.buffer
+    for told in cli_output.of_attempt(client, run, task["name"], attempt, follow=follow):
+        cli_output.write(told, out, out)
 
 
 COMMANDS = (logs,)

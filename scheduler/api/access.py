@@ -47,6 +47,7 @@ VERDICTS: Mapping[str, Roles] = {
     "list_process_record_runs": VIEW,
     "list_runs": VIEW,
     "start_run": OPERATE,
+    "run_command": WRITE,  # it brings code of its own, as a definition does
     "get_run": VIEW,
     "hold_run": OPERATE,
     "pause_run": OPERATE,
@@ -61,6 +62,7 @@ VERDICTS: Mapping[str, Roles] = {
     "get_run_task": VIEW,
     "list_task_attempts": VIEW,
     "get_attempt_output": VIEW,
+    "follow_attempt_output": VIEW,
     "list_dead_letters": VIEW,
     "list_dead_letter_groups": VIEW,
     "get_dead_letter": VIEW,

@@ -66,10 +66,16 @@ async def extent(conn: Conn, task: int, number: int) -> Extent:
     if found is None or not 1 <= number <= found["attempt"]:
         raise NotFound(f"this task has no attempt {number}")
     is_over = found["state"] != "IN_PROGRESS" or number < found["attempt"]
-    closed = [row for row in await attempts.of_task(conn, task) if row["number"] == number]
-    detail = (closed[0]["detail"] if closed else None) or {}
+    closed = await ended(conn, task, number)
+    detail = (closed["detail"] if closed else None) or {}
     [end] = await output.ends(conn, [(task, number)])
     return Extent(end.stored, int(detail.get("dropped", 0)), is_over)
+
+
+async def ended(conn: Conn, task: int, number: int) -> Row | None:
+    """The attempt as it was recorded; None while it goes on, and if it was given back."""
+    over = await attempts.of_task(conn, task)
+    return next((row for row in over if row["number"] == number), None)
 
 
 async def read(conn: Conn, task: int, number: int, start: int) -> list[Chunk]:

@@ -51,6 +51,11 @@ async def digest(conn: Conn, name: str, version: int) -> str | None:
     return found
 
 
+async def version_with(conn: Conn, name: str, digest: str) -> int | None:
+    found: int | None = await fetch_value(conn, TYPES["version_with"], type=name, digest=digest)
+    return found
+
+
 async def get(conn: Conn, name: str, version: int | None = None) -> Row | None:
     return await fetch_row(conn, TYPES["get"], name=name, version=version)
 

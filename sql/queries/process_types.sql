@@ -28,6 +28,11 @@ select %(type)s, %(version)s, position, name, kind, queue, priority, required, o
 -- name: digest
 select digest from process_type_versions where type = %(type)s and version = %(version)s;
 
+-- name: version_with
+-- The newest version of this content. Reads all versions of the type: for types of many versions
+-- that are short.
+select max(version) from process_type_versions where type = %(type)s and digest = %(digest)s;
+
 -- name: get
 select v.type as name, v.version, v.digest, v.document, v.published_at, v.published_by,
        t.latest, t.retired_at
