@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -80,13 +81,13 @@ def text_of(file: str) -> str:
 
 def see_through(desk: Desk, run: str) -> dict[str, Any]:
     """The task as it ended. The first interrupt stops the command, and goes on watching."""
-    seen: set[int] = set()
+    watch = Watch(desk, run)
     try:
-        return follow(desk, run, seen)
+        return watch.follow()
     except KeyboardInterrupt:
         click.echo("\nstopping; once more to leave it to itself", err=True)
         stop(desk.client, run)
-        return follow(desk, run, seen)
+        return watch.follow()
 
 
 def stop(client: Client, run: str) -> None:
@@ -97,21 +98,40 @@ def stop(client: Client, run: str) -> None:
             raise
 
 
-def follow(desk: Desk, run: str, seen: set[int]) -> dict[str, Any]:
-    """Every attempt that is begun, one after the other, until there will be no more."""
-    pause = SHORTEST
-    while True:
-        task = look(desk.client, run)
-        attempt = task["attempt"] if task else 0
-        if task and attempt and attempt not in seen:
-            show_output(desk, run, task["name"], attempt)
-            seen.add(attempt)
-            pause = SHORTEST
-        elif task and task["status"] in FINAL:
-            return task
-        else:
-            time.sleep(pause)
-            pause = min(pause * 1.5, LONGEST)
+@dataclass(slots=True)
+class Watch:
+    """What was shown of a run already, so that an interrupted watch shows nothing twice."""
+
+    desk: Desk
+    run: str
+    shown: set[int] = field(default_factory=set)
+    at: dict[int, int] = field(default_factory=dict)
+
+    def follow(self) -> dict[str, Any]:
+        """Every attempt that is begun, one after the other, until there will be no more."""
+        pause = SHORTEST
+        while True:
+            task = look(self.desk.client, self.run)
+            attempt = task["attempt"] if task else 0
+            if task and attempt and attempt not in self.shown:
+                self.show(task["name"], attempt)
+                pause = SHORTEST
+            elif task and task["status"] in FINAL:
+                return task
+            else:
+                time.sleep(pause)
+                pause = min(pause * 1.5, LONGEST)
+
+    def show(self, task: str, attempt: int) -> None:
+        """With --json standard output is for the answer: what was printed goes to the other."""
+        out = sys.stderr.buffer if self.desk.as_json else sys.stdout.buffer
+        at = self.at.get(attempt, 0)
+        for told in cli_output.of_attempt(
+            self.desk.client, self.run, task, attempt, follow=True, at=at
+        ):
+            cli_output.write(told, out, sys.stderr.buffer)
+            at = self.at[attempt] = cli_output.behind(told, at)
+        self.shown.add(attempt)
 
 
 def look(client: Client, run: str) -> dict[str, Any] | None:
@@ -124,13 +144,6 @@ def look(client: Client, run: str) -> dict[str, Any] | None:
         click.echo(f"{refused}; trying again", err=True)
         return None
     return dict(task)
-
-
-def show_output(desk: Desk, run: str, task: str, attempt: int) -> None:
-    """With --json standard output is for the answer, so the command's goes to standard error."""
-    out = sys.stderr.buffer if desk.as_json else sys.stdout.buffer
-    for told in cli_output.of_attempt(desk.client, run, task, attempt, follow=True):
-        cli_output.write(told, out, sys.stderr.buffer)
 
 
 def code_of(client: Client, run: str, task: dict[str, Any]) -> int:

@@ -25,10 +25,9 @@ class Told:
 
 
 def of_attempt(
-    client: Client, run: str, task: str, attempt: int, *, follow: bool
+    client: Client, run: str, task: str, attempt: int, *, follow: bool, at: int = 0
 ) -> Iterator[Told]:
-    """All of it, to its `end`. A connection that is lost is taken up where it broke."""
-    at = 0
+    """From `at` to its `end`. A connection that is lost is taken up where it broke."""
     while True:
         try:
             for told in events(client, run, task, attempt, at, follow=follow):

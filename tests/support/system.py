@@ -8,6 +8,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -224,7 +225,7 @@ def a_system(databases: Databases, folder: Path, **settings: str) -> Iterator[Sy
             )
         try:
             url = f"http://127.0.0.1:{port}"
-            asyncio.run(until(lambda: answers(url)))
+            wait_for(url)
             yield System(folder, url, token, environment)
         finally:
             server.send_signal(signal.SIGINT)
@@ -237,6 +238,14 @@ def free_port() -> int:
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         return int(trial.getsockname()[1])
+
+
+def wait_for(url: str, within: float = 30.0) -> None:
+    """For those who are in no loop, or in one that must not be left."""
+    end = time.monotonic() + within
+    while not answers(url):
+        assert time.monotonic() < end, f"{url} does not answer"
+        time.sleep(0.02)
 
 
 def answers(url: str) -> bool:
