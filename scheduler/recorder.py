@@ -27,7 +27,7 @@ from scheduler.store.tasks import Recorded, Success
 log = logging.getLogger(__name__)
 
 MOST = 500
-LINGER = 0.005  # under load; an idle recorder commits at once
+LINGER = 0.005  # under load; what comes one at a time is committed at once
 CONTENDED = (errors.DeadlockDetected, errors.SerializationFailure)
 UNSTORABLE = (DataError, errors.ProgramLimitExceeded, UnicodeEncodeError)
 
@@ -108,7 +108,7 @@ class Recorder:
             if not self._results and not self._chunks:
                 self._arrived.clear()
                 self._idle.set()
-            elif len(self._results) < MOST // 2:
+            elif len(batch) > 1 and len(self._results) < MOST // 2:
                 await asyncio.sleep(LINGER)
 
     async def _commit(self, conn: Conn, batch: Sequence[Result], chunks: Sequence[Chunk]) -> None:
@@ -169,7 +169,7 @@ class Recorder:
         return done
 
     async def _pipelined(self, conn: Conn, batch: Sequence[Result], keep: Keep) -> Recorded:
-        """The whole transaction in one round trip."""
+        """The whole transaction in one round trip: what is sent together commits together."""
         chunks = [chunk for each in batch for chunk in each.chunks]
         values = tasks.record_values(
             self.holder,
@@ -179,12 +179,10 @@ class Recorder:
             queues=keep.queues,
         )
         async with conn.pipeline():
-            await conn.execute("begin")
             await conn.execute(runs.RUNS["lock"], {"ids": values["runs"]})
             if chunks:
                 await output.append(conn, self.holder, chunks)
             cursor = await conn.execute(tasks.TASKS["record"], values)
-            await conn.execute("commit")
         return tasks.recorded(await cursor.fetchone())
 
     def _announce(self, batch: Sequence[Result], done: Recorded) -> None:
