@@ -20,6 +20,7 @@ from scheduler.store import limits, queues, runs, tasks
 Conn = AsyncConnection[Any]
 
 BATCH = 500
+PLACED_AT_ONCE = 50  # one by one, while their runs are locked
 LONGEST = 5.0
 RETRY_SOON = 0.05  # somebody else has the run locked at this moment
 
@@ -84,7 +85,7 @@ class Promoter:
 
     async def _place(self, conn: Conn) -> int:
         """Give free places under limits to those that wait for them."""
-        waiting = await limits.candidates(conn, BATCH)
+        waiting = await limits.candidates(conn, PLACED_AT_ONCE)
         self._skipped = False
         if not waiting:
             return 0
@@ -95,10 +96,11 @@ class Promoter:
             self._skipped = free != wished
             limited = (await queues.moment(conn)).limited
             living = await self._in_progress(conn, free)
-            for row in waiting:
-                if row["run_id"] in living:
-                    keys = [*without_queue(row["limit_keys"]), *queue_keys(row["queue"], limited)]
-                    await admit(conn, row["id"], row["run_id"], keys, wake)
+            ours = [row for row in waiting if row["run_id"] in living]
+            await tasks.lock(conn, [row["id"] for row in ours])
+            for row in ours:
+                keys = [*without_queue(row["limit_keys"]), *queue_keys(row["queue"], limited)]
+                await admit(conn, row["id"], row["run_id"], keys, wake)
         self._say(wake)
         return len(wake.queues)
 

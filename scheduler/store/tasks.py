@@ -132,6 +132,10 @@ async def lock_of_runs(conn: Conn, runs: Sequence[UUID]) -> list[Task]:
     return await fetch_all(conn, Task, TASKS["lock_of_runs"], runs=list(runs))
 
 
+async def lock(conn: Conn, ids: Sequence[int]) -> list[int]:
+    return await fetch_column(conn, TASKS["lock"], ids=list(ids))
+
+
 async def results(conn: Conn, run: UUID) -> dict[str, Row]:
     rows = await fetch_rows(conn, TASKS["results"], run=run)
     return {

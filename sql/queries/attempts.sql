@@ -22,6 +22,10 @@ select run_id, task_id, number, round, state::text as state, counted, holder, st
 -- Which of these attempts of one holder are recorded, and how they ended: so a lost answer to a
 -- commit is told from a result that came too late.
 select a.task_id, a.number, a.state::text as state
-  from unnest(%(tasks)s::bigint[], %(numbers)s::integer[]) as k (task_id, number)
-  join attempts a on a.task_id = k.task_id and a.number = k.number
- where a.holder = %(holder)s;
+  from attempts a
+ where a.task_id = any(%(tasks)s) -- said so that today's partition, empty when planned, is searched
+   and (a.task_id, a.number) in (
+    select k.task_id, k.number
+      from unnest(%(tasks)s::bigint[], %(numbers)s::integer[]) as k (task_id, number)
+   )
+   and a.holder = %(holder)s;

@@ -1,10 +1,11 @@
 -- name: ensure
--- Places under a limit, as many as its size, in one order for everybody: who makes the same ones
--- at the same time is waited for.
+-- Places under a limit, as many as its size. Those that exist are not touched, or the insert
+-- would wait for whoever is taking one; new ones are made in one order by everybody.
 insert into limit_slots (key, slot)
 select k.key, s.slot
   from unnest(%(keys)s::text[], %(sizes)s::integer[]) as k (key, size),
        generate_series(1, k.size) as s (slot)
+ where not exists (select from limit_slots e where e.key = k.key and e.slot = s.slot)
  order by k.key, s.slot
 on conflict do nothing;
 

@@ -166,6 +166,10 @@ select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queu
  order by id
    for no key update;
 
+-- name: lock
+-- Some tasks of runs that the caller has locked, in the order of their ids.
+select id from tasks where id = any(%(ids)s) order by id for no key update;
+
 -- name: results
 -- What expressions may read of a run's tasks.
 select name, state::text as state, exit_code, output
@@ -264,7 +268,13 @@ select id, run_id, position, name, kind, state::text as state, reason::text as r
 update tasks
    set rank = %(rank)s + rank %% 2,
        ready_seq = case when state = 'READY' then nextval('ready_seq') else ready_seq end
- where run_id = %(run)s and state not in ('COMPLETED', 'FAILED', 'SKIPPED', 'STOPPED');
+ where id = any(array(
+        select id
+          from tasks
+         where run_id = %(run)s and state not in ('COMPLETED', 'FAILED', 'SKIPPED', 'STOPPED')
+         order by id
+           for no key update
+       ));
 
 -- name: get
 select id, run_id, position, name, kind, state::text as state, reason::text as reason, blocked_on,
