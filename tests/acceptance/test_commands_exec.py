@@ -114,16 +114,11 @@ async def test_an_interrupt_stops_the_command_and_waits_for_its_end(
 
 async def interrupted(system: System, *argv: str) -> subprocess.CompletedProcess[bytes]:
     """Interrupted as soon as the command has printed its first line."""
-    environment = {
-        **system.environment,
-        "PROCESSION_SERVER": system.url,
-        "PROCESSION_TOKEN": system.token,
-    }
     process = await asyncio.create_subprocess_exec(
         *PROCESSION,
         "exec",
         *argv,
-        env=environment,
+        env=system.asker,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

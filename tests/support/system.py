@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,17 +45,29 @@ class System:
         ) as http:
             yield Asking(http)
 
-    def cli(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[bytes]:
+    def cli(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return self._run([*PROCESSION, *arguments])
+
+    def shell(self, command: str) -> bytes:
+        """`procession` with redirections."""
+        return self._run(["sh", "-c", f"{' '.join(PROCESSION)} {command}"]).stdout
+
+    def _run(self, argv: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [*PROCESSION, *arguments],
-            env={**self.environment, "PROCESSION_SERVER": self.url, "PROCESSION_TOKEN": self.token}
-            | more,
+            argv,
+            env=self.asker,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=60,
             check=False,
         )
+
+    @property
+    def asker(self) -> dict[str, str]:
+        """The environment of somebody who asks this server."""
+        known = {"PROCESSION_SERVER": self.url, "PROCESSION_TOKEN": self.token}
+        return {**self.environment, **known}
 
     @asynccontextmanager
     async def worker(self, name: str, **more: str) -> AsyncIterator["Worker"]:
