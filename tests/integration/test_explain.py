@@ -174,7 +174,8 @@ LOOPS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", LOOPS)
 async def test_what_a_loop_asks_is_answered_by_an_index(conn: Conn, name: str) -> None:
-    plan = await plan_of(conn, *name.split("."), LOOPS[name])
+    table, statement = name.split(".")
+    plan = await plan_of(conn, table, statement, LOOPS[name])
     assert [node for node in nodes(plan) if reads_everything(node)] == []
 
 
@@ -196,7 +197,7 @@ async def test_due_times_are_read_from_the_earliest_on(conn: Conn) -> None:
 
 
 def sorts_rows_of(node: dict[str, Any], table: str) -> bool:
-    return node["Node Type"] == "Sort" and node["Plans"][0].get("Relation Name") == table
+    return node["Node Type"] == "Sort" and bool(node["Plans"][0].get("Relation Name") == table)
 
 
 async def test_a_claim_among_many_finished_and_future_rows_reads_few_pages(conn: Conn) -> None:
