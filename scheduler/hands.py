@@ -112,8 +112,8 @@ class RunnerHands:
 
     def stored(self, chunks: Sequence[Chunk]) -> None:
         ends = {f"{c.task_id}.{c.attempt}": c.start + len(c.data) for c in chunks}
-        for key in ends.keys() & self._begun:
-            self.link.received(key, ends[key])
+        for key, end in ends.items():
+            self.link.received(key, end)  # of ended ones too: what they still send needs room
 
     def acknowledge(self, keys: Sequence[str]) -> None:
         if keys:

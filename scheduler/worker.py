@@ -76,6 +76,7 @@ class Worker:
         self._stopping = False
         self._claiming, self._wanting, self._promoting = Pulse(), Pulse(), Pulse()
         self._reconciling, self._emptied = Pulse(), Pulse()
+        self._leased = asyncio.Event()
         self.holder = 0
         self.catalog = Catalog()
         self.announcer = Announcer()
@@ -206,6 +207,7 @@ class Worker:
     # Claiming
 
     async def _claim(self, conn: Conn) -> None:
+        await self._leased.wait()  # no command begins before its runner knows a deadline
         self._reconciling.poke()
         while True:
             if not await self._claim_round(conn):
@@ -322,6 +324,7 @@ class Worker:
                     raise Fenced(f"holder {self.holder} was declared gone")
                 lease = self._lease.total_seconds()
                 self._hands.lease(asked + STOP_AT * lease, grace=min(2.0, lease / 8))
+                self._leased.set()
                 due = asked + self._settings.lease.renew_every.total_seconds()
             ahead = await self._pass_on(conn)
             now = time.clock_gettime(time.CLOCK_BOOTTIME)
