@@ -32,6 +32,7 @@ TASKS: list[Column] = [
     ("NOTE", lambda task: task["error"] or task["reason"]),
 ]
 PRIORITY = click.IntRange(0, 9)
+MOST_REASONS = 5  # `why` gives them all
 
 
 @click.command()
@@ -149,6 +150,13 @@ def show_run(desk: Desk, run: str) -> None:
     click.echo(show.fields(facts(found)))
     click.echo()
     click.echo(show.table(TASKS, tasks, room=show.room()))
+    if found["status"] not in show.FINAL:
+        click.echo()
+        click.echo("\n".join(reasons_of(desk.client, whole)[:MOST_REASONS]))
+
+
+def reasons_of(client: Client, run: str) -> list[str]:
+    return [show.plain(reason) for reason in client.get(f"/runs/{run}/why")["reasons"]]
 
 
 def tasks_of(client: Client, run: str) -> list[Any]:

@@ -89,9 +89,16 @@ def in_progress(task: Facts, around: Surroundings) -> str:
     if holder is None:
         return "its holder is unknown"
     if holder["state"] == "GONE":
-        return f"its holder {holder['name']} is unreachable since {holder['renewed_at']:%H:%M:%S}"
+        return unreachable(task, holder)
     since = task["started_at"]
     return f"{holder['name']} on {holder['host']} has it since {since:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def unreachable(task: Facts, holder: Facts) -> str:
+    said = f"its holder {holder['name']} is unreachable since {holder['renewed_at']:%H:%M:%S}"
+    if task["on_lost"] != "wait":
+        return said
+    return f"{said}, and it waits for it (`procession stop --kill` gives it up)"
 
 
 def when(task: Facts, around: Surroundings) -> str:

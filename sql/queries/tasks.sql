@@ -237,20 +237,25 @@ select extract(epoch from least(
 ) - clock_timestamp())::float8 as seconds;
 
 -- name: of_holders
--- What holders that are gone had in hand. With `on_lost: wait` it stays theirs.
+-- What holders that are gone had in hand. With `on_lost: wait` it stays theirs, until somebody who
+-- does not want to wait for it any more kills the run.
 select t.id, t.run_id, t.attempt, t.holder
   from tasks t
   join holders h on h.id = t.holder
  where t.holder = any(array(select id from holders where state = 'GONE' and id = any(%(holders)s)))
-   and t.on_lost <> 'wait'
+   and (t.on_lost <> 'wait' or t.wanted = 'kill')
  limit %(limit)s;
 
 -- name: gone_holders
--- Holders that are gone and still named by a task that should not wait for them.
+-- Holders that are gone and still named by a task that does not wait for them, or not any more.
 select distinct h.id
   from holders h
  where h.state = 'GONE' and h.renewed_at > clock_timestamp() - interval '30 days'
-   and exists (select from tasks t where t.holder = h.id and t.on_lost <> 'wait');
+   and exists (
+        select
+          from tasks t
+         where t.holder = h.id and (t.on_lost <> 'wait' or t.wanted = 'kill')
+       );
 
 -- name: of_run
 select id, run_id, position, name, kind, state::text as state, reason::text as reason, blocked_on,

@@ -70,9 +70,11 @@ class System:
         return {**self.environment, **known}
 
     @asynccontextmanager
-    async def worker(self, name: str, **more: str) -> AsyncIterator["Worker"]:
-        """A worker that serves the queue of its name, kept alive until the test ends."""
-        worker = Worker(name, self, {**self.environment, **more})
+    async def worker(
+        self, name: str, queue: str | None = None, **more: str
+    ) -> AsyncIterator["Worker"]:
+        """A worker that serves one queue, that of its name, kept alive until the test ends."""
+        worker = Worker(name, queue or name, self, {**self.environment, **more})
         keeping = asyncio.create_task(worker.keep())
         try:
             await until(worker.is_ready)
@@ -85,23 +87,25 @@ class System:
 @dataclass
 class Worker:
     name: str
+    queue: str
     system: System
     environment: Mapping[str, str]
     stays: bool = True
     starts: int = 0
     process: asyncio.subprocess.Process | None = None
-    serves: list[str] = field(default_factory=list)
+    may_start: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def keep(self) -> None:
         """As a supervisor does; without its pauses, since here every end is wanted."""
+        self.may_start.set()
         while self.stays:
+            await self.may_start.wait()
             with self.log.open("a") as log:
                 self.process = await asyncio.create_subprocess_exec(
                     *PROCESSION,
                     "worker",
-                    "--name",
-                    self.name,
-                    *(f"--queue={queue}" for queue in self.serves or [self.name]),
+                    f"--name={self.name}",
+                    f"--queue={self.queue}",
                     env=self.environment,
                     stderr=log,
                     start_new_session=True,
@@ -149,6 +153,16 @@ class Worker:
         """Killed, and ready again."""
         before = self.times_ready()
         self.signal(signal.SIGKILL)
+        await until(lambda: self.times_ready() > before)
+
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """Killed, and not started again before this is over."""
+        self.may_start.clear()
+        before = self.times_ready()
+        self.signal(signal.SIGKILL)
+        yield
+        self.may_start.set()
         await until(lambda: self.times_ready() > before)
 
     async def end(self) -> None:
@@ -237,7 +251,7 @@ def a_system(databases: Databases, folder: Path, **settings: str) -> Iterator[Sy
             )
         try:
             url = f"http://127.0.0.1:{port}"
-            wait_for(url)
+            wait_for(server, url)
             yield System(folder, url, token, environment)
         finally:
             server.send_signal(signal.SIGINT)
@@ -252,10 +266,11 @@ def free_port() -> int:
         return int(trial.getsockname()[1])
 
 
-def wait_for(url: str, within: float = 30.0) -> None:
+def wait_for(server: "subprocess.Popen[bytes]", url: str, within: float = 30.0) -> None:
     """For those who are in no loop, or in one that must not be left."""
     end = time.monotonic() + within
     while not answers(url):
+        assert server.poll() is None, "the server ended: serve.log says why"
         assert time.monotonic() < end, f"{url} does not answer"
         time.sleep(0.02)
 
