@@ -27,7 +27,7 @@ from scheduler.store.tasks import Recorded, Success
 log = logging.getLogger(__name__)
 
 MOST = 500
-LINGER = 0.005  # under load; what comes one at a time is committed at once
+LINGER = 0.010  # under load; what comes one at a time is committed at once
 CONTENDED = (errors.DeadlockDetected, errors.SerializationFailure)
 UNSTORABLE = (DataError, errors.ProgramLimitExceeded, UnicodeEncodeError)
 
