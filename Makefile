@@ -64,6 +64,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/procession openapi --check
 
 format: $(INSTALLED)
 	$(BIN)/ruff format
@@ -73,7 +74,7 @@ bench: $(INSTALLED_PEERS)
 	$(BIN)/python -m benchmarks engine --runs 5000 --tasks 10 $(ARGS)
 
 nightly: $(INSTALLED)
-	PROCESSION_LONG=1 $(PYTEST) $(ARGS)
+	PROCESSION_LONG=1 $(PYTEST) -o timeout=0 $(ARGS)
 
 db: $(INSTALLED)
 	$(BIN)/python -m scheduler.embedded $(DIR)

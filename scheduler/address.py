@@ -65,6 +65,13 @@ def leave(folder: Path, url: str) -> None:
     draft.replace(folder / ADDRESS_FILE)
 
 
+def take_away(folder: Path, url: str) -> None:
+    """Unless another server has left its own address there meanwhile."""
+    left = left_in(folder)
+    if left is not None and left.url == reachable(url):
+        (folder / ADDRESS_FILE).unlink(missing_ok=True)
+
+
 def reachable(url: str) -> str:
     """From this machine: a server that listens everywhere is found on loopback."""
     for everywhere, here in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:")):

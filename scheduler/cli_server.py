@@ -11,7 +11,6 @@ from typing import Any
 import click
 from pydantic import SecretStr, ValidationError
 
-from scheduler import address
 from scheduler.client import Refused
 
 URL, URL_FILE = "PROCESSION_DATABASE_URL", "PROCESSION_DATABASE_URL_FILE"
@@ -42,17 +41,21 @@ def database_url(option: str | None) -> str | None:
     """The URL as it was given: option, then environment, then file (a mounted secret)."""
     if option or os.environ.get(URL):
         return option or os.environ[URL]
-    file = os.environ.get(URL_FILE)
-    if not file:
-        return None
-    try:
-        return Path(file).read_text().strip()
-    except OSError as error:
-        raise Refused(f"{URL_FILE}: {file}: {error.strerror}") from error
+    if file := os.environ.get(URL_FILE):
+        try:
+            return Path(file).read_text().strip()
+        except OSError as error:
+            raise Refused(f"{URL_FILE}: {file}: {error.strerror}") from error
+    settings = settings_with()
+    return settings.database_url.get_secret_value() if settings.database_url else None
 
 
-def required_url(option: str | None) -> str:
-    url = database_url(option)
+def required_url(option: str | None, data_dir: Path | None = None) -> str:
+    """As it was given, else that of the embedded PostgreSQL that runs in the data folder."""
+    from scheduler.embedded import EmbeddedPostgres
+
+    folder = settings_with(data_dir=data_dir).data_dir
+    url = database_url(option) or EmbeddedPostgres(folder).running()
     if not url:
         raise Refused(
             f"no database is given: set {URL} or {URL_FILE}; `procession up` brings its own"
@@ -109,12 +112,7 @@ def up(
         data_dir=data_dir, server={"host": host, "port": port}, database_url=secret(url)
     )
     log_to_stderr()
-
-    def ready(line: str) -> None:
-        address.leave(settings.data_dir.expanduser(), line.removeprefix("ready "))
-        click.echo(line)
-
-    asyncio.run(up_main(settings, workers=workers, say=ready))
+    asyncio.run(up_main(settings, workers=workers, say=click.echo))
 
 
 @click.command()
@@ -189,7 +187,7 @@ def doctor(quick: bool, as_json: bool, data_dir: Path | None, database_url: str 
     from scheduler.doctor import Level, examine
 
     settings = settings_with(data_dir=data_dir)
-    url = required_url(database_url)
+    url = required_url(database_url, data_dir)
     findings = asyncio.run(examine(url, settings.data_dir, quick=quick))
     report(findings, as_json)
     sys.exit(1 if any(each.level is Level.FAULT for each in findings) else 0)

@@ -15,6 +15,7 @@ import uvicorn
 from psycopg import AsyncConnection, OperationalError
 
 from executor import link as runner
+from scheduler import address
 from scheduler.app import create_app
 from scheduler.domain.errors import Invalid, Unavailable
 from scheduler.domain.wakes import Wake
@@ -75,7 +76,7 @@ async def server_main(url: str, settings: Settings) -> None:
     await require_ready(url, server.host)
     listening = bind(server.host, server.port)
     web = WebServer(web_config(url, server))
-    with stop_on_signals() as stop:
+    with stop_on_signals() as stop, known_here(settings.data_dir, listening):
         async with asyncio.TaskGroup() as group:
             loops = [
                 group.create_task(loop(), name=n) for n, loop in loops_of(url, settings).items()
@@ -100,9 +101,25 @@ async def ensure_admin(url: str, settings: Settings) -> None:
         await access.ensure_admin(conn, settings.data_dir / "admin.token")
 
 
+@contextmanager
+def known_here(data_dir: Path, listening: socket.socket) -> Iterator[None]:
+    """Commands on this machine find the server by its data folder, where there is one."""
+    host, port = listening.getsockname()[:2]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    here = data_dir.is_dir() and os.access(data_dir, os.W_OK)
+    if here:
+        address.leave(data_dir, url)
+    try:
+        yield
+    finally:
+        if here:
+            address.take_away(data_dir, url)
+
+
 def bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # Named as TCP: of a socket that is not, asyncio leaves Nagle's delay on.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))

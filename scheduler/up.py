@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -42,7 +42,8 @@ async def up_main(
             url = await database_url(settings, postgres)
             await prepare(url, directory, settings)
             parts = parts_of(environment(url, directory, address), workers, lambda: last(heard))
-            await live(parts, address, postgres, stop, say)
+            ready = announce(address, directory / access.FILE, say)
+            await live(parts, ready, postgres, stop)
         finally:
             if postgres is not None:
                 await postgres.stop()
@@ -68,13 +69,12 @@ async def prepare(url: str, directory: Path, settings: Settings) -> None:
 
 async def live(
     parts: Sequence[Part],
-    address: Address,
+    ready: Coroutine[None, None, None],
     postgres: EmbeddedPostgres | None,
     stop: asyncio.Event,
-    say: Callable[[str], None],
 ) -> None:
     async with asyncio.TaskGroup() as group:
-        beside = [group.create_task(announce(address, say), name="announce")]
+        beside = [group.create_task(ready, name="announce")]
         if postgres is not None:
             beside.append(group.create_task(postgres.keep(), name="postgres"))
         await supervise(parts, stop)
@@ -82,14 +82,15 @@ async def live(
             task.cancel()
 
 
-async def announce(address: Address, say: Callable[[str], None]) -> None:
+async def announce(address: Address, token: Path, say: Callable[[str], None]) -> None:
     """One line, once the server answers."""
     host, port = address
     while True:
         if await answers(connectable(host), port):
             break
         await asyncio.sleep(0.02)  # nothing tells us of another process's listening
-    say(f"ready http://{f'[{host}]' if ':' in host else host}:{port}")
+    where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    say(f"ready {where}  (log in with the token in {token})")
 
 
 async def answers(host: str, port: int) -> bool:

@@ -73,6 +73,11 @@ class EmbeddedPostgres:
         log.info("postgresql is ready", extra={"pid": database.pid, "adopted": database.adopted})
         return database
 
+    def running(self) -> str | None:
+        """The URL of the server that runs here now, if one does."""
+        server = postmaster.find(self.data)
+        return self._url(server, DATABASE) if server else None
+
     async def stop(self) -> None:
         """Open transactions are rolled back and clients sent away; nothing committed is lost."""
         server = postmaster.find(self.data)
