@@ -105,7 +105,7 @@ async def insert(
 ) -> Wake:
     started = await runs.start(conn, new, ids, inputs)
     wake = Wake()
-    wake.add(runs=ids, queues=started.readied or ())
+    wake.add(runs=ids, queues=started.readied or (), due=new.timeout is not None)
     if open_questions := {*(started.unsettled or ()), *(started.limited or ())}:
         wake.merge(
             await judge(

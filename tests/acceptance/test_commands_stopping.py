@@ -123,7 +123,7 @@ async def test_the_timeout_of_a_run_stops_its_commands(api: Asking, tmp_path: Pa
     task = {"name": "it", "run": ["sleep", "300"]}
     await api.publish({"name": "brief", "timeout": "0.5s", "tasks": [task]})
     run = str((await api.post("/runs", {"type": "brief"}))["id"])
-    ended = await api.ended(run, within=10)
+    ended = await api.ended(run, within=3)
     assert (ended["status"], ended["error"]) == ("FAILED", "the run did not end within 0.5 s")
     assert (await only_attempt(api, run))["status"] == "STOPPED"
     assert left_of(run) == []
