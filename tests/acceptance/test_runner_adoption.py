@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -342,10 +343,15 @@ async def test_a_peer_that_talks_nonsense_is_put_out_and_commands_go_on(
 
 async def test_a_start_with_a_wrong_field_ends_and_names_the_field(tmp_path: Path) -> None:
     async with a_runner(tmp_path) as client:
-        for number, wrong in enumerate(
-            [{}, {"argv": []}, {"argv": "true"}, {"argv": ["true"], "sudo": True},
-             {"argv": ["true"], "env": {"A": 1}}, {"argv": ["true"], "timeout": -1}]
-        ):  # fmt: skip
+        invocations: list[dict[str, Any]] = [
+            {},
+            {"argv": []},
+            {"argv": "true"},
+            {"argv": ["true"], "sudo": True},
+            {"argv": ["true"], "env": {"A": 1}},
+            {"argv": ["true"], "timeout": -1},
+        ]
+        for number, wrong in enumerate(invocations):
             client.link.order({"do": "start", "key": f"a{number}.1", "invocation": wrong})
             ended = await client.end(f"a{number}.1")
             assert not ended.outcome.retryable

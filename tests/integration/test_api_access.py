@@ -30,7 +30,7 @@ def routes() -> Iterator[tuple[str, str, str]]:
     for part in PARTS:
         for route in part.router.routes:
             assert isinstance(route, APIRoute)
-            for method in route.methods:
+            for method in route.methods or ():
                 yield route.name, method, filled(route.path)
 
 

@@ -121,7 +121,7 @@ async def test_a_request_whose_statement_hangs_is_put_off(
     assert answer.headers["retry-after"]
 
     async def is_held() -> bool:
-        return (await api.admin.get(f"/runs/{run['id']}")).json()["status"] == "HELD"
+        return bool((await api.admin.get(f"/runs/{run['id']}")).json()["status"] == "HELD")
 
     await becomes(is_held)
 

@@ -1,5 +1,6 @@
 import re
 from dataclasses import fields
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ async def test_every_statement_is_valid_and_yields_whole_records(
     ],
 )
 async def test_python_and_the_database_agree_on_the_states(
-    db: AsyncConnection, name: str, states: type
+    db: AsyncConnection, name: str, states: type[StrEnum]
 ) -> None:
     cursor = await db.execute(f"select unnest(enum_range(null::{name}))::text")
     assert sorted(row[0] for row in await cursor.fetchall()) == sorted(s.value for s in states)

@@ -1,4 +1,5 @@
 import io
+from datetime import UTC, datetime
 from typing import Any
 
 from scheduler import show
@@ -59,7 +60,11 @@ def test_durations_are_said_as_people_do() -> None:
 def test_a_task_is_told_once_for_each_change_where_nobody_watches() -> None:
     out = io.StringIO()
     progress = Progress(out)
-    began = {"status": "IN_PROGRESS", "attempt": 1, "started_at": "2026-01-01T12:00:00Z"}
+    began: dict[str, Any] = {
+        "status": "IN_PROGRESS",
+        "attempt": 1,
+        "started_at": "2026-01-01T12:00:00Z",
+    }
     done = began | {
         "status": "COMPLETED",
         "finished_at": "2026-01-01T12:00:02Z",
@@ -90,6 +95,6 @@ def test_a_terminal_is_drawn_again_in_the_same_place() -> None:
 
 def test_a_failure_says_what_went_wrong_once() -> None:
     task = a_task(status="FAILED", exit_code=1, error="exit code 1", attempt=3)
-    assert show.task_line(task, show.datetime.now(show.UTC)) == (
+    assert show.task_line(task, datetime.now(UTC)) == (
         "FAILED       task-0  exit code 1  attempt 3"
     )
