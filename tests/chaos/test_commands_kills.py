@@ -7,8 +7,11 @@ import asyncio
 import hashlib
 import os
 import random
+import secrets
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -19,7 +22,16 @@ from psycopg.rows import dict_row
 
 from tests.support.postgres import Databases
 from tests.support.runners import LONG, all_gone, is_dead, processes_of
-from tests.support.system import Asking, System, Worker, a_system, ledger_of
+from tests.support.system import (
+    PROCESSION,
+    Asking,
+    System,
+    Worker,
+    a_system,
+    arguments_of,
+    clean_environment,
+    ledger_of,
+)
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -269,3 +281,54 @@ async def test_a_worker_that_ends_leaves_its_commands_to_its_next_life(
         [attempt] = await api.attempts(run)
         assert attempt["detail"]["pid"] == pid
         assert await api.output(run) == b"%d\n" % pid
+
+
+async def test_a_supervised_worker_that_was_killed_has_adopted_its_commands_within_five_seconds(
+    databases: Databases, tmp_path: Path
+) -> None:
+    with everything(databases, tmp_path) as system:
+        async with system.asking() as api:
+            script = (
+                f"echo $$ | tee {tmp_path}/pid; until [ -e {tmp_path}/go ]; do sleep 0.05; done"
+            )
+            run = await api.script("adopted", "default", script)
+            pid = await until(lambda: pid_in(tmp_path / "pid"))
+            log = tmp_path / "up.log"
+            os.kill(worker_of(system), signal.SIGKILL)
+            await until(lambda: log.read_text().count("worker ready") == 2, within=5.0)
+            assert not is_dead(pid)
+            (tmp_path / "go").touch()
+            assert (await api.ended(run))["status"] == "COMPLETED"
+            [attempt] = await api.attempts(run)
+    assert (attempt["status"], attempt["detail"]["pid"]) == ("SUCCEEDED", pid)
+
+
+@contextmanager
+def everything(databases: Databases, folder: Path) -> Iterator[System]:
+    """`procession up` on a database of the tests."""
+    token = f"pn_admin_{secrets.token_urlsafe(32)}"
+    with databases.cloned() as dsn, (folder / "up.log").open("w") as log:
+        environment = {
+            **clean_environment(),
+            "PROCESSION_DATABASE_URL": dsn,
+            "PROCESSION_DATA_DIR": str(folder / "data"),
+            "PROCESSION_ADMIN_TOKEN": token,
+        }
+        up = subprocess.Popen(
+            [*PROCESSION, "up", "--port", "0"], env=environment, stdout=subprocess.PIPE, stderr=log
+        )
+        assert up.stdout is not None
+        try:
+            words = up.stdout.readline().decode().split()
+            assert words[:1] == ["ready"], (folder / "up.log").read_text()
+            yield System(folder, words[1], token, environment)
+        finally:
+            up.send_signal(signal.SIGINT)
+            up.communicate(timeout=60)
+
+
+def worker_of(system: System) -> int:
+    """The worker that `up` keeps."""
+    mark = f"PROCESSION_DATA_DIR={system.folder / 'data'}"
+    [pid] = [pid for pid in processes_of(mark) if arguments_of(pid)[-2:-1] == ["worker"]]
+    return pid

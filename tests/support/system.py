@@ -237,11 +237,10 @@ def a_system(databases: Databases, folder: Path, **settings: str) -> Iterator[Sy
     token = f"pn_admin_{secrets.token_urlsafe(32)}"
     with databases.cloned() as dsn:
         environment = {
-            **{name: value for name, value in os.environ.items() if "PROCESSION" not in name},
+            **clean_environment(),
             "PROCESSION_DATABASE_URL": dsn,
             "PROCESSION_DATA_DIR": str(folder / "data"),
             "PROCESSION_ADMIN_TOKEN": token,
-            "PYTHONPATH": str(ROOT),
             **settings,
         }
         with (folder / "serve.log").open("w") as log:
@@ -256,6 +255,12 @@ def a_system(databases: Databases, folder: Path, **settings: str) -> Iterator[Sy
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(timeout=30)
+
+
+def clean_environment() -> dict[str, str]:
+    """Ours, without what may be set for another system."""
+    ours = {name: value for name, value in os.environ.items() if "PROCESSION" not in name}
+    return {**ours, "PYTHONPATH": str(ROOT)}
 
 
 def free_port() -> int:
