@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.postgres import Databases
-from tests.support.runners import processes_of
+from tests.support.runners import LONG, processes_of
 from tests.support.system import Asking, System, Worker, a_system
 from tests.support.waiting import until
 
@@ -220,3 +220,32 @@ async def test_what_keeps_the_pipe_open_after_the_exit_delays_the_result_by_two_
     [attempt] = await api.attempts(run)
     assert attempt["detail"]["left_behind"] == 2
     assert processes_of(f"PROCESSION_RUN={run}") == []
+
+
+FLOOD = (10 << 30) if LONG else (300 << 20)
+SMALL = 50
+
+
+async def test_a_flood_and_an_endless_line_cost_neither_memory_nor_the_commands_beside_them(
+    api: Asking, worker: Worker
+) -> None:
+    flood = await api.script("flood", "default", f"yes | head -c {FLOOD}")
+    line = await api.script("line", "default", f"head -c {FLOOD // 10} /dev/zero | tr '\\0' x")
+    await api.publish({"name": "small", "tasks": [{"name": "it", "run": "echo small"}]})
+    await asyncio.gather(api.begun(flood), api.begun(line))
+    runs = [(await api.post("/runs", {"type": "small"}))["id"] for _ in range(SMALL)]
+    assert {(await api.ended(run))["status"] for run in runs} == {"COMPLETED"}
+    for run, size in ((flood, FLOOD), (line, FLOOD // 10)):
+        assert (await api.ended(run, within=600))["status"] == "COMPLETED"
+        [attempt] = await api.attempts(run)
+        assert attempt["detail"]["dropped"] == size - (4 << 20)
+        assert len(await api.output(run)) == 4 << 20
+    for pid in (worker.pid, *worker.of_spool()):
+        assert peak_of(pid) < 100 << 20
+
+
+def peak_of(pid: int) -> int:
+    """The most memory that a process ever had."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) << 10
