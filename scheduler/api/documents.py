@@ -73,7 +73,7 @@ def tidy(operation: dict[str, Any], open_operations: frozenset[str]) -> None:
         operation["security"] = []
     for status, response in operation["responses"].items():
         if status.isdecimal() and int(status) >= 400:
-            response["content"].pop("application/json", None)
+            response["content"] = {MEDIA_TYPE: response["content"][MEDIA_TYPE]}
 
 
 def as_yaml(document: dict[str, Any]) -> str:

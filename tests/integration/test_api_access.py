@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from psycopg import AsyncConnection
 
+from scheduler.api import aliases
 from scheduler.api.access import OPEN, VERDICTS, require_verdicts
 from scheduler.app import PARTS, PREFIX
 from scheduler.domain.errors import Conflict, Invalid
@@ -27,11 +28,12 @@ async def api(dsn: str) -> AsyncIterator[Api]:
 
 def routes() -> Iterator[tuple[str, str, str]]:
     """Name, method and a path in which every parameter is filled with something."""
-    for part in PARTS:
-        for route in part.router.routes:
+    mounted = [(PREFIX, part.router) for part in PARTS] + [("", aliases.router)]
+    for prefix, router in mounted:
+        for route in router.routes:
             assert isinstance(route, APIRoute)
             for method in route.methods or ():
-                yield route.name, method, filled(route.path)
+                yield route.name, method, f"http://server{prefix}{filled(route.path)}"
 
 
 def filled(path: str) -> str:

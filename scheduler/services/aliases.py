@@ -1,0 +1,123 @@
+"""What the earlier systems ask that ours says otherwise: chains of actions, inputs as texts.
+
+A chain is a process type whose tasks are of kind `action`: each waits READY in the queue
+`action:NAME` for a worker that serves this action. The payload of the first is the input of the
+run, that of each other the output of the one before, and the last output is the run's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from scheduler.domain import graph
+from scheduler.domain import process_types as definitions
+from scheduler.domain.errors import Invalid, NotFound
+from scheduler.domain.names import TYPE_NAME, TYPE_NAME_RULE
+from scheduler.domain.process_types import ProcessType, TaskDefinition
+from scheduler.services import records
+from scheduler.services.catalog import Catalog
+from scheduler.services.records import Draft
+from scheduler.store import aliases, process_types
+from scheduler.store.rows import Row
+
+Conn = AsyncConnection[Any]
+
+ACTION, STEP_INDEX = "action", "step_index"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    action: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What somebody says of a record in the words of an earlier system; None leaves it."""
+
+    type: str | None = None
+    input: dict[str, Any] | None = None
+    input_text: str | None = None
+    schedule: str | None = None
+
+
+def chain(name: str, steps: Sequence[Step]) -> ProcessType:
+    if not TYPE_NAME.fullmatch(name):
+        raise Invalid(f"{name[:63]!r} cannot be an id: {TYPE_NAME_RULE}", field="id")
+    tasks = [
+        TaskDefinition(
+            name=f"step-{number}",
+            kind="noop",
+            needs=(f"step-{number - 1}",) if number > 1 else (),
+            labels={ACTION: step.action, STEP_INDEX: str(step.index)},
+        )
+        for number, step in enumerate(steps, 1)
+    ]
+    return ProcessType(name=name, tasks=tuple(tasks))
+
+
+def is_chain(document: dict[str, Any]) -> bool:
+    return all(ACTION in task.get("labels", {}) for task in document["tasks"])
+
+
+def template_rows(definition: ProcessType) -> list[dict[str, Any]]:
+    """Rows that no worker of commands takes: their queues are those of their actions."""
+    return [
+        asdict(
+            replace(
+                template,
+                kind=ACTION,
+                queue=f"action:{task.labels[ACTION]}",
+                invocation={ACTION: task.labels[ACTION], STEP_INDEX: int(task.labels[STEP_INDEX])},
+            )
+        )
+        for template, task in zip(graph.templates(definition), definition.tasks, strict=True)
+    ]
+
+
+async def publish(conn: Conn, name: str, steps: Sequence[Step], *, by: str) -> int:
+    """The version of the chain: a new one, unless the newest says the same already."""
+    definition = chain(name, steps)
+    digest = definitions.digest(definition)
+    async with conn.transaction():
+        new = await process_types.create(conn, name)
+        latest = 0 if new else await process_types.lock(conn, name) or 0
+        if latest and digest == await process_types.digest(conn, name, latest):
+            return latest
+        version = latest + 1
+        document = definitions.to_document(definition)
+        await process_types.publish(conn, name, version, digest=digest, document=document, by=by)
+        await process_types.add_tasks(conn, name, version, template_rows(definition))
+        await process_types.advance(conn, name, version)
+    return version
+
+
+async def create(conn: Conn, catalog: Catalog, record: str, wish: Wish, *, by: str) -> Row:
+    draft = Draft(type=wish.type or "", input=wish.input or {})
+    async with conn.transaction():
+        await records.create(conn, catalog, record, draft, by=by)
+        await aliases.annotate(conn, record, input_text=wish.input_text, schedule=wish.schedule)
+    return await get(conn, record)
+
+
+async def change(conn: Conn, catalog: Catalog, record: str, wish: Wish) -> Row:
+    async with conn.transaction():
+        await records.locked(conn, record)
+        kept = await records.get(conn, record)
+        draft = Draft(
+            type=wish.type or kept["type"],
+            input=kept["input"] if wish.input is None else wish.input,
+            description=kept["description"],
+            priority=kept["priority"],
+        )
+        await records.change(conn, catalog, record, draft)
+        await aliases.annotate(conn, record, input_text=wish.input_text, schedule=wish.schedule)
+    return await get(conn, record)
+
+
+async def get(conn: Conn, record: str) -> Row:
+    for found in await aliases.records(conn, id=record, limit=1):
+        return found
+    raise NotFound(f"there is no process record {record!r}")
