@@ -16,7 +16,7 @@ from tests.support.runners import LONG, processes_of
 from tests.support.system import Asking, System, Worker, a_system
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900 if LONG else 180)]
 
 Event = tuple[str, dict[str, Any]]
 LIVE = 0.25  # seconds from a command's write to a reader's read

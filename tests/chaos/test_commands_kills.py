@@ -34,7 +34,7 @@ from tests.support.system import (
 )
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1800 if LONG else 180)]
 
 WORKER_KILLS = 200 if LONG else 6
 TREE_KILLS = 100 if LONG else 5
