@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -47,86 +48,87 @@ done
 """
 
 
-async def test_commands_of_a_silent_worker_are_gone_before_the_next_attempt_starts(
-    system: System, api: Asking, tmp_path: Path
-) -> None:
-    async with system.worker("silent", "shared") as silent:
-        script = FIRST.format(folder=tmp_path)
-        run = await api.script("moves-on", "shared", script, grace="60s")
-        await until((tmp_path / "ready").exists)
-        async with system.worker("other", "shared"):
-            silent.signal(signal.SIGSTOP)
-            assert (await api.ended(run))["status"] == "COMPLETED"
-            lost, done = await api.attempts(run)
-            assert (lost["status"], done["status"]) == ("LOST", "SUCCEEDED")
-            assert await api.output(run, done["number"]) == b"gone\ngone\n"
-
-            before = silent.times_ready()
-            silent.signal(signal.SIGCONT)
-            await until(lambda: silent.times_ready() > before)
-            assert len(await api.attempts(run)) == 2
-            assert (await api.get(f"/runs/{run}"))["status"] == "COMPLETED"
-
-
 WAITS = """
-echo $$ > {folder}/pid
-while [ ! -e {folder}/go ]; do sleep 0.05; done
+echo $$ > {folder}/pid-$KEY
+while [ ! -e {folder}/go-$KEY ]; do sleep 0.05; done
 echo late
 """
 
 
-async def test_what_waits_outlives_the_silence_and_its_late_result_counts(
+@dataclass(frozen=True)
+class Patient:
+    """A run whose command outlives the silence of its worker."""
+
+    run: str
+    pid: int
+
+
+async def test_a_silence_beyond_the_lease_ends_what_may_run_elsewhere_and_leaves_what_waits(
     system: System, api: Asking, tmp_path: Path
 ) -> None:
-    async with system.worker("quiet", "patient") as quiet:
-        run, pid = await begun(api, "patient", tmp_path)
-        async with system.worker("idle", "patient"):
-            quiet.signal(signal.SIGSTOP)
-            await unreachable(api, run)
-            shown = await asyncio.to_thread(system.cli, "show", run)
-            assert b"quiet is unreachable since" in shown.stdout
-            assert not is_dead(pid)
-            (tmp_path / "go").touch()
-            await until(lambda: is_dead(pid))
-            quiet.signal(signal.SIGCONT)
-            assert (await api.ended(run))["status"] == "COMPLETED"
-        [attempt] = await api.attempts(run)
-        assert (attempt["status"], attempt["detail"]["pid"]) == ("SUCCEEDED", pid)
-        assert await api.output(run) == b"late\n"
+    async with system.worker("silent", "shared") as silent:
+        moving = await api.script("moves", "shared", FIRST.format(folder=tmp_path), grace="60s")
+        await until((tmp_path / "ready").exists)
+        late, given_up = [await patient(api, key, tmp_path) for key in ("late", "given-up")]
+        async with system.worker("other", "shared"):
+            silent.signal(signal.SIGSTOP)
+            await moved_on_after_its_end(api, moving)
+            await until_unreachable(system, api, late.run, given_up.run)
+            await is_given_up_by_a_kill(api, given_up)
+            assert not is_dead(late.pid)
+            (tmp_path / "go-late").touch()
+            await until(lambda: is_dead(late.pid))
+
+            before = silent.times_ready()
+            silent.signal(signal.SIGCONT)
+            await until(lambda: silent.times_ready() > before)
+            await counts_although_late(api, late)
+            await until(lambda: is_dead(given_up.pid))
+            assert len(await api.attempts(moving)) == 2
+            assert (await api.get(f"/runs/{moving}"))["status"] == "COMPLETED"
 
 
-async def test_a_run_that_waits_for_the_unreachable_can_be_given_up_by_killing_it(
-    system: System, api: Asking, tmp_path: Path
-) -> None:
-    async with system.worker("hushed", "given-up") as hushed:
-        run, pid = await begun(api, "given-up", tmp_path)
-        async with system.worker("sweeper", "sweeping"):
-            hushed.signal(signal.SIGSTOP)
-            await unreachable(api, run)
-            await api.post(f"/runs/{run}/stop")
-            await until(lambda: (tmp_path / "pid").exists())
-            assert (await api.get(f"/runs/{run}"))["status"] == "STOPPING"
-            await api.post(f"/runs/{run}/stop", {"kill": True})
-            assert (await api.ended(run))["status"] == "STOPPED"
-            [attempt] = await api.attempts(run)
-            assert attempt["status"] == "LOST"
-            assert not is_dead(pid)
-        hushed.signal(signal.SIGCONT)
-        await until(lambda: is_dead(pid))
+async def patient(api: Asking, key: str, folder: Path) -> Patient:
+    script = WAITS.format(folder=folder)
+    run = await api.script(key, "shared", script, env={"KEY": key}, on_lost="wait")
+    file = folder / f"pid-{key}"
+    await until(file.exists)
+    return Patient(run, int(await until(lambda: file.read_text().strip())))
 
 
-async def begun(api: Asking, queue: str, folder: Path) -> tuple[str, int]:
-    """A run whose command waits for a file, and the command's process."""
-    run = await api.script(queue, queue, WAITS.format(folder=folder), on_lost="wait")
-    await until((folder / "pid").exists)
-    return run, int(await until(lambda: (folder / "pid").read_text().strip()))
+async def moved_on_after_its_end(api: Asking, run: str) -> None:
+    """The second attempt has looked for what the first one left, and found nothing."""
+    assert (await api.ended(run))["status"] == "COMPLETED"
+    lost, done = await api.attempts(run)
+    assert (lost["status"], done["status"]) == ("LOST", "SUCCEEDED")
+    assert await api.output(run, done["number"]) == b"gone\ngone\n"
 
 
-async def unreachable(api: Asking, run: str) -> None:
+async def until_unreachable(system: System, api: Asking, *runs: str) -> None:
     async def said() -> bool:
-        return "is unreachable since" in str((await api.get(f"/runs/{run}/why"))["reasons"])
+        whys = [await api.get(f"/runs/{run}/why") for run in runs]
+        return all("is unreachable since" in str(why["reasons"]) for why in whys)
 
     await becomes(said)
+    shown = await asyncio.to_thread(system.cli, "show", runs[0])
+    assert b"silent is unreachable since" in shown.stdout
+
+
+async def is_given_up_by_a_kill(api: Asking, patient: Patient) -> None:
+    await api.post(f"/runs/{patient.run}/stop")
+    assert (await api.get(f"/runs/{patient.run}"))["status"] == "STOPPING"
+    await api.post(f"/runs/{patient.run}/stop", {"kill": True})
+    assert (await api.ended(patient.run))["status"] == "STOPPED"
+    [attempt] = await api.attempts(patient.run)
+    assert attempt["status"] == "LOST"
+    assert not is_dead(patient.pid)
+
+
+async def counts_although_late(api: Asking, patient: Patient) -> None:
+    assert (await api.ended(patient.run))["status"] == "COMPLETED"
+    [attempt] = await api.attempts(patient.run)
+    assert (attempt["status"], attempt["detail"]["pid"]) == ("SUCCEEDED", patient.pid)
+    assert await api.output(patient.run) == b"late\n"
 
 
 async def test_after_a_restart_of_the_host_commands_are_lost_and_no_process_is_mistaken_for_them(
