@@ -240,10 +240,12 @@ def remainder(left: Any, right: Any) -> Any:
 
 def ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Meter, Any, Any], bool]:
     def step(meter: Meter, left: Any, right: Any) -> bool:
-        if not (isinstance(left, str) and isinstance(right, str)):
-            return compare(number(left), number(right))
-        meter.spend(size_of(left))
-        return compare(left, right)
+        if isinstance(left, str) and isinstance(right, str):
+            meter.spend(size_of(left))
+            return compare(left, right)
+        if isinstance(left, bool) and isinstance(right, bool):
+            return compare(left, right)  # as in CEL, false comes before true
+        return compare(number(left), number(right))
 
     return step
 

@@ -216,6 +216,11 @@ def as_cel(text: str) -> tuple[bool, Any]:
         return False, None
 
 
+def test_false_comes_before_true() -> None:
+    assert value("false < true") is True
+    assert value("true <= false") is False
+
+
 @settings(max_examples=500, deadline=None)
 @given(TREES)
 def test_whatever_has_a_value_in_cel_has_the_same_value_here(text: str) -> None:
