@@ -1,7 +1,10 @@
 """`procession exec`: run a command once, as a recorded run, and see it through."""
 
+import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,9 +132,23 @@ class Watch:
         for told in cli_output.of_attempt(
             self.desk.client, self.run, task, attempt, follow=True, at=at
         ):
-            cli_output.write(told, out, sys.stderr.buffer)
-            at = self.at[attempt] = cli_output.behind(told, at)
+            with uninterrupted():
+                cli_output.write(told, out, sys.stderr.buffer)
+                at = self.at[attempt] = cli_output.behind(told, at)
         self.shown.add(attempt)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """An interrupt waits until what was written is also known to be."""
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def look(client: Client, run: str) -> dict[str, Any] | None:
