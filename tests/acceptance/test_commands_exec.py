@@ -1,6 +1,7 @@
 """`procession exec` and its route: a command typed once, recorded like any run."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -134,6 +135,8 @@ async def test_it_can_be_looked_at_and_retried_like_any_run(system: System, api:
     once = await exec_(system, "--json", "--name", "flaky", "--", "sh", "-c", "echo x; exit 3")
     run = (await api.get("/runs", type="exec", limit=1))["items"][0]["id"]
     assert once.returncode == 3
+    assert json.loads(once.stdout)["task"]["exit_code"] == 3
+    assert b"x\n" in once.stderr
     shown = facts(system.cli("show", run, "--json"))
     assert [task["name"] for task in shown["task_list"]] == ["flaky"]
     again = await asyncio.to_thread(system.cli, "retry", run, "--wait")
