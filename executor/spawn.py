@@ -311,4 +311,6 @@ def limit(limits: Limits) -> None:
         if value is not None:
             _, most = resource.getrlimit(kind)
             value = value if most == resource.RLIM_INFINITY else min(value, most)
-            resource.setrlimit(kind, (value, value))
+            # At the soft limit of CPU time comes XCPU, which says why; KILL a second later.
+            hard = value + 1 if kind == resource.RLIMIT_CPU and value != most else value
+            resource.setrlimit(kind, (value, hard))

@@ -7,25 +7,41 @@ variable in small letters.
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from scheduler.domain.durations import parse_duration
+from scheduler.domain.errors import Invalid
+
+
+def duration(value: object) -> object:
+    """As in definitions: `6s`, `10m`; a number is seconds."""
+    if not isinstance(value, str | int | float):
+        return value
+    try:
+        return parse_duration(value)
+    except Invalid as fault:
+        raise ValueError(str(fault)) from None
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
 
 
 class LeaseSettings(BaseModel, frozen=True):
     """How long a holder may be silent, and how often it speaks."""
 
-    length: timedelta = timedelta(seconds=60)
-    renew_every: timedelta = timedelta(seconds=10)
+    length: Duration = timedelta(seconds=60)
+    renew_every: Duration = timedelta(seconds=10)
 
 
 class WorkerSettings(BaseModel, frozen=True):
     name: str | None = None  # default: host name and index
     queues: tuple[str, ...] = ("default",)
     slots: int = Field(default=8, ge=1, le=1000)
-    poll: timedelta = timedelta(seconds=1)
-    grace: timedelta = timedelta(seconds=15)
+    poll: Duration = timedelta(seconds=1)
+    grace: Duration = timedelta(seconds=15)
     lease: LeaseSettings = LeaseSettings()
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from scheduler.domain import graph
+from scheduler.domain import adhoc, graph
 from scheduler.domain import process_types as definitions
-from scheduler.domain.errors import NotFound
+from scheduler.domain.errors import Invalid, NotFound
 from scheduler.domain.process_types import ProcessType
 from scheduler.store import process_types
 from scheduler.store.rows import Row
@@ -24,6 +24,10 @@ class Published:
 
 async def publish(conn: Conn, types: list[ProcessType], *, by: str) -> list[Published]:
     """Publish all of them or none. The same content again changes nothing."""
+    if any(each.name == adhoc.TYPE for each in types):
+        raise Invalid(
+            f"the name {adhoc.TYPE!r} is kept for ad-hoc commands: choose another", field="name"
+        )
     async with conn.transaction():
         # In the order of names: two who publish the same files must not wait for each other.
         done = {t.name: await publish_one(conn, t, by) for t in sorted(types, key=by_name)}

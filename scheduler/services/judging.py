@@ -103,7 +103,7 @@ def tell(changes: Changes, wake: Wake) -> None:
     wake.add(
         runs=[run.id for run in changes.runs],
         queues={task.queue for task in changes.tasks if task.state is TaskState.READY},
-        due=any(task.due_at for task in changes.tasks),
+        due=any(task.due_at for task in changes.tasks) or any(run.due_at for run in changes.runs),
         wanted=any(task.wanted for task in changes.tasks),
     )
 

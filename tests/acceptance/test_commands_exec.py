@@ -202,16 +202,16 @@ async def test_a_wish_that_makes_no_sense_is_refused_by_the_name_of_its_field(
     assert field in answer.text
 
 
-async def test_a_type_of_the_reserved_name_is_never_given_a_command_for_a_version(
+async def test_the_name_of_ad_hoc_commands_is_nobody_elses(
     databases: Databases, tmp_path: Path
 ) -> None:
     with a_system(databases, tmp_path) as system:
         async with system.asking() as api:
-            await api.publish({"name": "exec", "tasks": [{"name": "mine", "noop": True}]})
-            answer = await api.http.post("/commands", json={"argv": ["true"]})
-            assert answer.status_code == 409
-            assert "another name" in answer.json()["remedy"]
-            found = await api.get("/process-types/exec")
-        assert found["latest"] == 1
+            mine = {"name": "exec", "tasks": [{"name": "mine", "noop": True}]}
+            answer = await api.http.post("/process-types", json=mine)
+            assert answer.status_code == 422
+            assert "choose another" in answer.json()["detail"]
+            answer = await api.http.get("/process-types/exec")
+            assert answer.status_code == 404
         with psycopg.connect(system.environment["PROCESSION_DATABASE_URL"]) as conn:
             assert conn.execute("select count(*) from runs").fetchone() == (0,)

@@ -18,7 +18,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.anyio
 
 # The runner stops its commands after 3 s of silence; after 4, others may begin them again.
-LEASE = {"PROCESSION_LEASE__LENGTH": "PT4S", "PROCESSION_LEASE__RENEW_EVERY": "PT0.5S"}
+LEASE = {"PROCESSION_LEASE__LENGTH": "4s", "PROCESSION_LEASE__RENEW_EVERY": "0.5s"}
 
 
 @pytest.fixture(scope="module")
