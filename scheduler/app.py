@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -33,7 +33,7 @@ from scheduler.api.access import OPEN, VERDICTS, require_verdicts
 from scheduler.api.deadlines import Deadline
 from scheduler.api.headers import SecurityHeaders
 from scheduler.api.live import SAFETY, Hub
-from scheduler.api.methods import Head
+from scheduler.api.methods import Head, addresses
 from scheduler.api.state import Server
 from scheduler.loops.listener import Listener
 from scheduler.settings import ServerSettings
@@ -56,6 +56,7 @@ PARTS = (
 log = logging.getLogger(__name__)
 
 PREFIX = "/api/v1"
+MOUNTED = [*((PREFIX, part.router) for part in PARTS), ("", aliases.router)]
 STATEMENTS_END = "10s"
 
 
@@ -80,23 +81,13 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
         ],
     )
     app.state.server = server
-    app.include_router(api(), prefix=PREFIX)
-    app.include_router(guarded(aliases.router))
+    app.state.addresses = []
+    for prefix, router in MOUNTED:
+        require_verdicts(route.name for route in router.routes if isinstance(route, APIRoute))
+        app.include_router(router, prefix=prefix)
+        app.state.addresses.extend(addresses(prefix, router))
     problems.install(app)
     return app
-
-
-def api() -> APIRouter:
-    router = APIRouter()
-    for part in PARTS:
-        router.include_router(guarded(part.router))
-    return router
-
-
-def guarded(router: APIRouter) -> APIRouter:
-    """The router, if it has no route that nobody decided about."""
-    require_verdicts(route.name for route in router.routes if isinstance(route, APIRoute))
-    return router
 
 
 def operation_id(route: APIRoute) -> str:

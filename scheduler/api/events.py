@@ -45,7 +45,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "A page of events; with `Accept: text/event-stream`, a stream of them "
         "that ends with the run.",
-        "content": {STREAM: {"schema": {"type": "string"}}},
+        "content": {STREAM: {}},
     },
     204: {"description": "The run has ended, and there is nothing behind Last-Event-ID."},
 }

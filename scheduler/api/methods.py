@@ -1,20 +1,46 @@
 """HTTP methods that no handler of ours has to think of: HEAD, OPTIONS, and what a 405 says."""
 
-from fastapi import FastAPI
-from starlette.routing import Match
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A path that this server knows, with one of its methods or several."""
+
+    path: str
+    pattern: re.Pattern[str]
+    methods: frozenset[str]
+
+
+def addresses(prefix: str, router: APIRouter) -> Iterable[Address]:
+    for route in router.routes:
+        if isinstance(route, APIRoute):
+            pattern, path, _ = compile_path(prefix + route.path)
+            yield Address(path, pattern, frozenset(route.methods or ()))
 
 
 def allowed(app: FastAPI, scope: Scope) -> set[str]:
-    """The methods that the address of this request knows."""
-    found = {m for m in METHODS if matches(app, {**scope, "method": m})}
+    """The methods that the address of this request knows.
+
+    An address that is spelled out is meant before one with a parameter in its place.
+    """
+    known = cast("list[Address]", app.state.addresses)
+    fitting = [each for each in known if each.pattern.match(scope["path"])]
+    path = min((each.path for each in fitting), key=parameters, default="")
+    found = {method for each in fitting if each.path == path for method in each.methods}
     return found | {"OPTIONS"} | ({"HEAD"} if "GET" in found else set())
 
 
-def matches(app: FastAPI, scope: Scope) -> bool:
-    return any(route.matches(scope)[0] is Match.FULL for route in app.router.routes)
+def parameters(path: str) -> int:
+    return path.count("{")
 
 
 class Head:

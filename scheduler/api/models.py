@@ -27,7 +27,9 @@ Time = Annotated[datetime, AfterValidator(lambda moment: moment.astimezone(UTC))
 
 
 class Inward(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    """Takes what its schema says: no number for a flag, no flag for a number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Outward(BaseModel):

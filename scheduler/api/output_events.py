@@ -48,7 +48,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events `out` and `err` (`offset`, and `data` as base64), `gap` (`offset`, "
         "and how many bytes are `missing` there), and at last `end`.",
-        "content": {STREAM: {"schema": {"type": "string"}}},
+        "content": {STREAM: {}},
     },
     204: {"description": "Last-Event-ID was the last event."},
 }

@@ -8,7 +8,7 @@ from typing import Any, cast
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from psycopg import DataError, Error, InterfaceError, OperationalError
+from psycopg import DataError, Error, InterfaceError, OperationalError, errors
 from psycopg_pool import PoolClosed, PoolTimeout
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -48,7 +48,13 @@ HEADERS: Mapping[int, Mapping[str, str]] = {
     401: {"WWW-Authenticate": 'Bearer realm="procession"'},
     503: {"Retry-After": "2"},
 }
-AWAY = (OperationalError, InterfaceError, PoolTimeout, PoolClosed)
+AWAY = (
+    OperationalError,
+    InterfaceError,
+    errors.IdleInTransactionSessionTimeout,
+    PoolTimeout,
+    PoolClosed,
+)
 MEDIA_TYPE = "application/problem+json"
 
 

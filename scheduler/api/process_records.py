@@ -64,7 +64,7 @@ async def list_process_records(
     rows = await stored.page(
         conn,
         type=type,
-        status=status,
+        status=status.value if status else None,
         after=pages.decode(cursor, pages.text),
         limit=limit + 1,
     )

@@ -37,11 +37,13 @@ BODY: dict[str, Any] = {
         "required": True,
         "description": "One process type or several, as YAML or JSON.",
         "content": {
-            "application/yaml": {"schema": {"type": "string"}, "example": EXAMPLE},
-            "application/json": {"schema": {"type": "object"}},
+            "application/yaml": {"schema": {}, "example": EXAMPLE},
+            "application/json": {"schema": {}},
         },
     }
 }
+# Validating is about what is wrong with a text, an empty one too.
+ANY_BODY: dict[str, Any] = {"requestBody": {**BODY["requestBody"], "required": False}}
 MEDIA = ("application/yaml", "application/json", "text/yaml", "application/x-yaml", "text/plain")
 REFUSED: Responses = problems(413, 415, 422)
 
@@ -65,7 +67,7 @@ async def publish_process_types(request: Request, conn: Conn, by: By) -> Publish
     )
 
 
-@router.post("/process-types/validate", responses=problems(413, 415, 422), openapi_extra=BODY)
+@router.post("/process-types/validate", responses=problems(413, 415, 422), openapi_extra=ANY_BODY)
 async def validate_process_types(request: Request) -> Validation:
     """Say what publishing this text would say, and publish nothing."""
     try:

@@ -31,7 +31,7 @@ Prefer = Annotated[
     Header(
         max_length=200,
         description=f"`wait=N`: answer when the run has ended, after {LONGEST} s at most.",
-        examples=["wait=10"],
+        examples=["wait=1"],
     ),
 ]
 

@@ -8,9 +8,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from psycopg import AsyncConnection
 
-from scheduler.api import aliases
 from scheduler.api.access import OPEN, VERDICTS, require_verdicts
-from scheduler.app import PARTS, PREFIX
+from scheduler.app import MOUNTED, PREFIX
 from scheduler.domain.errors import Conflict, Invalid
 from scheduler.services import access
 from scheduler.services.access import Role
@@ -28,8 +27,7 @@ async def api(dsn: str) -> AsyncIterator[Api]:
 
 def routes() -> Iterator[tuple[str, str, str]]:
     """Name, method and a path in which every parameter is filled with something."""
-    mounted = [(PREFIX, part.router) for part in PARTS] + [("", aliases.router)]
-    for prefix, router in mounted:
+    for prefix, router in MOUNTED:
         for route in router.routes:
             assert isinstance(route, APIRoute)
             for method in route.methods or ():
