@@ -58,6 +58,7 @@ VERDICTS: Mapping[str, Roles] = {
     "change_run": OPERATE,
     "explain_run": VIEW,
     "list_run_events": VIEW,
+    "list_history": VIEW,
     "list_run_tasks": VIEW,
     "get_run_task": VIEW,
     "list_task_attempts": VIEW,

@@ -16,12 +16,15 @@ class Hub:
 
     def __init__(self) -> None:
         self._followers: dict[UUID, set[Pulse]] = defaultdict(set)
+        self._of_all: set[Pulse] = set()
 
     def __len__(self) -> int:
         """How many follow at the moment."""
-        return sum(len(pulses) for pulses in self._followers.values())
+        return len(self._of_all) + sum(len(pulses) for pulses in self._followers.values())
 
     def heard(self, wake: Wake) -> None:
+        for pulse in self._of_all:
+            pulse.poke()
         for run, pulses in self._followers.items():
             if wake.concerns(run):
                 for pulse in pulses:
@@ -38,3 +41,13 @@ class Hub:
             self._followers[run].discard(pulse)
             if not self._followers[run]:
                 del self._followers[run]
+
+    @contextmanager
+    def follow_all(self) -> Iterator[Pulse]:
+        """Follow whatever happens to any run."""
+        pulse = Pulse()
+        self._of_all.add(pulse)
+        try:
+            yield pulse
+        finally:
+            self._of_all.discard(pulse)
