@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 
 from scheduler.api import (
     aliases,
+    audit,
     commands,
     dead_letters,
     documents,
@@ -28,6 +29,7 @@ from scheduler.api import (
     queues,
     runs,
     tasks,
+    tokens,
     workers,
 )
 from scheduler.api.access import OPEN, VERDICTS, require_verdicts
@@ -53,6 +55,8 @@ PARTS = (
     dead_letters,
     queues,
     workers,
+    tokens,
+    audit,
     health,
 )
 log = logging.getLogger(__name__)

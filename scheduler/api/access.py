@@ -10,15 +10,17 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from scheduler.api.bodies import CarefulRequest, refuse_nul
-from scheduler.api.state import server_of
+from scheduler.api.state import ACTOR, server_of
 from scheduler.domain.errors import Forbidden, Unauthenticated
 from scheduler.services import access
 from scheduler.services.access import REMEDY, Caller, Role, at_least
+from scheduler.store.audit import Actor
 
 Roles = frozenset[Role]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 OPEN: Roles = frozenset()
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 VIEW, OPERATE = at_least(Role.VIEWER), at_least(Role.OPERATOR)
 WRITE, ADMINISTER = at_least(Role.AUTHOR), at_least(Role.ADMIN)
 
@@ -76,6 +78,11 @@ VERDICTS: Mapping[str, Roles] = {
     "list_workers": VIEW,
     "drain_worker": OPERATE,
     "resume_worker": OPERATE,
+    "create_token": ADMINISTER,
+    "list_tokens": ADMINISTER,
+    "get_token": ADMINISTER,
+    "revoke_token": ADMINISTER,
+    "list_audit": ADMINISTER,
     "alias_create_process_record": WRITE,
     "alias_list_process_records": VIEW,
     "alias_get_process_record": VIEW,
@@ -113,7 +120,10 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             refuse_nul(request.scope)
-            request.state.caller = await admit(request, VERDICTS.get(self.name))
+            caller = await admit(request, VERDICTS.get(self.name), scope_of(self))
+            request.state.caller = caller
+            if caller is not None and request.method not in SAFE:
+                ACTOR.set(Actor(caller.name, caller.id, source_of(request), self.name))
             careful = CarefulRequest(request.scope, request.receive)
             await careful.read(server_of(request).settings.body_limit)
             return await handle(careful)
@@ -121,7 +131,7 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-async def admit(request: Request, roles: Roles | None) -> Caller | None:
+async def admit(request: Request, roles: Roles | None, scope: str) -> Caller | None:
     if roles is OPEN:
         return None
     caller = await authenticate(request)
@@ -130,7 +140,20 @@ async def admit(request: Request, roles: Roles | None) -> Caller | None:
             f"the role {caller.role} may not do this",
             remedy="ask with a token of role " + " or ".join(sorted(roles or [Role.ADMIN])),
         )
+    if not caller.reaches(scope):
+        raise Forbidden(
+            f"this token is not for {scope}", remedy="ask with a token that has this scope"
+        )
     return caller
+
+
+def scope_of(route: APIRoute) -> str:
+    """The part of the API that it belongs to."""
+    return str(route.tags[0]).replace(" ", "-")
+
+
+def source_of(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
 
 
 async def authenticate(request: Request) -> Caller:

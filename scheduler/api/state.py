@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar, cast
 
@@ -15,8 +16,13 @@ from scheduler.domain.errors import Unavailable
 from scheduler.services.access import Caller
 from scheduler.services.catalog import Catalog
 from scheduler.settings import ServerSettings
+from scheduler.store import audit
+from scheduler.store.audit import Actor
 
 PATIENCE = 1.5  # seconds: whoever asks learns within two that the database is away
+
+# Who makes the changes of this request; nobody for one that only looks.
+ACTOR: ContextVar[Actor | None] = ContextVar("actor", default=None)
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
 T = TypeVar("T")
@@ -39,6 +45,7 @@ class Server:
         conn = await self.within(PATIENCE, pool.getconn(), pool.putconn)
         try:
             async with conn:
+                await name_actor(conn)
                 yield conn
         finally:
             await pool.putconn(conn)
@@ -64,6 +71,14 @@ class Server:
             return await asyncio.wait_for(answer, seconds)
         except TimeoutError as error:
             raise Unavailable("the database does not answer in time") from error
+
+
+async def name_actor(conn: AsyncConnection[Any]) -> None:
+    """Whoever changes something is named first. A name that was left by the request before does
+    no harm to those who only look: nothing is written for them."""
+    actor = ACTOR.get()
+    if actor is not None:
+        await audit.act_as(conn, actor)
 
 
 async def carry_out(

@@ -5,17 +5,19 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from psycopg import AsyncConnection
 
-from scheduler.domain.errors import Conflict, Invalid, Unauthenticated
+from scheduler.domain.errors import Conflict, Invalid, NotFound, Unauthenticated
 from scheduler.store import tokens
+from scheduler.store.rows import Row
 
 Conn = AsyncConnection[Any]
 
@@ -37,6 +39,20 @@ class Role(StrEnum):
     WORKER = "worker"
 
 
+# The parts of the API, as openapi.yaml tags them.
+Scope = Literal[
+    "process-types",
+    "process-records",
+    "runs",
+    "tasks",
+    "dead-letters",
+    "queues",
+    "workers",
+    "health",
+    "tokens",
+    "audit",
+    "compatibility",
+]
 PEOPLE = (Role.VIEWER, Role.OPERATOR, Role.AUTHOR, Role.ADMIN)
 
 
@@ -49,6 +65,10 @@ class Caller:
     id: int
     name: str
     role: Role
+    scopes: frozenset[str] | None = None  # the parts of the API; None for all
+
+    def reaches(self, scope: str) -> bool:
+        return self.scopes is None or scope in self.scopes
 
 
 def new_token(role: Role) -> str:
@@ -69,16 +89,61 @@ async def create_token(
 
 
 async def register(
-    conn: Conn, token: str, name: str, role: Role, expires_at: datetime | None = None
-) -> None:
-    await tokens.create(
+    conn: Conn,
+    token: str,
+    name: str,
+    role: Role,
+    expires_at: datetime | None = None,
+    *,
+    scopes: Sequence[str] | None = None,
+    by: str | None = None,
+) -> int:
+    return await tokens.create(
         conn,
         name=name,
         prefix=token[:SHOWN],
         digest=digest(token),
         role=role,
         expires_at=expires_at,
+        scopes=scopes,
+        by=by,
     )
+
+
+async def grant(
+    conn: Conn,
+    name: str,
+    role: Role,
+    *,
+    scopes: Sequence[str] | None,
+    expires_at: datetime | None,
+    by: str,
+) -> tuple[int, str]:
+    """A new token, by its id and in clear text."""
+    if expires_at is not None and expires_at <= datetime.now(UTC):
+        raise Invalid(f"{expires_at:%Y-%m-%d %H:%M:%S %Z} is over already", field="expires_at")
+    token = new_token(role)
+    return await register(conn, token, name, role, expires_at, scopes=scopes, by=by), token
+
+
+async def get(conn: Conn, token: int) -> Row:
+    found = await tokens.get(conn, token)
+    if found is None:
+        raise NotFound(f"there is no token {token}")
+    return found
+
+
+async def revoke(conn: Conn, token: int) -> Row:
+    """Revoked already is revoked; the last admin stays, or nobody could make another."""
+    async with conn.transaction():
+        await conn.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+        found = await get(conn, token)
+        if found["role"] == Role.ADMIN and not await tokens.has_other_admin(conn, token):
+            raise Conflict(
+                "this is the last admin token that does not expire: make another one first"
+            )
+        await tokens.revoke(conn, token)
+    return await get(conn, token)
 
 
 async def authenticate(conn: Conn, token: str) -> Caller:
@@ -87,7 +152,8 @@ async def authenticate(conn: Conn, token: str) -> Caller:
     if found is None:
         raise Unauthenticated("this token is unknown, expired or revoked", remedy=REMEDY)
     await tokens.used(conn, found["id"])
-    return Caller(found["id"], found["name"], Role(found["role"]))
+    scopes = None if found["scopes"] is None else frozenset(found["scopes"])
+    return Caller(found["id"], found["name"], Role(found["role"]), scopes)
 
 
 async def ensure_admin(conn: Conn, file: Path) -> bool:

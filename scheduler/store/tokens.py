@@ -1,11 +1,12 @@
 """Bearer tokens, by their digest. One function for each statement in sql/queries/tokens.sql."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
 
-from scheduler.store.rows import Row, execute, fetch_row, fetch_value
+from scheduler.store.rows import Row, execute, fetch_row, fetch_rows, fetch_value
 from sql.statements import statements
 
 TOKENS = statements("tokens")
@@ -20,6 +21,8 @@ async def create(
     digest: bytes,
     role: str,
     expires_at: datetime | None = None,
+    scopes: Sequence[str] | None = None,
+    by: str | None = None,
 ) -> int:
     token: int = await fetch_value(
         conn,
@@ -29,6 +32,8 @@ async def create(
         digest=digest,
         role=role,
         expires_at=expires_at,
+        scopes=None if scopes is None else list(scopes),
+        by=by,
     )
     return token
 
@@ -43,3 +48,19 @@ async def has_admin(conn: Conn) -> bool:
 
 async def used(conn: Conn, token: int) -> None:
     await execute(conn, TOKENS["used"], id=token)
+
+
+async def get(conn: Conn, token: int) -> Row | None:
+    return await fetch_row(conn, TOKENS["get"], id=token)
+
+
+async def all(conn: Conn) -> list[Row]:
+    return await fetch_rows(conn, TOKENS["all"])
+
+
+async def revoke(conn: Conn, token: int) -> bool:
+    return await execute(conn, TOKENS["revoke"], id=token) == 1
+
+
+async def has_other_admin(conn: Conn, token: int) -> bool:
+    return bool(await fetch_value(conn, TOKENS["has_other_admin"], id=token))

@@ -115,6 +115,8 @@ def test_every_answer_is_one_that_the_document_describes(
             *(Path(sys.executable).with_name("st"), "--config-file", "schemathesis.toml"),
             *("run", ROOT / "openapi.yaml", "--url", target.url),
             *("--workers", "1", "--request-timeout", "90", "--no-shrink"),
+            # One request among thousands must not end the token that all are sent with.
+            *("--exclude-operation-id", "revoke_token"),
             *("--checks", "all", "--continue-on-failure", "--warnings", "off"),
             *extent(role),
         ],
