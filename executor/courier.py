@@ -14,7 +14,7 @@ from executor.stored import Outlet
 if TYPE_CHECKING:
     import socket
 
-FLUSH_EVERY = 0.004  # under load; at once when idle
+FLUSH_EVERY = 0.010  # under load; at once when idle
 WINDOW = 256 << 10  # sent output that was not yet received for good
 BACKLOG = 8 << 20  # bytes for a client that does not read, before output waits where it lies
 
