@@ -22,6 +22,7 @@ from scheduler.api import (
     events,
     health,
     history,
+    metrics,
     output_events,
     problems,
     process_records,
@@ -36,6 +37,7 @@ from scheduler.api.access import OPEN, VERDICTS, require_verdicts
 from scheduler.api.deadlines import Deadline
 from scheduler.api.headers import SecurityHeaders
 from scheduler.api.live import SAFETY, Hub
+from scheduler.api.measures import Measure
 from scheduler.api.methods import Head, addresses
 from scheduler.api.state import Server
 from scheduler.loops.listener import Listener
@@ -62,7 +64,7 @@ PARTS = (
 log = logging.getLogger(__name__)
 
 PREFIX = "/api/v1"
-MOUNTED = [*((PREFIX, part.router) for part in PARTS), ("", aliases.router)]
+MOUNTED = [*((PREFIX, part.router) for part in PARTS), ("", metrics.router), ("", aliases.router)]
 STATEMENTS_END = "10s"
 
 
@@ -81,6 +83,7 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
         middleware=[
+            Middleware(Measure, requests=server.requests),
             Middleware(SecurityHeaders),
             Middleware(Head),
             Middleware(Deadline, server=server),

@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from scheduler.api.bodies import CarefulRequest, refuse_nul
+from scheduler.api.measures import OPERATION
 from scheduler.api.state import ACTOR, server_of
 from scheduler.domain.errors import Forbidden, Unauthenticated
 from scheduler.services import access
@@ -28,6 +29,7 @@ VERDICTS: Mapping[str, Roles] = {
     "get_liveness": OPEN,
     "get_readiness": VIEW,
     "get_statistics": VIEW,
+    "get_metrics": VIEW,
     "list_process_types": VIEW,
     "get_process_type": VIEW,
     "list_process_type_versions": VIEW,
@@ -119,6 +121,7 @@ class GuardedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
+            request.scope.get(OPERATION, {})["name"] = self.name
             refuse_nul(request.scope)
             caller = await admit(request, VERDICTS.get(self.name), scope_of(self))
             request.state.caller = caller

@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from scheduler.api.live import Hub
+from scheduler.api.measures import Requests
 from scheduler.domain.errors import Unavailable
 from scheduler.services.access import Caller
 from scheduler.services.catalog import Catalog
@@ -33,6 +34,7 @@ class Server:
     settings: ServerSettings
     hub: Hub
     catalog: Catalog = field(default_factory=Catalog)
+    requests: Requests = field(default_factory=Requests)
     pool: Pool | None = None
     group: asyncio.TaskGroup | None = None
 
