@@ -9,8 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from psycopg import AsyncConnection, DataError, errors
 
@@ -23,6 +22,9 @@ from scheduler.services.judging import judge
 from scheduler.store import attempts, output, runs, tasks
 from scheduler.store.output import Chunk
 from scheduler.store.tasks import Recorded, Success
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 log = logging.getLogger(__name__)
 
