@@ -314,7 +314,7 @@ class PauseQueue(Inward):
 
 
 class QueueSize(Inward):
-    size: Annotated[int, Field(ge=1, le=100_000)] | None = Field(description="Null lifts it.")
+    size: Annotated[int, Field(ge=1, le=10_000)] | None = Field(description="Null lifts it.")
 
 
 class Worker(Outward):
