@@ -10,12 +10,25 @@ select k.key, s.slot
 on conflict do nothing;
 
 -- name: trim
+-- Free places beyond a limit's size go. One that somebody is taking or leaving this instant is
+-- passed over: nobody waits here, so nobody can wait in a circle.
 delete from limit_slots s
- using unnest(%(keys)s::text[], %(sizes)s::integer[]) as k (key, size)
- where s.key = k.key and s.slot > k.size and s.task_id is null;
+ using (
+    select e.key, e.slot
+      from limit_slots e
+      join unnest(%(keys)s::text[], %(sizes)s::integer[]) as k (key, size) on k.key = e.key
+     where e.slot > k.size and e.task_id is null
+       for update of e skip locked
+ ) as spare
+ where s.key = spare.key and s.slot = spare.slot;
 
 -- name: remove
-delete from limit_slots where key = %(key)s and task_id is null;
+delete from limit_slots s
+ using (
+    select key, slot from limit_slots where key = %(key)s and task_id is null
+       for update skip locked
+ ) as spare
+ where s.key = spare.key and s.slot = spare.slot;
 
 -- name: take
 -- A place under each of a task's keys, or under none of them. Taking never waits: a place that
