@@ -12,6 +12,7 @@ from psycopg import DataError, Error, InterfaceError, OperationalError, errors
 from psycopg_pool import PoolClosed, PoolTimeout
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from scheduler.api.bodies import Malformed, TooLarge, UnknownMedia
 from scheduler.api.editions import Outdated
@@ -195,6 +196,11 @@ def first_line(error: Exception) -> str:
     return printable((str(error).strip().splitlines() or ["no reason given"])[0])
 
 
+async def leave(request: Request, error: Exception) -> Response:
+    """Who asked has gone before the end of the body: nobody reads this."""
+    return Response(status_code=400)
+
+
 async def fail(request: Request, error: Exception) -> Response:
     """A fault of ours: the details are for the log."""
     return answer(
@@ -209,5 +215,6 @@ def install(app: FastAPI) -> None:
     for away in AWAY:
         app.add_exception_handler(away, refuse_away)
     app.add_exception_handler(DataError, refuse_data)
+    app.add_exception_handler(ClientDisconnect, leave)
     app.add_exception_handler(Error, fail)
     app.add_exception_handler(Exception, fail)

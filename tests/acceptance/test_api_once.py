@@ -46,7 +46,8 @@ class Served:
         async with httpx.AsyncClient(
             base_url=json.loads(file.read_text())["url"] + "/api/v1",
             headers={"Authorization": f"Bearer {self.token}"},
-            limits=httpx.Limits(max_connections=CALLERS),
+            # Shorter than the server's own patience: a connection is never used as it closes it.
+            limits=httpx.Limits(max_connections=CALLERS, keepalive_expiry=2),
             trust_env=False,
             timeout=120,
         ) as client:

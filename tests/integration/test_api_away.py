@@ -111,8 +111,8 @@ async def test_a_request_whose_statement_hangs_is_put_off(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lock that nobody gives back stands for whatever a database may hang on."""
-    monkeypatch.setattr(deadlines, "DEADLINE", 0.3)
     run = await api.start()
+    monkeypatch.setattr(deadlines, "DEADLINE", 0.3)
     async with await AsyncConnection.connect(api.url) as other:
         await other.execute("select from runs for update")
         answer = await api.admin.post(f"/runs/{run['id']}/hold")
