@@ -140,6 +140,7 @@ def web_config(url: str, settings: ServerSettings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,
+        timeout_keep_alive=30,  # longer than clients keep theirs, or the two ends race
     )
 
 
