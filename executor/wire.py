@@ -74,7 +74,8 @@ def decode(line: bytes) -> dict[str, Any]:
 
 
 def is_number(value: object) -> bool:
-    return type(value) in (int, float) and 0 <= value < 1e15  # type: ignore[operator]
+    is_bool = isinstance(value, bool)
+    return isinstance(value, int | float) and not is_bool and 0 <= value < 1e15
 
 
 def is_count(value: object) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from executor.base import Ending
-from tests.support.runners import LONG, a_runner, children_of
+from tests.support.runners import LONG, Client, a_runner, children_of
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -116,7 +116,9 @@ async def test_a_background_process_that_holds_the_pipe_does_not_hold_the_result
                 assert ended.outcome.detail["left_behind"] >= 1
         await client.run("last.1", "true")
         assert children_of(client.link.hello.pid) == []
-    assert client.ends["group.1"].outcome.detail["left_behind"] == 2  # type: ignore[index]
+    group = client.ends["group.1"].outcome.detail
+    assert group is not None
+    assert group["left_behind"] == 2
 
 
 async def test_output_that_a_background_process_still_prints_is_waited_for(
@@ -159,7 +161,7 @@ async def test_a_line_without_end_and_a_flood_stay_small_and_leave_room_for_othe
     print(f"p99 alone {alone * 1e3:.1f} ms, beside floods {beside * 1e3:.1f} ms", file=sys.stderr)
 
 
-async def launch_times(client, name: str) -> float:  # type: ignore[no-untyped-def]
+async def launch_times(client: Client, name: str) -> float:
     times = []
     for number in range(50):
         begun = time.monotonic()

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from executor.base import Invocation
 from executor.link import Chunk, Ended, Hello, RunnerLink, ensure_runner
@@ -47,12 +48,12 @@ class Client:
         self.stored.setdefault(ended.key, []).extend(ended.chunks)
         self.news.set()
 
-    async def run(self, key: str, *argv: str, **options: object) -> Ended:
-        self.link.start(key, Invocation(argv=argv, **options))  # type: ignore[arg-type]
+    async def run(self, key: str, *argv: str, **options: Any) -> Ended:
+        self.link.start(key, Invocation(argv=argv, **options))
         return await self.end(key)
 
-    def script(self, key: str, script: str, **options: object) -> None:
-        invocation = Invocation(argv=("sh", "-c", script), **options)  # type: ignore[arg-type]
+    def script(self, key: str, script: str, **options: Any) -> None:
+        invocation = Invocation(argv=("sh", "-c", script), **options)
         self.link.start(key, invocation)
 
     async def end(self, key: str, seconds: float = 30) -> Ended:
