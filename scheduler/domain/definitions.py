@@ -15,6 +15,25 @@ GRACE = timedelta(seconds=10)
 
 FailureKind = Literal["stop", "stop_now", "continue", "handler"]
 OnLost = Literal["retry", "fail", "wait"]
+Kind = Literal[
+    "run",
+    "http",
+    "python",
+    "action",
+    "process",
+    "sleep",
+    "wait_for",
+    "approval",
+    "emit",
+    "branch",
+    "noop",
+]
+After = Literal["success", "always", "on_failure", "any_failed"]
+HookName = Literal["start", "success", "failure", "stop", "exit"]
+OutputForm = Literal["none", "text", "lines", "json"]
+OnConflict = Literal["wait", "skip", "replace"]
+
+Data = Any  # JSON in which any text may hold expressions; one that is all there is keeps its type
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +52,149 @@ class Limit:
     max: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `max` tasks with the same key begin within any stretch of time this long."""
+
+    key: str
+    max: int
+    per: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """At most `max` runs with the same key at a time; what one more does."""
+
+    key: str
+    max: int = 1
+    on_conflict: OnConflict = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """How many of its predecessors must succeed; None is all that were not skipped."""
+
+    count: int | None = None
+    stop_rest: bool = False  # what the others still do is stopped then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForEach:
+    """One item of work for each element of a list, or each entry of a map."""
+
+    items: str  # an expression that is all there is
+    max_parallel: int | None = None
+    min_success: int | float | None = None  # a number of items, or a share; None is all
+    stop_rest: bool = False  # once it cannot succeed any more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """Carried out again until the expression over its own output is true."""
+
+    until: str
+    max: int
+    delay: timedelta = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poll:
+    """After 202: ask again at the address that the answer names, until it says something else."""
+
+    every: timedelta
+    until: timedelta
+    url_from: str = "location"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpCall:
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Data = None
+    has_json: bool = False
+    body: str | None = None
+    expect: tuple[int, ...] = ()  # empty: 200 to 299
+    retry_on: tuple[int, ...] = (408, 425, 429, 500, 502, 503, 504)
+    poll: Poll | None = None
+    follow_redirects: bool = False
+    allow_private: bool = False
+    max_response: int = 256 << 10
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonCall:
+    call: str  # module:function
+    args: Mapping[str, Data] = field(default_factory=dict)
+    interpreter: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionCall:
+    """Done by a remote worker that serves the action."""
+
+    action: str
+    payload: Data = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildCall:
+    """A run of another type, or of another version of this one."""
+
+    type: str
+    version: int | None = None
+    input: Mapping[str, Data] = field(default_factory=dict)
+    wait: bool = True
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sleep:
+    """For a length of time, or until a moment: exactly one of them, each may be an expression."""
+
+    length: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitFor:
+    event: str
+    key: str | None = None  # correlation
+    when: str | None = None  # over `event`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    message: str
+    who: tuple[str, ...] = ()  # users, and roles written `role:NAME`; empty: every operator
+    form: Mapping[str, Any] | None = None  # JSON Schema of what is asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emit:
+    event: str
+    key: str | None = None
+    data: Data = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    when: str
+    to: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """The first case that holds says which of those that need this task go on."""
+
+    cases: tuple[Case, ...]
+    default: tuple[str, ...] = ()
+
+
+Work = HttpCall | PythonCall | ActionCall | ChildCall | Sleep | WaitFor | Approval | Emit | Branch
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceLimits:
     cpu_seconds: int | None = None
@@ -46,9 +208,19 @@ class ResourceLimits:
 class TaskDefinition:
     name: str
     description: str = ""
-    kind: Literal["run", "noop"] = "run"
+    kind: Kind = "run"
     needs: tuple[str, ...] = ()  # resolved: the order of a list is made explicit
-    command: Command | None = None  # None for a noop
+    command: Command | None = None  # of a run
+    work: Work | None = None  # of every other kind but noop
+    after: After = "success"  # of its predecessors
+    when: str | None = None  # an expression that is all there is
+    join: Join = field(default_factory=Join)
+    for_each: ForEach | None = None
+    repeat: Repeat | None = None
+    undo: "TaskDefinition | None" = None  # its name is that of the task it undoes
+    output: OutputForm = "none"  # what a command's output becomes
+    secrets: Mapping[str, str] = field(default_factory=dict)  # variable -> name of a secret
+    secret_files: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: str | None = None
@@ -60,6 +232,8 @@ class TaskDefinition:
     on_failure: OnFailure = field(default_factory=OnFailure)
     on_lost: OnLost = "retry"
     limit: Limit | None = None
+    rate: Rate | None = None
+    share: str | None = None  # places under limits go round between the values of this
     output_cap: int = OUTPUT_CAP
     merge_output: bool = False
     resource_limits: ResourceLimits | None = None
@@ -79,3 +253,9 @@ class ProcessType:
     max_parallel: int | None = None  # tasks of this type in flight, over all its runs
     vars: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    hooks: Mapping[HookName, TaskDefinition] = field(default_factory=dict)
+    concurrency: Concurrency | None = None
+    undo_on_stop: bool = False
+    result: Data = None  # what the run's output is made of
+    schedules: tuple[Mapping[str, Any], ...] = ()
+    triggers: tuple[Mapping[str, Any], ...] = ()

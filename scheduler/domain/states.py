@@ -59,6 +59,7 @@ class Reason(StrEnum):
     SIGNAL = "signal"
     APPROVAL = "approval"
     CHILD = "child"
+    ITEMS = "items"
     AWAY = "away"
 
 
