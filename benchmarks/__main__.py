@@ -8,11 +8,11 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-BENCHMARKS = ("engine", "claim", "latency", "commands")
+BENCHMARKS = ("engine", "claim", "latency", "commands", "api")
 ALL = "all"
 
 # Enough to see that everything works; the figures say little.
-SHORT = {"runs": 200, "count": 200, "scale": 0.01, "samples": 10, "idle": 3.0}
+SHORT = {"runs": 200, "count": 200, "scale": 0.01, "samples": 10, "idle": 3.0, "seconds": 1.0}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,9 +25,12 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--tasks", type=int, default=10, help="of each run of `engine`")
     parser.add_argument("--count", type=int, default=3000, help="of `commands`, in each round")
     parser.add_argument("--slots", type=int, default=8, help="of the worker of `commands`")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the rows that `claim` makes")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="of the rows that `claim` and `api` make"
+    )
     parser.add_argument("--layout", choices=("arrival", "scattered"), default="arrival")
     parser.add_argument("--samples", type=int, default=100, help="starts that `latency` times")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each load of `api`")
     parser.add_argument("--idle", type=float, default=25.0, help="seconds of being idle")
     return parser
 

@@ -50,6 +50,18 @@ async def system(url: str, *, slots: int = 8) -> AsyncIterator[System]:
             yield System(api, server.pid, worker.pid, folder)
 
 
+@asynccontextmanager
+async def serving(url: str) -> AsyncIterator[tuple[int, int, str]]:
+    """A server alone: its port, its process id and a token of its admin."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="procession-bench-") as name:
+        folder = Path(name)
+        async with process(environment(url, folder), "serve", "--port", str(port)) as server:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1") as api:
+                await patiently(lambda: is_up(api), PATIENCE)
+            yield port, server.pid, (folder / "admin.token").read_text().strip()
+
+
 def environment(url: str, folder: Path) -> dict[str, str]:
     ours = {
         "PROCESSION_DATABASE_URL": url,
@@ -61,7 +73,13 @@ def environment(url: str, folder: Path) -> dict[str, str]:
 
 @asynccontextmanager
 async def process(env: Mapping[str, str], *arguments: str) -> AsyncIterator[Process]:
-    command = (sys.executable, "-m", "scheduler", *arguments)
+    async with spawned(env, "-m", "scheduler", *arguments) as started:
+        yield started
+
+
+@asynccontextmanager
+async def spawned(env: Mapping[str, str], *arguments: str) -> AsyncIterator[Process]:
+    command = (sys.executable, *arguments)
     started = await asyncio.create_subprocess_exec(*command, env=env, start_new_session=True)
     try:
         yield started
