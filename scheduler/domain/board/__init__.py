@@ -1,0 +1,48 @@
+"""A run and its tasks, laid out while somebody who holds the run's lock decides what follows.
+
+Pure: values go in, the board is changed, and `changes` says what must be written. Plain success
+never comes here, it is arithmetic in SQL (sql/queries/tasks.sql, `record`); everything else does.
+
+Invariants, checked by `doctor` and by the tests: `needed` is the number of successes a task
+still misses, `open` the number of its predecessors that are not final, and a run's `open` the
+number of its tasks that are not final. `derive` computes all three from the rows.
+"""
+
+from scheduler.domain.board import following, outcomes, settling, verbs
+from scheduler.domain.board.changes import Attempt, Changes, DeadLetter, Event, fingerprint
+from scheduler.domain.board.outcomes import MOST_LOSSES
+from scheduler.domain.board.table import Table
+from scheduler.domain.states import TaskState
+
+__all__ = [
+    "IN_FLIGHT",
+    "MOST_LOSSES",
+    "Attempt",
+    "Board",
+    "Changes",
+    "DeadLetter",
+    "Event",
+    "fingerprint",
+]
+
+IN_FLIGHT = (TaskState.READY, TaskState.IN_PROGRESS)
+
+
+class Board(Table):
+    """The rows, and all that can happen to them."""
+
+    record = outcomes.record
+    late = outcomes.late
+    hand_back = outcomes.hand_back
+
+    hold = verbs.hold
+    resume = verbs.resume
+    stop = verbs.stop
+    expire = verbs.expire
+    retry = verbs.retry
+    wake = verbs.wake
+    look_again = verbs.look_again
+
+    unsettled = settling.unsettled
+    settle = settling.settle
+    derive = following.derive

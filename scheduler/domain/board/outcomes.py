@@ -1,0 +1,183 @@
+"""What became of an attempt, and what that means for its task."""
+
+from executor.base import Ending, Outcome
+from scheduler.domain import retries
+from scheduler.domain.board.changes import Attempt, DeadLetter, fingerprint
+from scheduler.domain.board.ending import settle_run, wind_down
+from scheduler.domain.board.following import advance, derive, ready
+from scheduler.domain.board.table import Table
+from scheduler.domain.states import AttemptState, Reason, RunState, TaskState
+from scheduler.domain.tasks import Task
+
+R, T = RunState, TaskState
+
+MOST_LOSSES = 3  # a task that kills its holder ends; a loss uses up no retry
+UNCOUNTED = (Ending.LOST, Ending.STOPPED)  # nor does a worker that leaves
+
+
+def record(table: Table, task_id: int, attempt: int, holder: int, outcome: Outcome) -> bool:
+    """Close an attempt; False if it is no longer the one in hand: its result is late."""
+    task = table.by_id[task_id]
+    if (task.state, task.attempt, task.holder) != (T.IN_PROGRESS, attempt, holder):
+        return False
+    close(table, task, outcome)
+    match outcome.ending:
+        case Ending.SUCCEEDED:
+            complete(table, task)
+        case Ending.STOPPED:
+            stopped(table, task)
+        case Ending.LOST:
+            lost(table, task, outcome)
+        case Ending.FAILED | Ending.TIMED_OUT:
+            failed(table, task, outcome)
+    settle_run(table)
+    return True
+
+
+def late(table: Table, task_id: int, attempt: int, outcome: Outcome) -> None:
+    """Keep a result that came after its attempt was given up: evidence, not truth."""
+    table.tell(
+        "task.late_result",
+        table.by_id[task_id],
+        attempt=attempt,
+        data={"ending": outcome.ending, "exit_code": outcome.exit_code},
+    )
+
+
+def hand_back(table: Table, task_id: int, attempt: int, holder: int) -> bool:
+    """Give a task back that was claimed and never begun: it costs nothing."""
+    task = table.by_id[task_id]
+    if (task.state, task.attempt, task.holder) != (T.IN_PROGRESS, attempt, holder):
+        return False
+    release(table, task)
+    again(table, task)
+    settle_run(table)
+    return True
+
+
+def close(table: Table, task: Task, outcome: Outcome) -> None:
+    table.asked.attempts.append(
+        Attempt(
+            run_id=table.run.id,
+            task_id=task.id,
+            number=task.attempt,
+            round=table.run.round,
+            state=AttemptState(outcome.ending),
+            counted=outcome.counted,
+            holder=task.holder,
+            started_at=task.started_at,
+            exit_code=outcome.exit_code,
+            output=outcome.output,
+            error=outcome.error,
+            detail=outcome.detail,
+        )
+    )
+    task.exit_code, task.error = outcome.exit_code, outcome.error
+    table.asked.outputs[task.id] = outcome.output
+    task.counted += outcome.counted and outcome.ending not in UNCOUNTED
+    release(table, task)
+
+
+def release(table: Table, task: Task) -> None:
+    task.holder = None
+    table.touch(task)
+
+
+def complete(table: Table, task: Task) -> None:
+    table.finish(task, T.COMPLETED, passed=True)
+    table.tell("task.completed", task)
+    advance(table, task)
+
+
+def stopped(table: Table, task: Task) -> None:
+    """Stopped because somebody asked, or given back by a worker that is going away."""
+    if task.wanted or table.run.state is R.STOPPING:
+        table.finish(task, T.STOPPED, passed=False)
+        table.tell("task.stopped", task)
+        after_stop(table, task)
+    else:
+        table.tell("task.handed_back", task)
+        again(table, task)
+
+
+def after_stop(table: Table, task: Task) -> None:
+    if table.run.state is not R.STOPPING:
+        error = f"task {task.name} was stopped"
+        wind_down(table, R.STOPPED, error, None, {"task": task.name})
+    derive(table)
+
+
+def lost(table: Table, task: Task, outcome: Outcome) -> None:
+    task.lost += 1
+    if table.run.state is R.STOPPING:
+        table.finish(task, T.STOPPED, passed=False)
+        table.tell("task.lost", task)
+        derive(table)
+    elif task.on_lost == "fail":
+        give_up(table, task, outcome)
+    elif task.lost > MOST_LOSSES:
+        error = f"lost {task.lost} times, the last time: {outcome.error}"
+        give_up(table, task, Outcome(ending=Ending.LOST, error=error, retryable=False))
+    else:
+        table.tell("task.lost", task, data={"error": outcome.error})
+        again(table, task)
+
+
+def failed(table: Table, task: Task, outcome: Outcome) -> None:
+    if table.run.state is R.STOPPING:
+        table.finish(task, T.FAILED, passed=False)
+        table.tell("task.failed", task, data={"error": outcome.error})
+        derive(table)
+        return
+    verdict = retries.after_failure(
+        table.definition_of(task).retries,
+        counted=task.counted,
+        exit_code=outcome.exit_code,
+        retryable=outcome.retryable,
+        now=table.now,
+        chance=table.chance,
+    )
+    if isinstance(verdict, retries.Retry):
+        table.tell("task.retrying", task, data={"error": outcome.error, "at": str(verdict.at)})
+        table.move(task, T.WAITING, Reason.BACKOFF, due_at=verdict.at)
+    else:
+        give_up(table, task, outcome)
+
+
+def give_up(table: Table, task: Task, outcome: Outcome) -> None:
+    error = outcome.error or f"exit code {outcome.exit_code}"
+    action = table.definition_of(task).on_failure
+    task.error = error
+    table.run.failed += 1
+    table.touch_run()
+    table.finish(task, T.FAILED, passed=action.kind == "continue")
+    table.tell("task.failed", task, data={"error": error})
+    if action.kind in ("continue", "handler"):
+        advance(table, task)
+        return
+    bury(table, task, error)
+    want = "stop" if action.kind == "stop_now" else None
+    wind_down(table, R.FAILED, f"task {task.name} failed: {error}", want, {"task": task.name})
+
+
+def bury(table: Table, task: Task, error: str) -> None:
+    table.asked.letters.append(
+        DeadLetter(
+            run_id=table.run.id,
+            task_id=task.id,
+            round=table.run.round,
+            type=table.run.type,
+            task=task.name,
+            error=error,
+            fingerprint=fingerprint(table.run.type, task.name, error),
+        )
+    )
+
+
+def again(table: Table, task: Task) -> None:
+    """Back to the queue; a run that is winding down has no queue any more."""
+    if table.run.state is R.STOPPING:
+        table.finish(task, T.STOPPED, passed=False)
+        derive(table)
+    else:
+        ready(table, task)
