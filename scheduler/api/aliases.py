@@ -53,6 +53,7 @@ from scheduler.services.runs import Order
 from scheduler.store import aliases as stored
 from scheduler.store import process_types
 from scheduler.store import runs as stored_runs
+from scheduler.store.runs import Filter
 
 router = APIRouter(tags=["compatibility"], route_class=GuardedRoute)
 
@@ -241,7 +242,7 @@ async def alias_list_workflow_runs(
     """List the runs of a process type, the newest first."""
     await published.get(conn, name)
     after = pages.decode(cursor, pages.run_id)
-    rows = await stored_runs.page(conn, type=name, after=after, limit=limit + 1)
+    rows = await stored_runs.page(conn, Filter(type=name), after=after, limit=limit + 1)
     page = pages.page_of(rows, limit, "id", words.workflow_run)
     point_on(response, page.next)
     return WorkflowRunsResponse(data=page.items)
@@ -353,7 +354,7 @@ async def alias_list_chain_runs(
 ) -> list[ChainRun]:
     """List runs, the newest first."""
     after = pages.decode(cursor, pages.run_id)
-    rows = await stored_runs.page(conn, after=after, limit=limit + 1)
+    rows = await stored_runs.page(conn, Filter(), after=after, limit=limit + 1)
     results = await stored.results(conn, [row["id"] for row in rows])
     page = pages.page_of(
         rows,

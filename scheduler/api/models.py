@@ -23,6 +23,13 @@ Labels = Annotated[
     ],
     Field(max_length=32, examples=[{"team": "reports"}]),
 ]
+LabelChanges = Annotated[
+    dict[
+        Annotated[str, Field(min_length=1, max_length=63)],
+        Annotated[str, Field(max_length=200)] | None,
+    ],
+    Field(max_length=32, examples=[{"team": "reports", "urgent": None}]),
+]
 Time = Annotated[datetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 
 
@@ -178,7 +185,17 @@ class Retry(Inward):
 
 
 class ChangeRun(Inward):
-    priority: Priority
+    """What is left out stays as it is."""
+
+    priority: Priority | None = Field(
+        default=None, description="It reaches everything of the run that is not finished."
+    )
+    labels: LabelChanges | None = Field(
+        default=None, description="Laid over those it has; null takes one away."
+    )
+    replace_labels: bool = Field(
+        default=False, description="Take away every label that `labels` does not name."
+    )
 
 
 class CreateRecord(Inward):

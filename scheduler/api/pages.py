@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import Query
 from pydantic import BaseModel, Field
 
+from scheduler.domain.counts import Count
 from scheduler.domain.errors import Invalid
 
 T = TypeVar("T")
@@ -29,6 +30,24 @@ class Page(BaseModel, Generic[T]):
     next: str | None = Field(
         default=None, description="The cursor of the next page; null on the last."
     )
+
+
+class CountedPage(Page[T], Generic[T]):
+    """A part of a list, and how long the whole of it is if that was asked."""
+
+    count: int | None = Field(
+        default=None, description="How many pass the filters, with `count=true`."
+    )
+    count_is_capped: bool | None = Field(
+        default=None, description="True if there are more than `count` says."
+    )
+
+
+def counted(count: Count | None) -> dict[str, Any]:
+    """What a page says of the whole list."""
+    if count is None:
+        return {}
+    return {"count": count.number, "count_is_capped": count.is_capped}
 
 
 def page_of(

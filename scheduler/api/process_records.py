@@ -29,6 +29,7 @@ from scheduler.services.records import Draft
 from scheduler.store import process_records as stored
 from scheduler.store import runs as stored_runs
 from scheduler.store.rows import Row
+from scheduler.store.runs import Filter
 
 router = APIRouter(prefix="/process-records", tags=["process records"], route_class=GuardedRoute)
 
@@ -230,7 +231,7 @@ async def list_process_record_runs(
 ) -> Page[Run]:
     """List the runs of a process record, the newest first; those of a deleted one too."""
     after = pages.decode(cursor, pages.run_id)
-    rows = await stored_runs.page(conn, record=record, after=after, limit=limit + 1)
+    rows = await stored_runs.page(conn, Filter(record=record), after=after, limit=limit + 1)
     if not rows and after is None:
         await records.get(conn, record)
     return pages.page_of(rows, limit, "id", Run.model_validate)

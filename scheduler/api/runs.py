@@ -8,15 +8,25 @@ from fastapi import APIRouter, Query, Response
 from scheduler.api import pages, starting
 from scheduler.api.access import GuardedRoute
 from scheduler.api.documents import CREATED, problems
+from scheduler.api.filters import (
+    Counted,
+    CreatedFrom,
+    CreatedTo,
+    FinishedFrom,
+    FinishedTo,
+    Label,
+    labels,
+)
 from scheduler.api.models import ChangeRun, Retry, Run, StartRun, Stop, Why
-from scheduler.api.pages import Cursor, Limit, Page
+from scheduler.api.pages import CountedPage, Cursor, Limit
 from scheduler.api.preferences import seconds
 from scheduler.api.starting import Key, Prefer
 from scheduler.api.state import By, Conn, TheCatalog, TheServer
 from scheduler.domain.states import RunState
-from scheduler.services import run_lookup, runs, why
+from scheduler.services import run_changes, run_lists, run_lookup, runs, why
+from scheduler.services.run_changes import Change
 from scheduler.services.runs import Order
-from scheduler.store import runs as stored
+from scheduler.store.runs import Filter
 
 router = APIRouter(prefix="/runs", tags=["runs"], route_class=GuardedRoute)
 
@@ -26,6 +36,15 @@ Short = Annotated[
         pattern=r"^[0-9a-fA-F-]{6,36}$",
         description="The beginning or the end of an id: at most two runs answer to it.",
         examples=["9f3c21ab"],
+    ),
+]
+ErrorText = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        description="A part of the error, in whatever case.",
+        examples=["exit code 3"],
     ),
 ]
 
@@ -64,22 +83,43 @@ async def list_runs(
     type: Annotated[str | None, Query(max_length=63)] = None,
     record: Annotated[str | None, Query(max_length=200)] = None,
     status: Annotated[list[RunState] | None, Query(description="One or several.")] = None,
+    label: Label = None,
+    created_from: CreatedFrom = None,
+    created_to: CreatedTo = None,
+    finished_from: FinishedFrom = None,
+    finished_to: FinishedTo = None,
+    error: ErrorText = None,
     short: Short = None,
+    count: Counted = False,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[Run]:
-    """List runs, the newest first."""
+) -> CountedPage[Run]:
+    """List runs, the newest first.
+
+    With `error` a page looks through 5,000 errors at most: it may hold few runs, or none, and
+    `next` goes on with the search. It is done when `next` is null.
+    """
     if short is not None:
-        return Page(items=[shown(row) for row in await run_lookup.by_short_id(conn, short)])
-    rows = await stored.page(
-        conn,
+        return CountedPage(items=[shown(row) for row in await run_lookup.by_short_id(conn, short)])
+    wanted = Filter(
         type=type,
         record=record,
-        states=status,
-        after=pages.decode(cursor, pages.run_id),
-        limit=limit + 1,
+        states=status or (),
+        labels=labels(label),
+        created_from=created_from,
+        created_to=created_to,
+        finished_from=finished_from,
+        finished_to=finished_to,
+        error=error,
     )
-    return pages.page_of(rows, limit, "id", shown)
+    after = pages.decode(cursor, pages.run_id)
+    found = await run_lists.page(conn, wanted, limit=limit, after=after)
+    total = await run_lists.count(conn, wanted) if count else None
+    return CountedPage(
+        items=[shown(row) for row in found.rows],
+        next=pages.encode(found.next) if found.next else None,
+        **pages.counted(total),
+    )
 
 
 @router.get("/{run}", responses=problems(404, 422))
@@ -91,9 +131,12 @@ async def get_run(run: UUID, server: TheServer, response: Response, prefer: Pref
 
 
 @router.patch("/{run}", responses=problems(404, 422))
-async def change_run(run: UUID, change: ChangeRun, conn: Conn) -> Run:
-    """Give a run another priority, with everything of it that is not finished."""
-    return shown(await runs.set_priority(conn, run, change.priority))
+async def change_run(run: UUID, change: ChangeRun, conn: Conn, by: By) -> Run:
+    """Give a run other labels or another priority. Its history tells what was before."""
+    wish = Change(
+        priority=change.priority, labels=change.labels, replace_labels=change.replace_labels
+    )
+    return shown(await run_changes.change(conn, run, wish, by=by))
 
 
 @router.post("/{run}/hold", responses=problems(404, 409, 422))

@@ -14,12 +14,11 @@ from scheduler.domain.board import Board
 from scheduler.domain.errors import Conflict, Invalid, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.domain.process_types import ProcessType
-from scheduler.domain.tasks import rank
 from scheduler.domain.wakes import Wake
 from scheduler.services import definitions as published
 from scheduler.services.catalog import Catalog
 from scheduler.services.judging import Decide, judge, notify
-from scheduler.store import history, runs, tasks
+from scheduler.store import history, runs
 from scheduler.store.rows import Row
 from scheduler.store.runs import Start
 
@@ -44,6 +43,7 @@ class Order:
 class Begun:
     id: UUID
     replayed: bool = False
+    row: Row | None = None  # as it was when it began, where that is known
 
 
 async def start(conn: Conn, catalog: Catalog, order: Order) -> Begun:
@@ -118,12 +118,16 @@ async def insert(
 async def replay(conn: Conn, order: Order) -> Begun:
     found = await runs.remembered(conn, order.key or "")
     if found is None or found["digest"] != digest(order):
-        raise Conflict(
-            f"the idempotency key {order.key!r} was used for another request: "
-            "send the same request, or take a new key",
-            field="Idempotency-Key",
-        )
+        raise used_before(order)
     return Begun(found["run_id"], replayed=True)
+
+
+def used_before(order: Order) -> Conflict:
+    return Conflict(
+        f"the idempotency key {order.key!r} was used for another request: "
+        "send the same request, or take a new key",
+        field="Idempotency-Key",
+    )
 
 
 def digest(order: Order) -> str:
@@ -181,16 +185,6 @@ async def retry(
         board.retry(by, task=task, whole=whole)
 
     return await change(conn, catalog, run, decide, by=by)
-
-
-async def set_priority(conn: Conn, run: UUID, priority: int) -> Row:
-    if not 0 <= priority <= 9:
-        raise Invalid(f"priority {priority} is not between 0 and 9", field="priority")
-    async with conn.transaction():
-        await runs.lock(conn, [run])
-        await runs.set_priority(conn, run, priority)
-        await tasks.set_rank(conn, run, rank(priority, started=True))
-    return await get(conn, run)
 
 
 async def get(conn: Conn, run: UUID) -> Row:

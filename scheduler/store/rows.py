@@ -32,6 +32,13 @@ async def fetch_rows(conn: AsyncConnection[Any], statement: SQL, **values: Any) 
         return await cursor.fetchall()
 
 
+async def fetch_planned(conn: AsyncConnection[Any], statement: SQL, **values: Any) -> list[Row]:
+    """Planned for these values and no others: what is not asked for drops out of the plan."""
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(statement, values, prepare=False)
+        return await cursor.fetchall()
+
+
 async def fetch_row(conn: AsyncConnection[Any], statement: SQL, **values: Any) -> Row | None:
     async with conn.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(statement, values)

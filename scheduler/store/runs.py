@@ -1,8 +1,8 @@
 """The runs table. One function for each statement in sql/queries/runs.sql."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from scheduler.store.rows import (
     execute,
     fetch_all,
     fetch_column,
+    fetch_planned,
     fetch_row,
     fetch_rows,
 )
@@ -37,6 +38,36 @@ class Start:
     task_priority: int | None = None  # above what the definition says for each task
     timeout: timedelta | None = None
     labels: dict[str, str] | None = None
+    parent_run: UUID | None = None
+    parent_task: int | None = None
+    depth: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which runs somebody wants to see; None stands for all."""
+
+    type: str | None = None
+    record: str | None = None
+    states: Sequence[RunState] = ()
+    labels: Mapping[str, str] | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    finished_from: datetime | None = None
+    finished_to: datetime | None = None
+    error: str | None = None  # a part of it, in whatever case
+    lowest: UUID | None = None
+    below: UUID | None = None
+
+    def values(self) -> dict[str, Any]:
+        """One state is asked for by itself: only then are its runs read in their order."""
+        one = len(self.states) == 1
+        return {
+            **{each.name: getattr(self, each.name) for each in fields(self)},
+            "labels": Jsonb(self.labels) if self.labels else None,
+            "state": self.states[0] if one else None,
+            "states": list(self.states) if self.states and not one else None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +92,9 @@ async def start(
             "labels": Jsonb(new.labels or {}),
             "triggered_by": new.triggered_by,
             "event": Jsonb({"by": new.triggered_by}),
+            "parent_run": new.parent_run,
+            "parent_task": new.parent_task,
+            "depth": new.depth,
             "ids": list(ids),
             "inputs": [Jsonb(each) for each in inputs],
         },
@@ -106,24 +140,24 @@ async def get(conn: Conn, run: UUID) -> Row | None:
     return await fetch_row(conn, RUNS["get"], id=run)
 
 
-async def page(
-    conn: Conn,
-    *,
-    limit: int,
-    after: UUID | None = None,
-    type: str | None = None,
-    record: str | None = None,
-    states: Sequence[RunState] | None = None,
-) -> list[Row]:
-    return await fetch_rows(
-        conn,
-        RUNS["page"],
-        limit=limit,
-        after=after,
-        type=type,
-        record=record,
-        states=list(states) if states else None,
-    )
+async def page(conn: Conn, filter: Filter, *, limit: int, after: UUID | None = None) -> list[Row]:
+    return await fetch_planned(conn, RUNS["page"], **filter.values(), limit=limit, after=after)
+
+
+async def horizon(
+    conn: Conn, filter: Filter, *, most: int, after: UUID | None = None
+) -> UUID | None:
+    values = {**filter.values(), "after": after, "most": most}
+    values.pop("error")
+    for row in await fetch_planned(conn, RUNS["horizon"], **values):
+        found: UUID = row["id"]
+        return found
+    return None
+
+
+async def count(conn: Conn, filter: Filter, most: int) -> int:
+    [row] = await fetch_planned(conn, RUNS["count"], **filter.values(), after=None, most=most)
+    return int(row["runs"])
 
 
 async def count_by_state(conn: Conn) -> dict[str, int]:
@@ -135,8 +169,12 @@ async def states(conn: Conn, ids: Sequence[UUID]) -> list[Row]:
     return await fetch_rows(conn, RUNS["states"], ids=list(ids))
 
 
-async def set_priority(conn: Conn, run: UUID, priority: int) -> int:
-    return await execute(conn, RUNS["set_priority"], id=run, priority=priority)
+async def change(conn: Conn, run: UUID, *, priority: int, labels: Mapping[str, str]) -> int:
+    """The number of the event that is to tell of it."""
+    row = await fetch_row(
+        conn, RUNS["change"], id=run, priority=priority, labels=Jsonb(dict(labels))
+    )
+    return int(row["events"]) if row else 0
 
 
 async def remember(conn: Conn, key: str, digest: str, run: UUID) -> bool:

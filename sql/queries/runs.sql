@@ -13,13 +13,13 @@ with version as (
 ), run as (
     insert into runs (
         id, type, type_version, record_id, state, priority, input, labels, total, open,
-        triggered_by, timeout, due_at, started_at, events
+        triggered_by, timeout, due_at, started_at, events, parent_run, parent_task, depth
     )
     select new.id, v.type, v.version, %(record)s,
            case when v.begins then 'IN_PROGRESS' else 'PENDING' end::run_state,
            %(priority)s, new.input, %(labels)s, v.total, v.total,
            %(triggered_by)s, %(timeout)s::interval, clock_timestamp() + %(timeout)s::interval,
-           clock_timestamp(), 1
+           clock_timestamp(), 1, %(parent_run)s, %(parent_task)s, %(depth)s
       from version v, unnest(%(ids)s::uuid[], %(inputs)s::jsonb[]) as new (id, input)
     returning id
 ), task as (
@@ -103,22 +103,78 @@ select id
 -- name: get
 select id, type, type_version, record_id, round, state::text as state, priority, input, output,
        error, labels, total, open, failed, events, triggered_by, created_at, started_at,
-       finished_at, due_at
+       finished_at, due_at, parent_run, parent_task, depth, compensated
   from runs
  where id = %(id)s;
 
 -- name: page
--- The newest first, after a cursor; null stands for no filter.
+-- The newest first, after a cursor; null stands for no filter. Planned anew for the filters that
+-- are given, so that each finds its index. `lowest` and `below` say by ids what others say by
+-- times.
 select id, type, type_version, record_id, round, state::text as state, priority, input, output,
        error, labels, total, open, failed, events, triggered_by, created_at, started_at,
-       finished_at, due_at
+       finished_at, due_at, parent_run, parent_task, depth, compensated
   from runs
  where (%(after)s::uuid is null or id < %(after)s)
+   and (%(lowest)s::uuid is null or id >= %(lowest)s)
+   and (%(below)s::uuid is null or id < %(below)s)
    and (%(type)s::text is null or type = %(type)s)
    and (%(record)s::text is null or record_id = %(record)s)
+   and (%(state)s::run_state is null or state = %(state)s)
    and (%(states)s::run_state[] is null or state = any(%(states)s))
+   and (%(labels)s::jsonb is null or (labels @> %(labels)s and labels <> '{}'))
+   and (%(created_from)s::timestamptz is null or created_at >= %(created_from)s)
+   and (%(created_to)s::timestamptz is null or created_at < %(created_to)s)
+   and (%(finished_from)s::timestamptz is null or finished_at >= %(finished_from)s)
+   and (%(finished_to)s::timestamptz is null or finished_at < %(finished_to)s)
+   and (%(error)s::text is null
+        or (error is not null and strpos(lower(error), lower(%(error)s)) > 0))
  order by id desc
  limit %(limit)s;
+
+-- name: horizon
+-- The last of so many runs with an error: nobody looks for a text beyond it at once.
+select id
+  from runs
+ where (%(after)s::uuid is null or id < %(after)s)
+   and (%(lowest)s::uuid is null or id >= %(lowest)s)
+   and (%(below)s::uuid is null or id < %(below)s)
+   and (%(type)s::text is null or type = %(type)s)
+   and (%(record)s::text is null or record_id = %(record)s)
+   and (%(state)s::run_state is null or state = %(state)s)
+   and (%(states)s::run_state[] is null or state = any(%(states)s))
+   and (%(labels)s::jsonb is null or (labels @> %(labels)s and labels <> '{}'))
+   and (%(created_from)s::timestamptz is null or created_at >= %(created_from)s)
+   and (%(created_to)s::timestamptz is null or created_at < %(created_to)s)
+   and (%(finished_from)s::timestamptz is null or finished_at >= %(finished_from)s)
+   and (%(finished_to)s::timestamptz is null or finished_at < %(finished_to)s)
+   and error is not null
+ order by id desc
+offset %(most)s - 1
+ limit 1;
+
+-- name: count
+-- How many pass the filters of `page`, as far as `most`.
+select count(*) as runs
+  from (
+    select
+      from runs
+     where (%(after)s::uuid is null or id < %(after)s)
+       and (%(lowest)s::uuid is null or id >= %(lowest)s)
+       and (%(below)s::uuid is null or id < %(below)s)
+       and (%(type)s::text is null or type = %(type)s)
+       and (%(record)s::text is null or record_id = %(record)s)
+       and (%(state)s::run_state is null or state = %(state)s)
+       and (%(states)s::run_state[] is null or state = any(%(states)s))
+       and (%(labels)s::jsonb is null or (labels @> %(labels)s and labels <> '{}'))
+       and (%(created_from)s::timestamptz is null or created_at >= %(created_from)s)
+       and (%(created_to)s::timestamptz is null or created_at < %(created_to)s)
+       and (%(finished_from)s::timestamptz is null or finished_at >= %(finished_from)s)
+       and (%(finished_to)s::timestamptz is null or finished_at < %(finished_to)s)
+       and (%(error)s::text is null
+            or (error is not null and strpos(lower(error), lower(%(error)s)) > 0))
+     limit %(most)s
+  ) as found;
 
 -- name: count_by_state
 select state::text as state, count(*) as runs from runs group by state;
@@ -126,8 +182,13 @@ select state::text as state, count(*) as runs from runs group by state;
 -- name: states
 select id, state::text as state, open, total from runs where id = any(%(ids)s);
 
--- name: set_priority
-update runs set priority = %(priority)s where id = %(id)s;
+-- name: change
+-- What people may say of a run that was started; its caller has locked it, and tells its history
+-- under the number that comes back.
+update runs
+   set priority = %(priority)s, labels = %(labels)s, events = events + 1
+ where id = %(id)s
+returning events;
 
 -- name: remember
 -- One run for each key: the second to come finds the first one's.

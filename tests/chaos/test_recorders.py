@@ -21,8 +21,9 @@ from scheduler.loops.promoter import Promoter
 from scheduler.loops.pulse import Pulse
 from scheduler.loops.reaper import Reaper
 from scheduler.recorder import Result
-from scheduler.services import queues, runs
+from scheduler.services import queues, run_changes, runs
 from scheduler.services.catalog import Catalog
+from scheduler.services.run_changes import Change
 from scheduler.store import health
 from tests.support.builders import (
     FAILURE,
@@ -199,7 +200,8 @@ class Turmoil:
         run = self.chance.choice(self.ids)
         match self.chance.choice(["hold", "hold", "resume", "resume", "stop", "retry", "priority"]):
             case "priority":
-                await runs.set_priority(conn, run, self.chance.randrange(10))
+                wish = Change(priority=self.chance.randrange(10))
+                await run_changes.change(conn, run, wish, by="ann")
             case "retry":
                 await runs.retry(
                     conn, self.catalog, run, by="ann", whole=self.chance.random() < 0.3

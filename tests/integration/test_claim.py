@@ -5,8 +5,8 @@ import pytest
 from psycopg import errors
 from psycopg.sql import SQL
 
-from scheduler.services import queues
-from scheduler.services import runs as run_service
+from scheduler.services import queues, run_changes
+from scheduler.services.run_changes import Change
 from scheduler.store import connections, holders, tasks
 from scheduler.store.rows import execute
 from tests.support.builders import (
@@ -121,7 +121,7 @@ async def test_a_run_that_is_made_more_urgent_overtakes_what_was_claimed_meanwhi
     floors = list(EVERYWHERE)
     floors[0] = floors[1] = max(task.ready_seq for task in taken)
 
-    await run_service.set_priority(conn, patient, 9)
+    await run_changes.change(conn, patient, Change(priority=9), by="test")
 
     got = await tasks.claim(conn, "default", holder=holder, floors=floors, limit=9)
     assert [task.run_id for task in got] == [patient]
