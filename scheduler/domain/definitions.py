@@ -33,6 +33,9 @@ HookName = Literal["start", "success", "failure", "stop", "exit"]
 OutputForm = Literal["none", "text", "lines", "json"]
 OnConflict = Literal["wait", "skip", "replace"]
 
+# Nobody claims these: they wait for a time, an event, a person or another run.
+PARKED = frozenset({"process", "sleep", "wait_for", "approval", "emit", "branch"})
+
 Data = Any  # JSON in which any text may hold expressions; one that is all there is keeps its type
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler.domain import order, rendering
-from scheduler.domain.definitions import ProcessType, TaskDefinition
+from scheduler.domain.definitions import PARKED, ProcessType, TaskDefinition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,4 +111,4 @@ def _judged(tasks: Sequence[TaskDefinition]) -> frozenset[str]:
 
 def _settles(process_type: ProcessType, task: TaskDefinition) -> bool:
     limited = process_type.max_parallel is not None or task.limit is not None
-    return limited or rendering.has_expressions(task)
+    return limited or task.kind in PARKED or rendering.has_expressions(task)

@@ -13,9 +13,10 @@ from psycopg import AsyncConnection
 from scheduler.domain.board import Board
 from scheduler.domain.wakes import Wake
 from scheduler.loops.pulse import Pulse
+from scheduler.services import errands as service
 from scheduler.services.catalog import Catalog
 from scheduler.services.judging import admit, judge, queue_keys, without_queue
-from scheduler.store import limits, queues, runs, tasks
+from scheduler.store import errands, limits, queues, runs, tasks
 
 Conn = AsyncConnection[Any]
 
@@ -41,6 +42,7 @@ class Promoter:
         """Move on what is due; how many runs or tasks were moved."""
         moved = await self._promote(conn)
         moved += await self._expire(conn)
+        moved += await self._run_errands(conn)
         return moved + await self._place(conn)
 
     async def _pause(self, conn: Conn) -> float:
@@ -82,6 +84,23 @@ class Promoter:
             wake = await judge(conn, self._catalog, free, Board.expire, by="promoter")
         self._say(wake)
         return len(free)
+
+    async def _run_errands(self, conn: Conn) -> int:
+        """Do what was asked of runs that whoever asked had not locked."""
+        asked = await errands.runs(conn, BATCH)
+        if not asked:
+            return 0
+        async with conn.transaction():
+            free = await runs.lock_free(conn, asked)
+            taken = await errands.take(conn, free)
+            answers = await service.answers(conn, taken)
+
+            def decide(board: Board) -> None:
+                service.tell(board, answers)
+
+            wake = await judge(conn, self._catalog, sorted(answers), decide, by="promoter")
+        self._say(wake)
+        return len(answers)
 
     async def _place(self, conn: Conn) -> int:
         """Give free places under limits to those that wait for them."""

@@ -2,7 +2,7 @@
 
 Everything that changes a run's tasks and is not plain success comes through `judge`. The caller
 owns the transaction. Lock order: runs by id, tasks by id; places under limits are only ever
-taken with SKIP LOCKED.
+taken with SKIP LOCKED; locks of events come last.
 """
 
 import random
@@ -13,9 +13,11 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from scheduler.domain.board import IN_FLIGHT, Board, Changes
+from scheduler.domain.orders import Order
 from scheduler.domain.states import Reason, TaskState
 from scheduler.domain.tasks import Task
-from scheduler.domain.wakes import CHANNEL, Wake
+from scheduler.domain.wakes import Wake
+from scheduler.services import carrying, errands
 from scheduler.services.catalog import Catalog
 from scheduler.store import boards, limits, queues, tasks
 
@@ -48,7 +50,26 @@ async def judge(
     await boards.write(conn, changes, by=by)
     await place(conn, changes.tasks, sizes, moment.limited, wake)
     tell(changes, wake)
+    if changes.orders:
+        await go_on(conn, catalog, changes.orders, wake, by=by)
     return wake
+
+
+async def go_on(
+    conn: Conn, catalog: Catalog, orders: Sequence[Order], wake: Wake, *, by: str
+) -> None:
+    """Carry out what was asked, and go on at once with what has an answer at once."""
+    news = await carrying.carry_out(conn, catalog, orders, wake)
+    if news.unsettled:
+        children = sorted(news.unsettled)
+        wake.merge(await judge(conn, catalog, children, Board.look_again, by=by))
+    if news.answers:
+        answers = await errands.answers(conn, news.answers)
+
+        def decide(board: Board) -> None:
+            errands.tell(board, answers)
+
+        wake.merge(await judge(conn, catalog, sorted(answers), decide, by=by))
 
 
 async def place(
@@ -106,9 +127,3 @@ def tell(changes: Changes, wake: Wake) -> None:
         due=any(task.due_at for task in changes.tasks) or any(run.due_at for run in changes.runs),
         wanted=any(task.wanted for task in changes.tasks),
     )
-
-
-async def notify(conn: Conn, wake: Wake) -> None:
-    """One notification for each commit, sent when it commits."""
-    if wake:
-        await conn.execute("select pg_notify(%s, %s)", [CHANNEL, wake.encode()])

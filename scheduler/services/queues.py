@@ -6,7 +6,7 @@ from psycopg import AsyncConnection
 
 from scheduler.domain.errors import Invalid, NotFound
 from scheduler.domain.wakes import Wake
-from scheduler.services.judging import notify
+from scheduler.services.waking import notify
 from scheduler.store import limits, queues
 
 Conn = AsyncConnection[Any]

@@ -13,7 +13,7 @@ from scheduler.domain.errors import Invalid, NotFound
 from scheduler.domain.tasks import rank
 from scheduler.domain.wakes import Wake
 from scheduler.services import runs as run_service
-from scheduler.services.judging import notify
+from scheduler.services.waking import notify
 from scheduler.store import boards, runs, tasks
 from scheduler.store.rows import Row
 

@@ -17,7 +17,8 @@ from scheduler.domain.process_types import ProcessType
 from scheduler.domain.wakes import Wake
 from scheduler.services import definitions as published
 from scheduler.services.catalog import Catalog
-from scheduler.services.judging import Decide, judge, notify
+from scheduler.services.judging import Decide, judge
+from scheduler.services.waking import notify
 from scheduler.store import history, runs
 from scheduler.store.rows import Row
 from scheduler.store.runs import Start

@@ -162,6 +162,7 @@ async def write(conn: Conn, tasks: Sequence[Task], outputs: Mapping[int, str | N
         open=[t.open for t in tasks],
         passed=[t.passed for t in tasks],
         limit_keys=[json.dumps(t.limit_keys) for t in tasks],
+        attempts=[t.attempt for t in tasks],
         counted=[t.counted for t in tasks],
         lost=[t.lost for t in tasks],
         holders=[t.holder for t in tasks],

@@ -183,7 +183,8 @@ update tasks t
    set state = u.state, reason = u.reason, blocked_on = u.blocked_on, due_at = u.due_at,
        rank = u.rank, needed = u.needed, open = u.open, passed = u.passed,
        limit_keys = array(select jsonb_array_elements_text(u.limit_keys)),
-       counted = u.counted, lost = u.lost, holder = u.holder, wanted = u.wanted,
+       attempt = u.attempt, counted = u.counted, lost = u.lost, holder = u.holder,
+       wanted = u.wanted,
        invocation = u.invocation, exit_code = u.exit_code, error = u.error,
        output = case when u.output_changed then u.output else t.output end,
        started_at = u.started_at, finished_at = u.finished_at,
@@ -195,13 +196,15 @@ update tasks t
     %(ids)s::bigint[], %(states)s::task_state[], %(reasons)s::wait_reason[],
     %(blocked_on)s::text[], %(due_at)s::timestamptz[], %(ranks)s::smallint[],
     %(needed)s::integer[], %(open)s::integer[], %(passed)s::boolean[], %(limit_keys)s::jsonb[],
-    %(counted)s::integer[], %(lost)s::integer[], %(holders)s::bigint[], %(wanted)s::text[],
+    %(attempts)s::integer[], %(counted)s::integer[], %(lost)s::integer[],
+    %(holders)s::bigint[], %(wanted)s::text[],
     %(invocations)s::jsonb[], %(exit_codes)s::integer[], %(errors)s::text[],
     %(outputs)s::jsonb[], %(output_changed)s::boolean[],
     %(started_at)s::timestamptz[], %(finished_at)s::timestamptz[]
   ) as u (
-    id, state, reason, blocked_on, due_at, rank, needed, open, passed, limit_keys, counted, lost,
-    holder, wanted, invocation, exit_code, error, output, output_changed, started_at, finished_at
+    id, state, reason, blocked_on, due_at, rank, needed, open, passed, limit_keys, attempt, counted,
+    lost, holder, wanted, invocation, exit_code, error, output, output_changed, started_at,
+    finished_at
   )
  where t.id = u.id
 returning t.id, t.queue, t.state::text as state, t.reason::text as reason;
@@ -213,8 +216,9 @@ update tasks t
    set state = 'READY', reason = null, due_at = null, ready_seq = nextval('ready_seq')
   from runs r
  where t.run_id = any(%(runs)s) and r.id = t.run_id and (r.state = 'IN_PROGRESS') is true
-   and t.state = 'WAITING' and t.reason in ('backoff', 'timer') and t.due_at <= clock_timestamp()
+   and t.state = 'WAITING' and t.reason = 'backoff' and t.due_at <= clock_timestamp()
    and cardinality(t.limit_keys) = 0
+   and t.kind <> all('{process,sleep,wait_for,approval,emit,branch}')
    and t.queue <> all(array(select name from queues where size is not null))
 returning t.queue;
 

@@ -7,7 +7,7 @@ import pytest
 from httpx import Response
 
 from scheduler.api.preferences import seconds
-from scheduler.services.judging import notify
+from scheduler.services.waking import notify
 from tests.support import builders
 from tests.support.api import Api, becomes, serving
 

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from psycopg import AsyncConnection
 
+from scheduler.domain.errands import Errand
 from scheduler.domain.runs import Run
 from scheduler.domain.states import AttemptState, Reason, RunState, TaskState
 from scheduler.domain.tasks import Claimed, Task
 from scheduler.store.output import Chunk, End
 from scheduler.store.queues import Moment
+from scheduler.store.waits import Met
 from sql.statements import statements
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +28,8 @@ RECORDS = {
     "queues.moment": Moment,
     "output.ends": End,
     "output.read": Chunk,
+    "errands.take": Errand,
+    "waits.find": Met,
 }
 
 

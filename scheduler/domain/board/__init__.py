@@ -8,7 +8,7 @@ still misses, `open` the number of its predecessors that are not final, and a ru
 number of its tasks that are not final. `derive` computes all three from the rows.
 """
 
-from scheduler.domain.board import following, outcomes, settling, verbs
+from scheduler.domain.board import following, outcomes, parked, settling, verbs
 from scheduler.domain.board.changes import Attempt, Changes, DeadLetter, Event, fingerprint
 from scheduler.domain.board.outcomes import MOST_LOSSES
 from scheduler.domain.board.table import Table
@@ -42,6 +42,8 @@ class Board(Table):
     retry = verbs.retry
     wake = verbs.wake
     look_again = verbs.look_again
+
+    deliver = parked.deliver
 
     unsettled = settling.unsettled
     settle = settling.settle

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from scheduler.domain.orders import Order
 from scheduler.domain.runs import Run
 from scheduler.domain.states import AttemptState
 from scheduler.domain.tasks import Task
@@ -67,9 +68,10 @@ class Changes:
     letters: list[DeadLetter] = field(default_factory=list)
     outputs: dict[int, str | None] = field(default_factory=dict)
     redriven: list[UUID] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
 
     def add(self, other: "Changes") -> None:
-        for name in ("runs", "tasks", "attempts", "events", "letters", "redriven"):
+        for name in ("runs", "tasks", "attempts", "events", "letters", "redriven", "orders"):
             getattr(self, name).extend(getattr(other, name))
         self.outputs.update(other.outputs)
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from scheduler.domain.board import parking
 from scheduler.domain.board.following import derive
 from scheduler.domain.board.table import Table
-from scheduler.domain.states import RunState, TaskState
+from scheduler.domain.states import Reason, RunState, TaskState
 
 R, T = RunState, TaskState
 
@@ -24,7 +25,7 @@ def wind_down(
             if want and task.wanted != "kill":
                 task.wanted = want
                 table.touch(task)
-        elif not task.state.is_final:
+        elif not task.state.is_final and parking.leave(table, task, want, error):
             table.finish(task, T.STOPPED, passed=False)
     derive(table)
     settle_run(table)
@@ -37,12 +38,16 @@ def settle_run(table: Table) -> None:
         return
     in_hand = any(task.state is T.IN_PROGRESS for task in table.tasks.values())
     if run.state is R.STOPPING:
-        if not in_hand and run.ends_as is not None:
+        if not in_hand and not has_children(table) and run.ends_as is not None:
             end(table, run.ends_as)
     elif run.open == 0:
         end(table, R.COMPLETED)
     elif run.state is R.HOLDING and not in_hand:
         table.move_run(R.HELD, "run.held")
+
+
+def has_children(table: Table) -> bool:
+    return any(task.reason is Reason.CHILD for task in table.tasks.values())
 
 
 def end(table: Table, state: RunState) -> None:

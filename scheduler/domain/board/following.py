@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
+from scheduler.domain.board import parking
 from scheduler.domain.board.table import Table
+from scheduler.domain.definitions import PARKED
 from scheduler.domain.states import Reason, RunState, TaskState
 from scheduler.domain.tasks import Task
 
@@ -47,6 +49,8 @@ def ready(table: Table, task: Task) -> None:
         table.move(task, T.WAITING, Reason.HOLD)
     elif task.settles and task.invocation is None:
         table.move(task, T.WAITING, Reason.SETTLE, due_at=table.now)
+    elif task.kind in PARKED:
+        parking.begin(table, task)
     elif task.limit_keys or task.queue in table.limited:
         table.move(task, T.WAITING, Reason.LIMIT)
     else:

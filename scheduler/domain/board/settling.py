@@ -5,6 +5,7 @@ from typing import Any
 
 from executor.base import Ending, Outcome
 from scheduler.domain import rendering
+from scheduler.domain.board import parked
 from scheduler.domain.board.ending import settle_run
 from scheduler.domain.board.following import ready
 from scheduler.domain.board.outcomes import give_up
@@ -17,7 +18,12 @@ Scope = Mapping[str, Any]
 
 
 def unsettled(table: Table) -> list[Task]:
-    return [task for task in table.tasks.values() if task.reason is Reason.SETTLE]
+    """What is to be rendered, and what is over with the decision that began it."""
+    return [
+        task
+        for task in table.tasks.values()
+        if task.reason is Reason.SETTLE or parked.is_over(table, task)
+    ]
 
 
 def settle(table: Table, results: Mapping[str, Mapping[str, Any]]) -> None:
@@ -25,6 +31,8 @@ def settle(table: Table, results: Mapping[str, Mapping[str, Any]]) -> None:
     for task in unsettled(table):
         if task.reason is Reason.SETTLE:  # still: another's failure may have ended it
             settle_task(table, task, scope_of(table, results))
+        elif parked.is_over(table, task):
+            parked.due(table, task)
     settle_run(table)
 
 

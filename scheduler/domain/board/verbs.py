@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from scheduler.domain.board import parked, parking
 from scheduler.domain.board.ending import settle_run, wind_down
 from scheduler.domain.board.following import advance, after, consider, derive, is_unresolved, ready
 from scheduler.domain.board.table import Table
@@ -22,6 +23,8 @@ def hold(table: Table, by: str) -> None:
     for task in table.tasks.values():
         if task.state is T.READY or task.reason is Reason.LIMIT:
             table.move(task, T.WAITING, Reason.HOLD)
+        elif task.reason is Reason.CHILD:
+            parking.tell_children(table, task, "hold")
     table.move_run(R.HOLDING, "run.holding", {"by": by})
     settle_run(table)
 
@@ -34,6 +37,8 @@ def resume(table: Table, by: str) -> None:
     for task in table.tasks.values():
         if task.reason is Reason.HOLD:
             ready(table, task)
+        elif task.reason is Reason.CHILD:
+            parking.tell_children(table, task, "resume")
     settle_run(table)
 
 
@@ -79,7 +84,11 @@ def wake(table: Table) -> None:
     """Whatever waits for a time that has come goes on."""
     for task in table.tasks.values():
         due = task.due_at is not None and task.due_at <= table.now
-        if task.state is T.WAITING and due and task.reason is not Reason.SETTLE:
+        if not due or task.state is not T.WAITING or task.reason is Reason.SETTLE:
+            continue
+        if parked.is_parked(task):
+            parked.due(table, task)
+        else:
             ready(table, task)
     settle_run(table)
 

@@ -1,0 +1,15 @@
+"""What is asked of a run by somebody who has not locked it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    run_id: UUID
+    task_id: int | None = None
+    kind: str  # child_ended, child_refused, event; or hold, resume, stop, kill
+    data: Mapping[str, Any] = field(default_factory=dict)
+    by: str = "engine"

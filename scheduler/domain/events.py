@@ -1,0 +1,35 @@
+"""What happened elsewhere: known once for each source and id."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from scheduler.domain.errors import Invalid
+from scheduler.domain.values import refuse_unstorable
+
+LONGEST_NAME = 200
+LONGEST_ID = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    source: str
+    id: str
+    type: str
+    key: str = ""  # correlation: what it is about
+    data: Any = None
+    occurred_at: datetime | None = None
+
+
+def check(event: NewEvent) -> NewEvent:
+    for name, value, most in (
+        ("source", event.source, LONGEST_ID),
+        ("id", event.id, LONGEST_ID),
+        ("type", event.type, LONGEST_NAME),
+    ):
+        if not 1 <= len(value) <= most:
+            raise Invalid(f"{name} has {len(value)} characters: 1 to {most} are taken", field=name)
+    if len(event.key) > LONGEST_ID:
+        raise Invalid(f"key has {len(event.key)} characters: at most {LONGEST_ID}", field="key")
+    refuse_unstorable({"data": event.data, "key": event.key, "type": event.type})
+    return event

@@ -1,0 +1,62 @@
+"""What a decision about a run asks of the world around it; carried out in the same transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from scheduler.domain.tasks import Task
+
+ChildVerb = Literal["hold", "resume", "stop", "kill"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartChild:
+    task: Task
+    type: str
+    version: int | None
+    input: Mapping[str, Any]
+    labels: Mapping[str, str]
+    wait: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellChildren:
+    task: Task
+    verb: ChildVerb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitEvent:
+    task: Task
+    event: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmitEvent:
+    task: Task
+    event: str
+    key: str
+    data: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskApproval:
+    task: Task
+    attempt: int
+    message: str
+    who: tuple[str, ...]
+    form: Mapping[str, Any] | None
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseApproval:
+    """Nobody needs to decide any more."""
+
+    task: Task
+    why: str
+
+
+Order = StartChild | TellChildren | AwaitEvent | EmitEvent | AskApproval | CloseApproval
