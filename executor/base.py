@@ -47,6 +47,14 @@ class Invocation:
     limits: Limits | None = None
     user: str | None = None
     on_lost: str = "retry"  # with "wait" the lease's end does not stop the command
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # by variable
+    secret_files: Mapping[str, str] = field(default_factory=dict, repr=False)  # its path: variable
+    masks: Sequence[str] = field(default=(), repr=False)  # hidden as well, wherever they stand
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """What nobody may read in what comes of it."""
+        return frozenset((*self.secrets.values(), *self.secret_files.values(), *self.masks))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

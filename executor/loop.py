@@ -9,6 +9,7 @@ import os
 import signal
 import time
 import uuid
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from executor.courier import Courier
 from executor.evidence import MemoryWatch
 from executor.guard import GUARD_DIED
 from executor.journal import Journal
+from executor.masks import Mask, Needles, Shared
 from executor.output import Bare, Masker
 from executor.pipes import Pipes
 from executor.poller import Poller
 from executor.record import Record
 from executor.recovery import recover
+from executor.secret_files import SecretFiles
 from executor.spawn import SpawnFailed, spawn
 from executor.stored import Outlet, Shelf, Stored
 from executor.strays import Strays
@@ -41,6 +44,11 @@ def boottime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def masks_of(needles: Needles | None) -> list[Masker]:
+    """One for each stream: a secret may be split over two writes to the same one."""
+    return [Bare(), Bare()] if needles is None else [Mask(needles), Mask(needles)]
+
+
 class Runner:
     def __init__(self, folder: int, *, slots: int, idle_exit: float | None, quota: int):
         self.slots = slots
@@ -50,6 +58,8 @@ class Runner:
         self.shelf = Shelf(folder, spool.Quota(quota))
         self.journal = Journal(folder)
         self.memory = MemoryWatch()
+        self.needles = Shared()
+        self.secret_files = SecretFiles(folder)
         self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
         self.waiting: dict[str, Invocation] = {}
@@ -112,6 +122,7 @@ class Runner:
             self.turn(self.poller.wait(self.patience()))
         self.journal.write()
         self.courier.push()
+        self.secret_files.close()
 
     def turn(self, fds: list[int]) -> None:
         if self.wake in fds:  # first: it spares the reads at the end of a command's pipes
@@ -202,6 +213,7 @@ class Runner:
     def finish(self, attempt: Attempt) -> None:
         attempt.release()
         attempt.finish_output()
+        self.secret_files.remove(attempt.key)
         evidence = self.memory.look() if record.may_be_out_of_memory(attempt) else None
         del self.live[attempt.key]
         self.conclude(record.of_exit(attempt, time.time(), evidence), attempt.outlet)
@@ -232,23 +244,25 @@ class Runner:
             self.begin(key, invocation)
 
     def begin(self, key: str, invocation: Invocation) -> None:
+        needles = self.needles.of(invocation.hidden)
         try:
             self.journal.demand_room()
-            spawned = spawn(key, invocation, self.null)
+            spawned = spawn(key, self.with_secrets(key, invocation), self.null)
         except SpawnFailed as failure:
-            self.conclude(record.of_failure(key, failure))
+            self.secret_files.remove(key)
+            self.conclude(record.of_failure(key, failure, needles))
             return
         outlet = Outlet(Stored(self.shelf, key))
-        attempt = Attempt(
-            key, invocation, spawned, outlet, self.masks(invocation), self.pipes.forget
-        )
+        attempt = Attempt(key, invocation, spawned, outlet, masks_of(needles), self.pipes.forget)
         attempt.begin(time.monotonic())
         self.live[key] = self.leaders[attempt.pid] = attempt
         self.pipes.add(attempt)
 
-    def masks(self, invocation: Invocation) -> list[Masker]:
-        """One for each stream: a secret may be split over two writes to the same one."""
-        return [Bare(), Bare()]
+    def with_secrets(self, key: str, invocation: Invocation) -> Invocation:
+        paths = self.secret_files.lay_out(key, invocation.secret_files, invocation.user)
+        if not paths and not invocation.secrets:
+            return invocation
+        return replace(invocation, env={**invocation.env, **invocation.secrets, **paths})
 
     def send_live(self) -> None:
         for key, attempt in self.live.items():

@@ -15,6 +15,7 @@ from html import escape
 from itertools import chain, compress, count
 from typing import Literal
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 STARS = b"***"
 SHORTEST = 4  # bytes: a shorter one would hide what has nothing to do with it
@@ -33,16 +34,16 @@ def forms(secret: str) -> set[bytes]:
 
 
 def is_long_enough(text: str) -> bool:
-    return len(text.encode(errors="surrogateescape")) >= SHORTEST
+    return len(text.encode()) >= SHORTEST
 
 
 def written(text: str) -> Iterator[bytes]:
-    data = text.encode(errors="surrogateescape")
+    data = text.encode()
     yield data
     yield from (data.hex().encode(), data.hex().upper().encode())
     yield from in_base64(data)
     quoted = chain(in_json(text), in_urls(text), in_source(text))
-    yield from (each.encode(errors="surrogateescape") for each in quoted)
+    yield from (each.encode() for each in quoted)
 
 
 def in_base64(data: bytes) -> Iterator[bytes]:
@@ -65,7 +66,7 @@ def in_json(text: str) -> Iterator[str]:
 def in_urls(text: str) -> Iterator[str]:
     """What is left as it is differs from language to language."""
     for safe in ("", "/", "*", "!'()*", "!'()*;,/?:@&=+$#"):
-        form = quote(text, safe=safe, errors="surrogateescape")
+        form = quote(text, safe=safe)
         for each in (form, PERCENT.sub(lambda code: code[0].lower(), form)):
             yield from (each, each.replace("%20", "+"), each.replace("~", "%7E"))
             yield each.replace("%20", "+").replace("~", "%7E")
@@ -154,7 +155,23 @@ class Needles:
         return mask.feed(data) + mask.flush()
 
     def hide_text(self, text: str) -> str:
-        return self.hide(text.encode(errors="surrogateescape")).decode(errors="replace")
+        return self.hide(text.encode(errors="backslashreplace")).decode(errors="replace")
+
+
+class Shared:
+    """Needles of the same secrets are made once, for as long as anybody has them."""
+
+    def __init__(self) -> None:
+        self.known: WeakValueDictionary[frozenset[str], Needles] = WeakValueDictionary()
+
+    def of(self, secrets: frozenset[str]) -> Needles | None:
+        """None where there is nothing to hide."""
+        if not secrets:
+            return None
+        needles = self.known.get(secrets)
+        if needles is None:
+            needles = self.known[secrets] = Needles(secrets)
+        return needles
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

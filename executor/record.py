@@ -8,6 +8,7 @@ from typing import Any
 from executor import words
 from executor.attempt import Attempt
 from executor.base import Ending
+from executor.masks import Needles
 from executor.spawn import SpawnFailed
 from executor.stored import Outlet
 from executor.wire import INLINE, Segment, pack
@@ -94,12 +95,13 @@ def describe_course(attempt: Attempt, ended_at: float) -> dict[str, Any]:
     return detail
 
 
-def of_failure(key: str, failure: SpawnFailed) -> dict[str, Any]:
+def of_failure(key: str, failure: SpawnFailed, needles: Needles | None = None) -> dict[str, Any]:
     """A command that could not be begun. It counts, so that trying again comes to an end."""
+    said = words.printable(str(failure))
     return {
         "key": key,
         "ending": Ending.FAILED.value,
-        "error": words.printable(str(failure)),
+        "error": needles.hide_text(said) if needles else said,
         "retryable": failure.retryable,
         "detail": {"spawn_failed": True},
         "size": 0,

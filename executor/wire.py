@@ -98,6 +98,22 @@ def is_keys(value: object) -> bool:
     return type(value) is list and all(map(is_key, value))
 
 
+def is_unicode(value: object) -> bool:
+    """Text that can be written to a file and looked for in a stream."""
+    try:
+        return type(value) is str and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
+def is_secrets(value: object) -> bool:
+    return type(value) is list and all(map(is_unicode, value))
+
+
+def is_secrets_by_name(value: object) -> bool:
+    return type(value) is dict and all(map(is_unicode, value.values()))
+
+
 def is_argv(value: object) -> bool:
     return type(value) is list and len(value) > 0 and all(map(is_text, value))
 
@@ -126,7 +142,11 @@ INVOCATION: Mapping[str, Check] = {
     "limits": is_limits,
     "user": is_text,
     "on_lost": lambda value: value in ("retry", "fail", "wait"),
+    "secrets": is_secrets_by_name,
+    "secret_files": is_secrets_by_name,
+    "masks": is_secrets,
 }
+SECRET = frozenset({"stdin", "secrets", "secret_files", "masks"})  # no refusal shows what they hold
 
 # What each order must carry, beside "do".
 ORDERS: Mapping[str, Mapping[str, Check]] = {
@@ -169,7 +189,7 @@ def pack_invocation(invocation: Invocation) -> dict[str, Any]:
     for name in SIMPLE:
         value = getattr(invocation, name)
         if value != getattr(PLAIN, name):
-            packed[name] = value
+            packed[name] = list(value) if name == "masks" else value
     return packed
 
 
@@ -187,7 +207,8 @@ def unpack_invocation(packed: Mapping[str, Any]) -> Invocation:
         if check is None:
             raise Garbled(f"{name[:40]}: a command has no such field; leave it out")
         if not check(value):
-            raise Garbled(f"{name}: {value!r:.80} is not what this field may hold")
+            shown = "this" if name in SECRET else f"{value!r:.80}"
+            raise Garbled(f"{name}: {shown} is not what this field may hold")
     if "argv" not in packed:
         raise Garbled("argv: missing; name the program to run")
     limits = packed.get("limits")
