@@ -69,8 +69,20 @@ def waiting(task: Facts, around: Surroundings) -> str:
             return "its expressions are being worked out"
         case Reason.TIMER:
             return f"it is due {when(task, around)}"
+        case Reason.SIGNAL:
+            return f"it waits for the event {task['blocked_on']}{until(task, around)}"
+        case Reason.APPROVAL:
+            return f"somebody is to decide (`procession approvals`){until(task, around)}"
+        case Reason.CHILD:
+            return f"it waits for its child, a run of {task['blocked_on']}{until(task, around)}"
+        case Reason.ITEMS:
+            return f"{task['open']} of its items are not over yet"
         case other:
             return f"it waits for {other}"
+
+
+def until(task: Facts, around: Surroundings) -> str:
+    return f", and gives up {when(task, around)}" if task["due_at"] else ""
 
 
 def ready(task: Facts, around: Surroundings) -> str:
