@@ -11,6 +11,7 @@ from scheduler.cli_base import Desk, asks, of, quoted, read_text
 from scheduler.client import Client, Refused
 from scheduler.show import Column
 
+MOST = 10_000
 SUFFIXES = (".yaml", ".yml", ".json")
 TYPES: list[Column] = [
     ("TYPE", of("name")),
@@ -104,17 +105,60 @@ def check(files: tuple[str, ...]) -> None:
 @click.argument("name", required=False)
 @click.option("--version", type=int, help="With a name: this version.")
 @click.option("--versions", is_flag=True, help="With a name: list its versions.")
+@click.option("--diff", type=int, metavar="VERSION", help="With a name: what changed since this.")
+@click.option("--find", metavar="TEXT", help="Those whose name or description holds it.")
+@click.option("--retired", is_flag=True, help="Those that are retired alone.")
 @asks
-def types(desk: Desk, name: str | None, version: int | None, versions: bool) -> None:
+def types(
+    desk: Desk,
+    name: str | None,
+    version: int | None,
+    versions: bool,
+    diff: int | None,
+    find: str | None,
+    retired: bool,
+) -> None:
     """List process types, or show the definition of one."""
     if name is None:
-        found = desk.client.get("/process-types")["items"]
-        desk.table(found, TYPES, "no process types yet: `procession apply FILE`")
+        which = "only" if retired else None
+        found = desk.client.pages("/process-types", MOST, q=find, retired=which)
+        desk.table(found, TYPES, "no process types: `procession apply FILE` publishes them")
     elif versions:
-        found = desk.client.get(f"/process-types/{quoted(name)}/versions")["items"]
+        found = desk.client.pages(f"/process-types/{quoted(name)}/versions", MOST)
         desk.table(found, [TYPES[0], TYPES[1], TYPES[3], TYPES[4]], "")
+    elif diff is not None:
+        show_diff(desk, name, diff, version)
     else:
         show_type(desk, desk.client.get(f"/process-types/{quoted(name)}", version=version))
+
+
+def show_diff(desk: Desk, name: str, before: int, after: int | None) -> None:
+    found = desk.client.get(f"/process-types/{quoted(name)}/diff", **{"from": before, "to": after})
+    if desk.as_json:
+        desk.json(found)
+    elif found["text"] is not None:
+        click.echo("\n".join(show.plain(line) for line in found["text"].splitlines()))
+    else:
+        click.echo("\n".join(f"{each['kind']:8} {each['path']}" for each in found["changes"]))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--note", help="Told to whoever tries to start it.")
+@asks
+def retire(desk: Desk, name: str, note: str | None) -> None:
+    """Let nothing more of a process type be started or published."""
+    found = desk.client.post(f"/process-types/{quoted(name)}/retire", {"note": note})
+    desk.say(found, f"process type {name} is retired")
+
+
+@click.command()
+@click.argument("name")
+@asks
+def reinstate(desk: Desk, name: str) -> None:
+    """Let a retired process type be started and published again."""
+    found = desk.client.post(f"/process-types/{quoted(name)}/reinstate")
+    desk.say(found, f"process type {name} is in use again")
 
 
 def show_type(desk: Desk, found: dict[str, Any]) -> None:
@@ -135,4 +179,4 @@ def schema() -> None:
     click.echo((files("scheduler") / "definition.schema.json").read_text(), nl=False)
 
 
-COMMANDS = (apply, check, types, schema)
+COMMANDS = (apply, check, types, retire, reinstate, schema)

@@ -63,7 +63,7 @@ async def prepare(url: str, directory: Path, settings: Settings) -> None:
             await access.register_first(conn, settings.admin_token.get_secret_value())
         else:
             await access.ensure_admin(conn, directory / access.FILE)
-        if not await process_types.all(conn):
+        if not await process_types.page(conn, limit=1):
             await definitions.publish(conn, demo_types(), by="procession")
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from scheduler.domain.differences import Kind
 from scheduler.domain.states import AttemptState, Reason, RunState, TaskState
 
 Name = Annotated[str, Field(min_length=1, max_length=63, examples=["two-task-process"])]
@@ -231,10 +232,11 @@ class TypeSummary(Outward):
     tasks: list[str] = Field(description="Names, in the order of the definition.")
     published_at: Time
     published_by: str
+    retired_at: Time | None = Field(description="Nothing of it is started since.")
 
 
 class TypeDetail(Outward):
-    """One version of a process type; it never changes."""
+    """One version of a process type. Its definition never changes."""
 
     name: str
     version: int
@@ -243,6 +245,35 @@ class TypeDetail(Outward):
     definition: dict[str, Any] = Field(validation_alias="document")
     published_at: Time
     published_by: str
+    retired_at: Time | None = Field(description="Of the type: nothing of it is started since.")
+    retired_by: str | None
+    retired_note: str | None
+
+
+class RetireType(Inward):
+    note: Note | None = Field(default=None, description="Told to whoever tries to start it.")
+
+
+class TypeChange(BaseModel):
+    """One place in which two versions differ."""
+
+    path: str = Field(description="Tasks by their names.", examples=["tasks[load].timeout"])
+    kind: Kind
+    before: Any = Field(description="Null if it was added; its place if it was moved.")
+    after: Any = Field(description="Null if it was removed; its place if it was moved.")
+
+
+class TypeDiff(BaseModel):
+    """What one version of a process type says otherwise than another."""
+
+    name: str
+    before: int = Field(description="The version that was compared.", examples=[1])
+    after: int = Field(description="The version that it was compared with.", examples=[3])
+    changes: list[TypeChange]
+    text: str | None = Field(
+        description="The same as a unified diff of their YAML; null where that is longer than "
+        "5,000 lines."
+    )
 
 
 class Published(BaseModel):

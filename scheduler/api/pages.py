@@ -91,6 +91,12 @@ def run_id(value: Any) -> UUID:
     return UUID(text(value))
 
 
+def number(value: Any) -> int:
+    if big_number(value) >= 2**31:
+        raise ValueError("not a number of ours")
+    return int(value)
+
+
 def big_number(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
         raise ValueError("not a number of ours")

@@ -25,7 +25,7 @@ from scheduler.api.state import By, Conn, Server, TheCatalog, TheServer
 from scheduler.domain.errors import Conflict
 from scheduler.domain.states import RunState
 from scheduler.services import records, restarts, runs
-from scheduler.services.records import Draft
+from scheduler.services.records import Draft, Edited
 from scheduler.store import process_records as stored
 from scheduler.store import runs as stored_runs
 from scheduler.store.rows import Row
@@ -133,8 +133,8 @@ async def edit(
 ) -> Record:
     try:
         row = await records.change(conn, catalog, record, draft, expected=version)
-    except Conflict as conflict:
-        raise Outdated(str(conflict), remedy="read it again and repeat the change") from conflict
+    except Edited as edited:
+        raise Outdated(str(edited), remedy="read it again and repeat the change") from edited
     done = shown(row)
     response.headers["ETag"] = editions.tag(done.version, done)
     return done

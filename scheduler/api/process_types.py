@@ -1,31 +1,41 @@
 """Process types: publish, validate, look."""
 
+import asyncio
 import json
 import re
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import yaml
 from fastapi import APIRouter, Path, Query, Request
 
+from scheduler.api import pages
 from scheduler.api.access import GuardedRoute
 from scheduler.api.bodies import UNSTORABLE, UnknownMedia
 from scheduler.api.documents import Responses, problems
+from scheduler.api.filters import Counted
 from scheduler.api.models import (
     DefinitionFault,
     Published,
     PublishedAll,
+    RetireType,
+    TypeChange,
     TypeDetail,
+    TypeDiff,
     TypeSummary,
     Validation,
 )
-from scheduler.api.pages import Page
+from scheduler.api.pages import CountedPage, Cursor, Limit, Page
 from scheduler.api.state import By, Conn
+from scheduler.domain import differences
 from scheduler.domain import process_types as definitions
+from scheduler.domain.counts import MOST, Count
 from scheduler.domain.errors import InvalidDefinition
 from scheduler.domain.process_types import ProcessType
 from scheduler.services import definitions as published
 from scheduler.store import process_types
+from scheduler.store.rows import Row
 
 router = APIRouter(tags=["process types"], route_class=GuardedRoute)
 
@@ -45,13 +55,41 @@ BODY: dict[str, Any] = {
 # Validating is about what is wrong with a text, an empty one too.
 ANY_BODY: dict[str, Any] = {"requestBody": {**BODY["requestBody"], "required": False}}
 MEDIA = ("application/yaml", "application/json", "text/yaml", "application/x-yaml", "text/plain")
-REFUSED: Responses = problems(413, 415, 422)
+REFUSED: Responses = problems(409, 413, 415, 422)
+RETIRED = {"without": False, "only": True, "with": None}
 
 
 @router.get("/process-types", responses=problems(422))
-async def list_process_types(conn: Conn) -> Page[TypeSummary]:
-    """List the process types, each in its newest version."""
-    return Page(items=[summary(row) for row in await process_types.all(conn)])
+async def list_process_types(
+    conn: Conn,
+    q: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=200,
+            description="A part of the name or of the description, in whatever case.",
+            examples=["report"],
+        ),
+    ] = None,
+    retired: Annotated[
+        Literal["without", "only", "with"],
+        Query(description="Whether those that are retired are listed too."),
+    ] = "without",
+    count: Counted = False,
+    limit: Limit = 200,
+    cursor: Cursor = None,
+) -> CountedPage[TypeSummary]:
+    """List the process types in the order of their names, each in its newest version."""
+    after = pages.decode(cursor, pages.text)
+    rows = await process_types.page(
+        conn, limit=limit + 1, after=after, retired=RETIRED[retired], text=q
+    )
+    total = None
+    if count:
+        found = await process_types.count(conn, MOST + 1, retired=RETIRED[retired], text=q)
+        total = Count.of(found)
+    page = pages.page_of(rows, limit, "name", TypeSummary.model_validate)
+    return CountedPage(items=page.items, next=page.next, **pages.counted(total))
 
 
 @router.post("/process-types", responses=REFUSED, openapi_extra=BODY)
@@ -89,11 +127,73 @@ async def get_process_type(
 
 
 @router.get("/process-types/{name}/versions", responses=problems(404, 422))
-async def list_process_type_versions(name: Name, conn: Conn) -> Page[TypeDetail]:
-    """List all versions of a process type, the newest first."""
+async def list_process_type_versions(
+    name: Name, conn: Conn, limit: Limit = 50, cursor: Cursor = None
+) -> Page[TypeDetail]:
+    """List the versions of a process type, the newest first."""
     await published.get(conn, name)
-    rows = await process_types.versions(conn, name)
-    return Page(items=[TypeDetail.model_validate(row) for row in rows])
+    below = pages.decode(cursor, pages.number)
+    rows = await process_types.versions(conn, name, limit=limit + 1, below=below)
+    return pages.page_of(rows, limit, "version", TypeDetail.model_validate)
+
+
+@router.get("/process-types/{name}/diff", responses=problems(404, 422))
+async def compare_process_type_versions(
+    name: Name,
+    conn: Conn,
+    before: Annotated[int, Query(alias="from", ge=1, le=2**31 - 1, examples=[1])],
+    after: Annotated[
+        int | None,
+        Query(alias="to", ge=1, le=2**31 - 1, description="The newest if left out."),
+    ] = None,
+) -> TypeDiff:
+    """Say what one version of a process type changed in another.
+
+    Tasks are compared by their names, so one that was put before others is one change.
+    """
+    found = await published.compare(conn, name, before, after)
+    old, new = found.before, found.after
+    text = await asyncio.to_thread(
+        differences.unified, written(old), written(new), (called(old), called(new))
+    )
+    return TypeDiff(
+        name=name,
+        before=old["version"],
+        after=new["version"],
+        changes=[
+            TypeChange(path=each.path, kind=each.kind, before=each.before, after=each.after)
+            for each in found.changes
+        ],
+        text=text,
+    )
+
+
+def written(row: Row) -> str:
+    text: str = yaml.safe_dump(row["document"], sort_keys=False, allow_unicode=True)
+    return text
+
+
+def called(row: Row) -> str:
+    return f"{row['name']} v{row['version']}"
+
+
+@router.post("/process-types/{name}/retire", responses=problems(404, 409, 422))
+async def retire_process_type(
+    name: Name, conn: Conn, by: By, wish: RetireType | None = None
+) -> TypeDetail:
+    """Let nothing more of a process type be started or published. What runs goes on.
+
+    Lists leave it out unless they are asked for it. Of a type that is retired already nothing
+    changes.
+    """
+    note = wish.note if wish else None
+    return TypeDetail.model_validate(await published.retire(conn, name, by=by, note=note))
+
+
+@router.post("/process-types/{name}/reinstate", responses=problems(404, 422))
+async def reinstate_process_type(name: Name, conn: Conn) -> TypeDetail:
+    """Let a retired process type be started and published again."""
+    return TypeDetail.model_validate(await published.reinstate(conn, name))
 
 
 @router.get("/definition-schema", responses=problems())
@@ -136,16 +236,4 @@ def fault_of(fault: str) -> DefinitionFault:
     line, column, message = found.groups() if found else (None, None, fault)
     return DefinitionFault(
         line=int(line) if line else None, column=int(column) if column else None, message=message
-    )
-
-
-def summary(row: dict[str, Any]) -> TypeSummary:
-    document = row["document"]
-    return TypeSummary(
-        name=row["name"],
-        version=row["version"],
-        description=document.get("description", ""),
-        tasks=[task["name"] for task in document["tasks"]],
-        published_at=row["published_at"],
-        published_by=row["published_by"],
     )

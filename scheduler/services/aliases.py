@@ -16,6 +16,7 @@ from scheduler.domain import process_types as definitions
 from scheduler.domain.errors import Invalid, NotFound
 from scheduler.domain.names import TYPE_NAME, TYPE_NAME_RULE
 from scheduler.domain.process_types import ProcessType, TaskDefinition
+from scheduler.services import definitions as published
 from scheduler.services import records
 from scheduler.services.catalog import Catalog
 from scheduler.services.records import Draft
@@ -82,8 +83,7 @@ async def publish(conn: Conn, name: str, steps: Sequence[Step], *, by: str) -> i
     definition = chain(name, steps)
     digest = definitions.digest(definition)
     async with conn.transaction():
-        new = await process_types.create(conn, name)
-        latest = 0 if new else await process_types.lock(conn, name) or 0
+        latest = await published.lock_latest(conn, name)
         if latest and digest == await process_types.digest(conn, name, latest):
             return latest
         version = latest + 1

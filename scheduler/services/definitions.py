@@ -5,14 +5,22 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from scheduler.domain import adhoc, graph
+from scheduler.domain import adhoc, differences, graph
 from scheduler.domain import process_types as definitions
-from scheduler.domain.errors import Invalid, NotFound
+from scheduler.domain.differences import Difference
+from scheduler.domain.errors import Conflict, Invalid, NotFound
 from scheduler.domain.process_types import ProcessType
 from scheduler.store import process_types
 from scheduler.store.rows import Row
 
 Conn = AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    before: Row
+    after: Row
+    changes: list[Difference]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +48,7 @@ def by_name(process_type: ProcessType) -> str:
 
 async def publish_one(conn: Conn, definition: ProcessType, by: str) -> Published:
     name = definition.name
-    new = await process_types.create(conn, name)
-    latest = 0 if new else await process_types.lock(conn, name) or 0
+    latest = await lock_latest(conn, name)
     digest = definitions.digest(definition)
     if latest and digest == await process_types.digest(conn, name, latest):
         return Published(name, latest, changed=False)
@@ -51,6 +58,18 @@ async def publish_one(conn: Conn, definition: ProcessType, by: str) -> Published
     await process_types.add_tasks(conn, name, version, template_rows(definition))
     await process_types.advance(conn, name, version)
     return Published(name, version, changed=True)
+
+
+async def lock_latest(conn: Conn, name: str) -> int:
+    """The newest version, which stays so until the caller commits; 0 of a type that is new."""
+    if await process_types.create(conn, name):
+        return 0
+    found = await process_types.lock(conn, name)
+    if found is None:
+        return 0
+    require_in_use(found)
+    latest: int = found["latest"]
+    return latest
 
 
 def template_rows(definition: ProcessType) -> list[dict[str, Any]]:
@@ -63,3 +82,52 @@ async def get(conn: Conn, name: str, version: int | None = None) -> Row:
         which = f"version {version} of process type" if version else "process type"
         raise NotFound(f"there is no {which} {name!r}: `procession types` lists what there is")
     return found
+
+
+async def startable(conn: Conn, name: str, version: int | None = None) -> Row:
+    """A version that runs may be started of."""
+    found = await get(conn, name, version)
+    require_in_use(found)
+    return found
+
+
+def require_in_use(found: Row) -> None:
+    if found["retired_at"] is None:
+        return
+    name, note = found["name"], found["retired_note"]
+    raise Conflict(
+        f"process type {name!r} was retired by {found['retired_by'] or 'somebody'}"
+        + (f": {note}" if note else ""),
+        field="type",
+        remedy=f"reinstate it with POST /api/v1/process-types/{name}/reinstate, "
+        "or use another type",
+    )
+
+
+async def retire(conn: Conn, name: str, *, by: str, note: str | None = None) -> Row:
+    """Nothing more of it is started or published; what runs goes on. Again changes nothing."""
+    if name == adhoc.TYPE:
+        raise Conflict(f"{name!r} is kept for ad-hoc commands and cannot be retired", field="name")
+    async with conn.transaction():
+        found = await locked(conn, name)
+        if found["retired_at"] is None:
+            await process_types.retire(conn, name, by=by, note=note)
+    return await get(conn, name)
+
+
+async def reinstate(conn: Conn, name: str) -> Row:
+    async with conn.transaction():
+        if (await locked(conn, name))["retired_at"] is not None:
+            await process_types.reinstate(conn, name)
+    return await get(conn, name)
+
+
+async def locked(conn: Conn, name: str) -> Row:
+    found = await process_types.lock(conn, name)
+    return found or await get(conn, name)
+
+
+async def compare(conn: Conn, name: str, before: int, after: int | None) -> Comparison:
+    """What the one version says otherwise than the other."""
+    old, new = await get(conn, name, before), await get(conn, name, after)
+    return Comparison(old, new, differences.between(old["document"], new["document"]))

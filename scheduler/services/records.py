@@ -20,6 +20,10 @@ from scheduler.store.rows import Row
 Conn = AsyncConnection[Any]
 
 
+class Edited(Conflict):
+    """Somebody was faster."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """What people may say of a record; the rest is the engine's."""
@@ -58,7 +62,7 @@ def require_id(record: str) -> None:
 
 async def check(conn: Conn, catalog: Catalog, draft: Draft) -> None:
     """The input must be right for the newest version of the type."""
-    row = await published.get(conn, draft.type)
+    row = await published.startable(conn, draft.type)
     definition = await catalog.get(conn, row["name"], row["version"])
     definitions.check_input(definition, draft.input)
 
@@ -81,7 +85,7 @@ async def change(
     async with conn.transaction():
         found = await locked(conn, record)
         if expected is not None and expected != found["version"]:
-            raise Conflict(
+            raise Edited(
                 f"the record is at version {found['version']}, not {expected}: "
                 "read it again and repeat the change"
             )

@@ -57,7 +57,7 @@ async def start_within(conn: Conn, catalog: Catalog, order: Order) -> Begun:
     run = new_id()
     if order.key is not None and not await runs.remember(conn, order.key, digest(order), run):
         return await replay(conn, order)
-    row = await published.get(conn, order.type, order.version)
+    row = await published.startable(conn, order.type, order.version)
     definition = await catalog.get(conn, row["name"], row["version"])
     input = definitions.check_input(definition, order.input)
     wake = await insert(conn, catalog, new_run(definition, row["version"], order), [run], [input])
@@ -70,7 +70,7 @@ async def start_many(
 ) -> list[UUID]:
     """Start as many runs of one type as there are inputs: all of them or none."""
     async with conn.transaction():
-        row = await published.get(conn, order.type, order.version)
+        row = await published.startable(conn, order.type, order.version)
         definition = await catalog.get(conn, row["name"], row["version"])
         checked = [definitions.check_input(definition, each) for each in inputs]
         ids = [new_id() for _ in checked]

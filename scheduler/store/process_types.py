@@ -7,17 +7,24 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from scheduler.store.rows import Row, execute, fetch_column, fetch_row, fetch_rows, fetch_value
+from scheduler.store.rows import (
+    Row,
+    execute,
+    fetch_column,
+    fetch_planned,
+    fetch_row,
+    fetch_rows,
+    fetch_value,
+)
 from sql.statements import statements
 
 TYPES = statements("process_types")
 Conn = AsyncConnection[Any]
 
 
-async def lock(conn: Conn, name: str) -> int | None:
-    """The latest version of a type that nobody else can publish before we are done."""
-    row = await fetch_row(conn, TYPES["lock"], name=name)
-    return row["latest"] if row else None
+async def lock(conn: Conn, name: str) -> Row | None:
+    """A type that nobody else can publish, retire or reinstate before we are done."""
+    return await fetch_row(conn, TYPES["lock"], name=name)
 
 
 async def create(conn: Conn, name: str) -> bool:
@@ -26,6 +33,14 @@ async def create(conn: Conn, name: str) -> bool:
 
 async def advance(conn: Conn, name: str, version: int) -> None:
     await execute(conn, TYPES["advance"], name=name, version=version)
+
+
+async def retire(conn: Conn, name: str, *, by: str, note: str | None) -> None:
+    await execute(conn, TYPES["retire"], name=name, by=by, note=note)
+
+
+async def reinstate(conn: Conn, name: str) -> None:
+    await execute(conn, TYPES["reinstate"], name=name)
 
 
 async def publish(
@@ -64,5 +79,26 @@ async def all(conn: Conn) -> list[Row]:
     return await fetch_rows(conn, TYPES["all"])
 
 
-async def versions(conn: Conn, name: str) -> list[Row]:
-    return await fetch_rows(conn, TYPES["versions"], name=name)
+async def page(
+    conn: Conn,
+    *,
+    limit: int,
+    after: str | None = None,
+    retired: bool | None = None,
+    text: str | None = None,
+) -> list[Row]:
+    """With `retired` only those, or only the others."""
+    return await fetch_planned(
+        conn, TYPES["page"], limit=limit, after=after, retired=retired, text=text
+    )
+
+
+async def count(
+    conn: Conn, most: int, *, retired: bool | None = None, text: str | None = None
+) -> int:
+    [row] = await fetch_planned(conn, TYPES["count"], most=most, retired=retired, text=text)
+    return int(row["types"])
+
+
+async def versions(conn: Conn, name: str, *, limit: int, below: int | None = None) -> list[Row]:
+    return await fetch_rows(conn, TYPES["versions"], name=name, limit=limit, below=below)

@@ -7,3 +7,5 @@ create index runs_ended_badly on runs (type, id) where state in ('FAILED', 'STOP
 -- Runs lie in the order of their starts, and so nearly in that of their ends.
 create index runs_by_end on runs using brin (finished_at)
     with (pages_per_range = 32, autosummarize = on);
+
+alter table process_types add column retired_by text, add column retired_note text;

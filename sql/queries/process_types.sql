@@ -1,11 +1,25 @@
 -- name: lock
-select name, latest from process_types where name = %(name)s for update;
+select name, latest, retired_at, retired_by, retired_note
+  from process_types
+ where name = %(name)s
+   for update;
 
 -- name: create
 insert into process_types (name, latest) values (%(name)s, 1) on conflict do nothing returning name;
 
 -- name: advance
-update process_types set latest = %(version)s, retired_at = null where name = %(name)s;
+update process_types set latest = %(version)s where name = %(name)s;
+
+-- name: retire
+-- Its caller has locked it.
+update process_types
+   set retired_at = clock_timestamp(), retired_by = %(by)s, retired_note = %(note)s
+ where name = %(name)s;
+
+-- name: reinstate
+update process_types
+   set retired_at = null, retired_by = null, retired_note = null
+ where name = %(name)s;
 
 -- name: publish
 insert into process_type_versions (type, version, digest, document, published_by)
@@ -35,7 +49,7 @@ select max(version) from process_type_versions where type = %(type)s and digest 
 
 -- name: get
 select v.type as name, v.version, v.digest, v.document, v.published_at, v.published_by,
-       t.latest, t.retired_at
+       t.latest, t.retired_at, t.retired_by, t.retired_note
   from process_types t
   join process_type_versions v on v.type = t.name
  where t.name = %(name)s and v.version = coalesce(%(version)s, t.latest);
@@ -48,10 +62,41 @@ select v.type as name, v.version, v.digest, v.document, v.published_at, v.publis
  where t.retired_at is null
  order by t.name;
 
+-- name: page
+-- In the order of names, each in its newest version, without what makes a document long.
+select t.name, v.version, coalesce(v.document ->> 'description', '') as description,
+       jsonb_path_query_array(v.document, '$.tasks[*].name') as tasks,
+       v.published_at, v.published_by, t.retired_at
+  from process_types t
+  join process_type_versions v on v.type = t.name and v.version = t.latest
+ where (%(after)s::text is null or t.name > %(after)s)
+   and (%(retired)s::boolean is null or (t.retired_at is not null) = %(retired)s)
+   and (%(text)s::text is null
+        or strpos(lower(t.name), lower(%(text)s)) > 0
+        or strpos(lower(v.document ->> 'description'), lower(%(text)s)) > 0)
+ order by t.name
+ limit %(limit)s;
+
+-- name: count
+-- How many pass the filters of `page`, as far as `most`.
+select count(*) as types
+  from (
+    select
+      from process_types t
+      join process_type_versions v on v.type = t.name and v.version = t.latest
+     where (%(retired)s::boolean is null or (t.retired_at is not null) = %(retired)s)
+       and (%(text)s::text is null
+            or strpos(lower(t.name), lower(%(text)s)) > 0
+            or strpos(lower(v.document ->> 'description'), lower(%(text)s)) > 0)
+     limit %(most)s
+  ) as found;
+
 -- name: versions
+-- The newest first, below a version.
 select v.type as name, v.version, v.digest, v.document, v.published_at, v.published_by,
-       t.latest, t.retired_at
+       t.latest, t.retired_at, t.retired_by, t.retired_note
   from process_types t
   join process_type_versions v on v.type = t.name
- where t.name = %(name)s
- order by v.version desc;
+ where t.name = %(name)s and v.version < coalesce(%(below)s, 2147483647)
+ order by v.version desc
+ limit %(limit)s;
