@@ -1,20 +1,25 @@
 """Places under limits. One function for each statement in sql/queries/limits.sql."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from scheduler.store.rows import Row, execute, fetch_column, fetch_row, fetch_rows
+from scheduler.store.rows import Row, execute, fetch_column, fetch_row, fetch_rows, fetch_value
 from sql.statements import statements
 
 LIMITS = statements("limits")
 Conn = AsyncConnection[Any]
 
 
-async def ensure(conn: Conn, sizes: Mapping[str, int]) -> None:
-    await execute(conn, LIMITS["ensure"], keys=list(sizes), sizes=list(sizes.values()))
+async def ensure(
+    conn: Conn, sizes: Mapping[str, int], windows: Mapping[str, timedelta] | None = None
+) -> None:
+    """`windows` says of which keys a place is used up for a while, not held."""
+    per = [(windows or {}).get(key) for key in sizes]
+    await execute(conn, LIMITS["ensure"], keys=list(sizes), sizes=list(sizes.values()), per=per)
 
 
 async def trim(conn: Conn, sizes: Mapping[str, int]) -> None:
@@ -55,6 +60,20 @@ async def block(conn: Conn, task: int, key: str) -> None:
 
 async def candidates(conn: Conn, limit: int) -> list[Row]:
     return await fetch_rows(conn, LIMITS["candidates"], limit=limit)
+
+
+async def enter(conn: Conn, run: UUID, key: str) -> bool:
+    """True if the run has its place in the group now."""
+    return bool(await fetch_column(conn, LIMITS["enter"], run=run, key=key))
+
+
+async def members(conn: Conn, key: str) -> list[UUID]:
+    return await fetch_column(conn, LIMITS["members"], key=key)
+
+
+async def next_free(conn: Conn) -> float | None:
+    seconds: float | None = await fetch_value(conn, LIMITS["next_free"])
+    return seconds
 
 
 async def usage(conn: Conn) -> list[Row]:

@@ -1,9 +1,9 @@
 -- name: ensure
 -- Places under a limit, as many as its size. Those that exist are not touched, or the insert
 -- would wait for whoever is taking one; new ones are made in one order by everybody.
-insert into limit_slots (key, slot)
-select k.key, s.slot
-  from unnest(%(keys)s::text[], %(sizes)s::integer[]) as k (key, size),
+insert into limit_slots (key, slot, per)
+select k.key, s.slot, k.per
+  from unnest(%(keys)s::text[], %(sizes)s::integer[], %(per)s::interval[]) as k (key, size, per),
        generate_series(1, k.size) as s (slot)
  where not exists (select from limit_slots e where e.key = k.key and e.slot = s.slot)
  order by k.key, s.slot
@@ -17,7 +17,7 @@ delete from limit_slots s
     select e.key, e.slot
       from limit_slots e
       join unnest(%(keys)s::text[], %(sizes)s::integer[]) as k (key, size) on k.key = e.key
-     where e.slot > k.size and e.task_id is null
+     where e.slot > k.size and e.task_id is null and e.run_id is null
        for update of e skip locked
  ) as spare
  where s.key = spare.key and s.slot = spare.slot;
@@ -25,7 +25,9 @@ delete from limit_slots s
 -- name: remove
 delete from limit_slots s
  using (
-    select key, slot from limit_slots where key = %(key)s and task_id is null
+    select key, slot
+      from limit_slots
+     where key = %(key)s and task_id is null and run_id is null
        for update skip locked
  ) as spare
  where s.key = spare.key and s.slot = spare.slot;
@@ -33,7 +35,8 @@ delete from limit_slots s
 -- name: take
 -- A place under each of a task's keys, or under none of them. Taking never waits: a place that
 -- somebody is releasing this instant is found by the next look. A task that no longer waits for
--- one, since somebody else was faster, gets none. Where a queue has shrunk and more are taken
+-- one, since somebody else was faster, gets none. A place in a window of time is used up for as
+-- long as the window is, whatever becomes of the task. Where a queue has shrunk and more are taken
 -- than it has now, those have to leave first.
 with free as (
     select place.key, place.slot
@@ -44,6 +47,7 @@ with free as (
         select key, slot
           from limit_slots
          where key = wanted.key and task_id is null
+           and (free_at is null or free_at <= clock_timestamp())
            and slot <= coalesce(queue.size, slot)
          order by slot
          limit 1
@@ -63,7 +67,8 @@ with free as (
      )
 ), taken as (
     update limit_slots s
-       set task_id = %(task)s
+       set task_id = case when s.per is null then %(task)s::bigint end,
+           free_at = clock_timestamp() + s.per
       from free f
      where s.key = f.key and s.slot = f.slot
        and (select count(*) from free) = cardinality(%(keys)s::text[])
@@ -101,9 +106,9 @@ update tasks
 -- name: candidates
 -- Tasks that may get a place now: for each key with free ones, as many as are free, the most
 -- urgent first; and those that nobody has looked at yet.
-select id, run_id, queue, limit_keys
+select id, run_id, queue, limit_keys, blocked_on
   from (
-    select t.id, t.run_id, t.queue, t.limit_keys
+    select t.id, t.run_id, t.queue, t.limit_keys, free.key as blocked_on
       from (
         select f.key, greatest(0, least(f.places, q.size - (
                 select count(*) from limit_slots where key = f.key and task_id is not null
@@ -111,27 +116,106 @@ select id, run_id, queue, limit_keys
           from (
             select key, count(*) as places
               from limit_slots
-             where task_id is null
+             where task_id is null and run_id is null
+               and (free_at is null or free_at <= clock_timestamp())
              group by key
           ) as f
           left join queues q on f.key like 'queue:%%' and q.name = substring(f.key from 7)
       ) as free
      cross join lateral (
-        select id, run_id, queue, limit_keys
-          from tasks
-         where state = 'WAITING' and reason = 'limit' and blocked_on = free.key
-         order by rank, id
-         limit free.places
+        (
+            select id, run_id, queue, limit_keys
+              from tasks
+             where state = 'WAITING' and reason = 'limit' and blocked_on = free.key
+               and share is null
+             order by rank, id
+             limit free.places
+        )
+        union all
+        (
+            select next.id, next.run_id, next.queue, next.limit_keys
+              from (
+                with recursive sharing (share) as (
+                    select min(share)
+                      from tasks
+                     where state = 'WAITING' and reason = 'limit' and blocked_on = free.key
+                       and share is not null
+                    union all
+                    select (
+                            select min(share)
+                              from tasks
+                             where state = 'WAITING' and reason = 'limit'
+                               and blocked_on = free.key and share > s.share
+                        )
+                      from sharing s
+                     where s.share is not null
+                )
+                select share from sharing where share is not null
+              ) as s
+             cross join lateral (
+                select count(*) as taken
+                  from limit_slots l
+                  join tasks h on h.id = l.task_id
+                 where l.key = free.key and h.share = s.share
+             ) as has
+             cross join lateral (
+                select id, run_id, queue, limit_keys, rank,
+                       has.taken + row_number() over (order by rank, id) as turn
+                  from tasks
+                 where state = 'WAITING' and reason = 'limit' and blocked_on = free.key
+                   and share = s.share
+                 order by rank, id
+                 limit free.places
+             ) as next
+             order by next.turn, next.rank, next.id
+             limit free.places
+        )
+        limit free.places
      ) as t
     union
-    select id, run_id, queue, limit_keys
+    select id, run_id, queue, limit_keys, blocked_on
       from tasks
      where state = 'WAITING' and reason = 'limit' and blocked_on is null
   ) as c
  limit %(limit)s;
 
+-- name: enter
+-- A place in a run's group, or none: then nothing of the run begins. Whoever calls this has the
+-- run locked; a place that somebody else is taking this instant is passed over.
+with free as (
+    select key, slot
+      from limit_slots
+     where key = %(key)s and run_id is null
+     order by slot
+     limit 1
+       for update skip locked
+)
+update limit_slots s
+   set run_id = %(run)s
+  from free f
+ where s.key = f.key and s.slot = f.slot
+returning s.slot;
+
+-- name: members
+-- The runs that have a place in a group, the oldest first.
+select run_id from limit_slots where key = %(key)s and run_id is not null order by run_id;
+
+-- name: next_free
+-- Seconds until a place is free again that something may wait for; null if there is none.
+select extract(epoch from min(s.free_at) - clock_timestamp())::float8 as seconds
+  from limit_slots s
+ where s.free_at > clock_timestamp()
+   and exists (
+        select from tasks t
+         where t.state = 'WAITING' and t.reason = 'limit' and t.blocked_on = s.key
+   );
+
 -- name: usage
-select key, count(*) as size, count(task_id) as taken from limit_slots group by key order by key;
+select key, count(*) as size,
+       count(*) filter (
+           where task_id is not null or run_id is not null or free_at > clock_timestamp()
+       ) as taken
+  from limit_slots group by key order by key;
 
 -- name: unblock
 -- Lets everything that waited for a limit be looked at again: it was lifted or has grown. Tasks
