@@ -59,6 +59,8 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = None
     admin_token: SecretStr | None = None  # becomes the first admin's, where there is none
+    secret_keys: SecretStr | None = None  # a line for each key; better in a file
+    secret_keys_file: Path | None = None  # default: secret.keys in the data folder
     data_dir: Path = Path(".procession")
     worker: WorkerSettings = WorkerSettings()
     server: ServerSettings = ServerSettings()
