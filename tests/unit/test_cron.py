@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.domain.calendars import wall, zone_of
@@ -132,6 +132,7 @@ def test_a_day_that_never_comes_has_no_tick() -> None:
     assert compiled("0 0 31 4 *", "key").after(at("2026-01-01"), ROME) is None
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789*/,-#LWHRmonfri?() @", max_size=40))
 def test_whatever_somebody_writes_is_a_schedule_or_refused_and_never_a_fault_of_ours(
     text: str,
@@ -148,6 +149,7 @@ def test_whatever_somebody_writes_is_a_schedule_or_refused_and_never_a_fault_of_
 MINUTES = st.datetimes(datetime(2024, 1, 1), datetime(2037, 1, 1))
 
 
+@settings(deadline=None)
 @given(MINUTES, st.sampled_from(["*/7 * * * *", "30 2 * * *", "0 1-3 * * *", "15 2 1 * sun"]))
 def test_between_an_instant_and_its_next_tick_there_is_none(moment: datetime, text: str) -> None:
     """Whatever instant in between is asked about, the same tick comes."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.domain.schedule_reading import read_schedule
@@ -170,6 +170,7 @@ SPECS = st.fixed_dictionaries(
 AWAYS = st.lists(st.sampled_from([0.2, 1, 30, 61, 600, 4000]), min_size=1, max_size=12)
 
 
+@settings(deadline=None, max_examples=60)
 @given(SPECS, AWAYS, st.integers(0, 3))
 def test_every_tick_has_exactly_one_fate_however_irregularly_somebody_looks(
     document: dict[str, Any], aways: list[float], alive: int
