@@ -119,10 +119,15 @@ def lifespan(url: str, server: Server) -> Callable[[FastAPI], Any]:
             asyncio.TaskGroup() as group,
         ):
             server.pool, server.group = pool, group
-            listen = group.create_task(listening(url, server.hub), name="listen")
+            loops = [
+                group.create_task(listening(url, server.hub), name="listen"),
+                group.create_task(server.callers.work(), name="callers"),
+                group.create_task(server.starts.work(), name="starts"),
+            ]
             yield
             server.pool = server.group = None
-            listen.cancel()
+            for loop in loops:
+                loop.cancel()
 
     return life
 

@@ -13,7 +13,6 @@ from scheduler.api.bodies import CarefulRequest, refuse_nul
 from scheduler.api.measures import OPERATION
 from scheduler.api.state import ACTOR, server_of
 from scheduler.domain.errors import Forbidden, Unauthenticated
-from scheduler.services import access
 from scheduler.services.access import REMEDY, Caller, Role, at_least
 from scheduler.store.audit import Actor
 
@@ -164,8 +163,7 @@ def source_of(request: Request) -> str:
 
 async def authenticate(request: Request) -> Caller:
     token = bearer(request.headers.get("authorization", ""))
-    async with server_of(request).connection() as conn:
-        return await access.authenticate(conn, token)
+    return await server_of(request).callers.ask(token)
 
 
 def bearer(header: str) -> str:

@@ -72,9 +72,7 @@ async def start_run(
         by=by,
         key=key,
     )
-    return await starting.started(
-        server, response, lambda conn: runs.start(conn, server.catalog, order), prefer
-    )
+    return await starting.ordered(server, response, order, prefer)
 
 
 @router.get("", responses=problems(422))

@@ -11,10 +11,11 @@ from psycopg import AsyncConnection
 from scheduler.api.live import SAFETY
 from scheduler.api.models import Run
 from scheduler.api.preferences import LONGEST, seconds
-from scheduler.api.state import Server
+from scheduler.api.state import ACTOR, Server
 from scheduler.domain.errors import Invalid
 from scheduler.services import runs
-from scheduler.services.runs import Begun
+from scheduler.services.runs import Begun, Order
+from scheduler.services.starts import Wish
 
 Key = Annotated[
     str | None,
@@ -39,11 +40,27 @@ Prefer = Annotated[
 Start = Callable[[AsyncConnection[Any]], Awaitable[Begun]]
 
 
+async def ordered(server: Server, response: Response, order: Order, prefer: str | None) -> Run:
+    """Start a run together with those who ask at the same time."""
+    actor = ACTOR.get()
+    if actor is None:
+        raise LookupError("nobody is named who starts this run")
+    begun = await server.starts.ask(Wish(order, actor))
+    run = Run.model_validate(begun.row) if begun.row else await read(server, begun.id)
+    return await answered(server, response, begun, run, prefer)
+
+
 async def started(server: Server, response: Response, start: Start, prefer: str | None) -> Run:
     """Start a run, and answer with it as it is then, or when it has ended."""
     async with server.connection() as conn:
         begun = await start(conn)
         run = Run.model_validate(await runs.get(conn, begun.id))
+    return await answered(server, response, begun, run, prefer)
+
+
+async def answered(
+    server: Server, response: Response, begun: Begun, run: Run, prefer: str | None
+) -> Run:
     response.headers["Location"] = f"/api/v1/runs/{run.id}"
     if begun.replayed:
         response.headers["Idempotency-Replayed"] = "true"

@@ -1,7 +1,7 @@
 """What every request of one server shares, and what a handler asks for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -13,14 +13,20 @@ from psycopg_pool import AsyncConnectionPool
 
 from scheduler.api.live import Hub
 from scheduler.api.measures import Requests
+from scheduler.api.together import Together
 from scheduler.domain.errors import Unavailable
+from scheduler.services import access, starts
 from scheduler.services.access import Caller
 from scheduler.services.catalog import Catalog
+from scheduler.services.runs import Begun
+from scheduler.services.starts import Wish
 from scheduler.settings import ServerSettings
 from scheduler.store import audit
 from scheduler.store.audit import Actor
 
 PATIENCE = 1.5  # seconds: whoever asks learns within two that the database is away
+STARTED_WITHIN = 10.0
+MOST = 100  # that are answered together
 
 # Who makes the changes of this request; nobody for one that only looks.
 ACTOR: ContextVar[Actor | None] = ContextVar("actor", default=None)
@@ -37,6 +43,28 @@ class Server:
     requests: Requests = field(default_factory=Requests)
     pool: Pool | None = None
     group: asyncio.TaskGroup | None = None
+    callers: Together[str, Caller] = field(init=False)
+    starts: Together[Wish, Begun] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.callers = Together(self._authenticate, most=MOST)
+        self.starts = Together(self._start, most=MOST)
+
+    async def _authenticate(self, tokens: Sequence[str]) -> Sequence[Caller | Exception]:
+        """Asked anew for every request, so that a token which is revoked is refused at once."""
+
+        async def look_up() -> Sequence[Caller | Exception]:
+            async with self.connection() as conn:
+                return await access.authenticate_all(conn, tokens)
+
+        return await self.within(PATIENCE, look_up())
+
+    async def _start(self, wishes: Sequence[Wish]) -> Sequence[Begun | Exception]:
+        async def start() -> Sequence[Begun | Exception]:
+            async with self.connection() as conn:
+                return await starts.start_all(conn, self.catalog, wishes)
+
+        return await self.within(STARTED_WITHIN, start())
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection[Any]]:

@@ -38,16 +38,16 @@ async def create(
     return token
 
 
-async def find(conn: Conn, digest: bytes) -> Row | None:
-    return await fetch_row(conn, TOKENS["find"], digest=digest)
+async def find(conn: Conn, digests: Sequence[bytes]) -> list[Row]:
+    return await fetch_rows(conn, TOKENS["find"], digests=list(digests))
 
 
 async def has_admin(conn: Conn) -> bool:
     return bool(await fetch_value(conn, TOKENS["has_admin"]))
 
 
-async def used(conn: Conn, token: int) -> None:
-    await execute(conn, TOKENS["used"], id=token)
+async def used(conn: Conn, ids: Sequence[int]) -> None:
+    await execute(conn, TOKENS["used"], ids=list(ids))
 
 
 async def get(conn: Conn, token: int) -> Row | None:
