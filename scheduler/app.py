@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 
 from scheduler.api import (
     aliases,
+    approvals,
     audit,
     commands,
     dead_letters,
@@ -23,6 +24,7 @@ from scheduler.api import (
     health,
     history,
     metrics,
+    occurrences,
     output_events,
     problems,
     process_records,
@@ -55,6 +57,8 @@ PARTS = (
     tasks,
     output_events,
     dead_letters,
+    approvals,
+    occurrences,
     queues,
     workers,
     tokens,

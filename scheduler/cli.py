@@ -13,6 +13,7 @@ from scheduler import (
     cli_exec,
     cli_logs,
     cli_operations,
+    cli_people,
     cli_records,
     cli_runs,
     cli_server,
@@ -20,7 +21,16 @@ from scheduler import (
 )
 from scheduler.client import Refused
 
-PARTS = (cli_runs, cli_exec, cli_logs, cli_records, cli_types, cli_operations, cli_server)
+PARTS = (
+    cli_runs,
+    cli_exec,
+    cli_logs,
+    cli_records,
+    cli_types,
+    cli_operations,
+    cli_people,
+    cli_server,
+)
 INTERRUPTED = 130
 
 

@@ -47,6 +47,8 @@ Scope = Literal[
     "tasks",
     "dead-letters",
     "queues",
+    "approvals",
+    "events",
     "workers",
     "health",
     "tokens",
