@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
+from scheduler.domain.definitions import OnConflict
 from scheduler.domain.tasks import Task
 
 ChildVerb = Literal["hold", "resume", "stop", "kill"]
@@ -59,4 +61,16 @@ class CloseApproval:
     why: str
 
 
-Order = StartChild | TellChildren | AwaitEvent | EmitEvent | AskApproval | CloseApproval
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnterGroup:
+    """The run needs a place in its group before anything of it begins."""
+
+    run_id: UUID
+    key: str
+    size: int
+    on_conflict: OnConflict
+
+
+Order = (
+    StartChild | TellChildren | AwaitEvent | EmitEvent | AskApproval | CloseApproval | EnterGroup
+)

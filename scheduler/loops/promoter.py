@@ -5,8 +5,9 @@ run: runs are taken with SKIP LOCKED, each step is guarded, and who finds nothin
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from psycopg import AsyncConnection
 
@@ -17,12 +18,14 @@ from scheduler.services import errands as service
 from scheduler.services.catalog import Catalog
 from scheduler.services.judging import admit, judge, queue_keys, without_queue
 from scheduler.store import errands, limits, queues, runs, tasks
+from scheduler.store.rows import Row
 
 Conn = AsyncConnection[Any]
 
 BATCH = 500
 PLACED_AT_ONCE = 50  # one by one, while their runs are locked
 LONGEST = 5.0
+GROUP = "group:"
 RETRY_SOON = 0.05  # somebody else has the run locked at this moment
 
 
@@ -46,11 +49,15 @@ class Promoter:
         return moved + await self._place(conn)
 
     async def _pause(self, conn: Conn) -> float:
-        seconds = await tasks.next_due(conn)
+        seconds = await self._next(conn)
         longest = RETRY_SOON if self._skipped else LONGEST * random.uniform(0.8, 1.0)
         if seconds is None:
             return longest
         return min(longest, max(seconds + 0.001, RETRY_SOON if seconds <= 0 else 0.0))
+
+    async def _next(self, conn: Conn) -> float | None:
+        moments = [await tasks.next_due(conn), await limits.next_free(conn)]
+        return min((each for each in moments if each is not None), default=None)
 
     async def _promote(self, conn: Conn) -> int:
         due = await tasks.due_runs(conn, BATCH)
@@ -116,6 +123,9 @@ class Promoter:
             limited = (await queues.moment(conn)).limited
             living = await self._in_progress(conn, free)
             ours = [row for row in waiting if row["run_id"] in living]
+            entered = await self._enter_groups(conn, ours)
+            wake.merge(await judge(conn, self._catalog, entered, Board.admit, by="promoter"))
+            ours = [row for row in ours if not in_group(row)]
             await tasks.lock(conn, [row["id"] for row in ours])
             for row in ours:
                 keys = [*without_queue(row["limit_keys"]), *queue_keys(row["queue"], limited)]
@@ -123,6 +133,16 @@ class Promoter:
         self._say(wake)
         return len(wake.queues)
 
+    async def _enter_groups(self, conn: Conn, rows: Sequence[Row]) -> list[UUID]:
+        """The runs that found a place in their group, the oldest first."""
+        wanted = {row["run_id"]: row["blocked_on"] for row in rows if in_group(row)}
+        return [run for run, key in sorted(wanted.items()) if await limits.enter(conn, run, key)]
+
     async def _in_progress(self, conn: Conn, free: set[Any]) -> set[Any]:
         rows = await runs.states(conn, sorted(free))
         return {row["id"] for row in rows if row["state"] in ("PENDING", "IN_PROGRESS")}
+
+
+def in_group(row: Row) -> bool:
+    """It waits for its run to find a place, before it looks for places of its own."""
+    return (row["blocked_on"] or "").startswith(GROUP)

@@ -13,12 +13,13 @@ from scheduler.domain.orders import (
     AwaitEvent,
     CloseApproval,
     EmitEvent,
+    EnterGroup,
     Order,
     StartChild,
     TellChildren,
 )
 from scheduler.domain.wakes import Wake
-from scheduler.services import events, families
+from scheduler.services import events, families, groups
 from scheduler.services.catalog import Catalog
 from scheduler.store import approvals, waits
 
@@ -50,6 +51,9 @@ async def carry_out(conn: Conn, catalog: Catalog, orders: Sequence[Order], wake:
                 await _ask(conn, order)
             case CloseApproval():
                 await approvals.close(conn, [order.task.id], note=order.why)
+    for order in orders:
+        if isinstance(order, EnterGroup):
+            news.answers += await groups.enter(conn, order, wake)
     told = await families.tell(conn, [o for o in orders if isinstance(o, TellChildren)])
     wake.add(due=told)
     return news

@@ -70,7 +70,9 @@ def obey(board: Board, errand: Errand) -> None:
         case "resume":
             board.resume(errand.by)
         case "stop" | "kill":
-            board.stop(errand.by, kill=errand.kind == "kill")
+            board.stop(errand.by, kill=errand.kind == "kill", why=errand.data.get("why"))
+        case "admitted":
+            board.admit()
 
 
 async def child_ended(conn: Conn, errand: Errand) -> Outcome | None:

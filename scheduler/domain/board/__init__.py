@@ -8,7 +8,7 @@ still misses, `open` the number of its predecessors that are not final, and a ru
 number of its tasks that are not final. `derive` computes all three from the rows.
 """
 
-from scheduler.domain.board import following, outcomes, parked, settling, verbs
+from scheduler.domain.board import following, grouping, outcomes, parked, settling, verbs
 from scheduler.domain.board.changes import Attempt, Changes, DeadLetter, Event, fingerprint
 from scheduler.domain.board.outcomes import MOST_LOSSES
 from scheduler.domain.board.table import Table
@@ -44,6 +44,7 @@ class Board(Table):
     look_again = verbs.look_again
 
     deliver = parked.deliver
+    admit = grouping.admit
 
     unsettled = settling.unsettled
     settle = settling.settle
