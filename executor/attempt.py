@@ -15,6 +15,7 @@ from resource import struct_rusage
 
 from executor import kin
 from executor.base import Ending, Invocation
+from executor.hearing import Hearing
 from executor.output import Capture, Masker
 from executor.spawn import Spawned
 from executor.stored import Outlet
@@ -53,6 +54,8 @@ class Attempt:
         self.capture = Capture(invocation.output_cap)
         self.outlet = outlet
         self.masks = masks
+        self.hearing = Hearing(invocation.output)
+        self.told_at = -inf  # when the client last heard what it says about itself
         self.unread = unread  # told of each pipe before it is closed
         self.started_at = time.time()
         self.phase = Phase.RUNNING
@@ -93,6 +96,7 @@ class Attempt:
     def take(self, stream: int, data: bytes) -> None:
         masked = self.masks[stream].feed(data)
         if masked:
+            self.hearing.feed(stream, masked)
             self.keep(self.capture.feed(stream, masked))
         if self.capture.head_room == 0 and not self.is_flooding:
             self.begin_flood()
@@ -118,7 +122,9 @@ class Attempt:
         for stream, mask in enumerate(self.masks):
             rest = mask.flush()
             if rest:
+                self.hearing.feed(stream, rest)
                 self.keep(self.capture.feed(stream, rest))
+        self.hearing.finish()
         for segment in self.capture.finish():
             if not self.outlet.stored.add(segment):
                 self.capture.refuse(segment)

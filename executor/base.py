@@ -47,6 +47,8 @@ class Invocation:
     limits: Limits | None = None
     user: str | None = None
     on_lost: str = "retry"  # with "wait" the lease's end does not stop the command
+    output: str = "none"  # what the task's output is made of: see executor.outputs
+    files_cap: int = 16 << 20  # bytes of all files that it may leave together
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # by variable
     secret_files: Mapping[str, str] = field(default_factory=dict, repr=False)  # its path: variable
     masks: Sequence[str] = field(default=(), repr=False)  # hidden as well, wherever they stand
@@ -58,11 +60,23 @@ class Invocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """A file that a command left, as it lies where whoever carried it out has put it."""
+
+    name: str
+    type: str | None
+    size: int
+    digest: str  # SHA-256, in hexadecimal
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What became of one attempt.
 
     `counted` says whether it may use up a retry: an attempt that never began does not.
-    `output` is the task's output as JSON text, ready for jsonb.
+    `output` is the task's output as JSON text, ready for jsonb. `retry_after`: whoever was asked
+    wants to be left alone for so many seconds.
     """
 
     ending: Ending
@@ -72,3 +86,5 @@ class Outcome:
     retryable: bool = True
     output: str | None = None
     detail: Mapping[str, Any] | None = None
+    files: Sequence[Left] = ()
+    retry_after: float | None = None

@@ -175,6 +175,15 @@ class Courier:
             ended.is_told = True
             self.send(ended.message(rest))
 
+    def tell_news(self, attempt: Attempt) -> bool:
+        """False if nobody is there who would take it now."""
+        if self.client is None or attempt.key in self.held or self.backlog >= BACKLOG:
+            return False
+        report = attempt.hearing.report
+        self.send({"say": "progress", "key": attempt.key, "progress": report.state()})
+        report.has_news = False
+        return True
+
     def stream(self, key: str, outlet: Outlet) -> None:
         while self.stream_once(key, outlet):
             pass

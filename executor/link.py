@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from executor import spool, wire
-from executor.base import Ending, Invocation, Outcome
+from executor.base import Ending, Invocation, Left, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -92,16 +92,27 @@ class Hello:
 
 
 Offsets = Callable[[Hello], Awaitable[Mapping[str, int]]]
+Progress = Mapping[str, Any]  # what a command last said about itself
+
+
+def unheard(key: str, progress: Progress) -> None:
+    """For a client that does not want to know."""
 
 
 class RunnerLink(asyncio.Protocol):
     hello: Hello
 
     def __init__(
-        self, on_ended: Callable[[Ended], None], on_output: Callable[[Chunk], None]
+        self,
+        path: Path,
+        on_ended: Callable[[Ended], None],
+        on_output: Callable[[Chunk], None],
+        on_progress: Callable[[str, Progress], None],
     ) -> None:
+        self.path = path
         self.on_ended = on_ended
         self.on_output = on_output
+        self.on_progress = on_progress
         self.loop = asyncio.get_running_loop()
         self.greeted: asyncio.Future[Hello] = self.loop.create_future()
         self.closed: asyncio.Future[None] = self.loop.create_future()
@@ -118,6 +129,7 @@ class RunnerLink(asyncio.Protocol):
         *,
         on_ended: Callable[[Ended], None],
         on_output: Callable[[Chunk], None],
+        on_progress: Callable[[str, Progress], None] = unheard,
         offsets: Offsets | None = None,
     ) -> "RunnerLink":
         """Meet the runner. Nothing of what it had in hand is delivered before `offsets` says
@@ -125,7 +137,9 @@ class RunnerLink(asyncio.Protocol):
         was last received."""
         peer = open_socket(path)
         loop = asyncio.get_running_loop()
-        _, link = await loop.create_unix_connection(lambda: cls(on_ended, on_output), sock=peer)
+        _, link = await loop.create_unix_connection(
+            lambda: cls(path, on_ended, on_output, on_progress), sock=peer
+        )
         try:
             async with asyncio.timeout(PATIENCE):
                 link.hello = await asyncio.shield(link.greeted)
@@ -224,10 +238,12 @@ class RunnerLink(asyncio.Protocol):
     def hear(self, message: Mapping[str, Any]) -> None:
         match message["say"]:
             case "ended":
-                self.on_ended(read_ended(message))
+                self.on_ended(read_ended(message, self.path))
             case "output":
                 for chunk in read_chunks(message["key"], message["chunks"]):
                     self.on_output(chunk)
+            case "progress":
+                self.on_progress(message["key"], message["progress"])
             case "hello":
                 self.greeted.set_result(read_hello(message))
             case "refused":
@@ -289,7 +305,7 @@ def read_chunks(key: str, packed: Iterable[Any]) -> list[Chunk]:
     ]
 
 
-def read_ended(message: Mapping[str, Any]) -> Ended:
+def read_ended(message: Mapping[str, Any], path: Path) -> Ended:
     key = message["key"]
     outcome = Outcome(
         ending=Ending(message["ending"]),
@@ -297,10 +313,22 @@ def read_ended(message: Mapping[str, Any]) -> Ended:
         exit_code=message.get("code"),
         error=message.get("error"),
         retryable=message.get("retryable", True),
+        output=message.get("output"),
         detail=read_detail(message["detail"]),
+        files=tuple(read_left(facts, path) for facts in message.get("files", ())),
     )
     chunks = message.get("chunks")
     return Ended(key, outcome, tuple(read_chunks(key, chunks)) if chunks else (), message["size"])
+
+
+def read_left(facts: Mapping[str, Any], path: Path) -> Left:
+    return Left(
+        name=facts["name"],
+        type=facts.get("type"),
+        size=facts["size"],
+        digest=facts["digest"],
+        path=str(path / "out" / facts["place"]),
+    )
 
 
 def read_detail(detail: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from executor import record, spool, wire
+from executor import kept, record, spool, wire
 from executor.attempt import Attempt
 from executor.base import Ending, Invocation
 from executor.courier import Courier
@@ -27,6 +27,7 @@ from executor.pipes import Pipes
 from executor.poller import Poller
 from executor.record import Record
 from executor.recovery import recover
+from executor.reports import Reports
 from executor.secret_files import SecretFiles
 from executor.spawn import SpawnFailed, spawn
 from executor.stored import Outlet, Shelf, Stored
@@ -34,6 +35,7 @@ from executor.strays import Strays
 
 RESCAN = 0.2  # after the last exit: what lost its parent in that very moment
 PATIENCE = 60.0
+NEWS_EVERY = 1.0
 
 
 def boot_id() -> str:
@@ -46,7 +48,11 @@ def boottime() -> float:
 
 def masks_of(needles: Needles | None) -> list[Masker]:
     """One for each stream: a secret may be split over two writes to the same one."""
-    return [Bare(), Bare()] if needles is None else [Mask(needles), Mask(needles)]
+    return [mask_of(needles), mask_of(needles)]
+
+
+def mask_of(needles: Needles | None) -> Masker:
+    return Bare() if needles is None else Mask(needles)
 
 
 class Runner:
@@ -60,6 +66,7 @@ class Runner:
         self.memory = MemoryWatch()
         self.needles = Shared()
         self.secret_files = SecretFiles(folder)
+        self.reports = Reports(folder, self.shelf)
         self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
         self.waiting: dict[str, Invocation] = {}
@@ -74,6 +81,7 @@ class Runner:
         self.must_close = False
         self.is_orphan = False
         self.rescan_at = inf
+        self.tell_at = inf  # when somebody's news is due
 
         self.poller = Poller()
         self.pipes = Pipes(self.poller, self.end_of_output)
@@ -138,7 +146,7 @@ class Runner:
         now = time.monotonic()
         pipes = self.pipes
         until = min(pipes.live_at, pipes.unpause_at, self.rescan_at, self.next_idle_exit())
-        until = min(until, now + PATIENCE)
+        until = min(until, self.tell_at, now + PATIENCE)
         for attempt in self.live.values():
             until = min(until, attempt.deadline)
         if self.lease is not None and self.lease > boottime():
@@ -166,6 +174,8 @@ class Runner:
         if self.pipes.live_at <= now:
             self.pipes.live_at = inf
             self.send_live()
+        if self.tell_at <= now:
+            self.tell_news(now)
 
     def reach_deadline(self, attempt: Attempt, now: float) -> None:
         if attempt.is_unkillable(now):
@@ -215,8 +225,11 @@ class Runner:
         attempt.finish_output()
         self.secret_files.remove(attempt.key)
         evidence = self.memory.look() if record.may_be_out_of_memory(attempt) else None
+        ended_at = time.time()
+        needles = self.needles.of(attempt.invocation.hidden)
+        said = self.reports.conclude(attempt, lambda: mask_of(needles))
         del self.live[attempt.key]
-        self.conclude(record.of_exit(attempt, time.time(), evidence), attempt.outlet)
+        self.conclude(record.of_exit(attempt, ended_at, evidence, said), attempt.outlet)
 
     def end_of_output(self, attempt: Attempt) -> None:
         if attempt.is_over():
@@ -247,9 +260,11 @@ class Runner:
         needles = self.needles.of(invocation.hidden)
         try:
             self.journal.demand_room()
-            spawned = spawn(key, self.with_secrets(key, invocation), self.null)
+            ours = self.reports.prepare(key, invocation.user)
+            spawned = spawn(key, self.with_secrets(key, invocation), self.null, ours)
         except SpawnFailed as failure:
             self.secret_files.remove(key)
+            self.reports.forget(key)
             self.conclude(record.of_failure(key, failure, needles))
             return
         outlet = Outlet(Stored(self.shelf, key))
@@ -267,6 +282,21 @@ class Runner:
     def send_live(self) -> None:
         for key, attempt in self.live.items():
             self.courier.stream(key, attempt.outlet)
+            if attempt.hearing.report.has_news:
+                self.tell_at = min(self.tell_at, attempt.told_at + NEWS_EVERY)
+
+    def tell_news(self, now: float) -> None:
+        """What commands say about themselves: of each not more often than every second."""
+        self.tell_at = inf
+        if self.courier.client is None:
+            return
+        for attempt in self.live.values():
+            if not attempt.hearing.report.has_news:
+                continue
+            if attempt.told_at + NEWS_EVERY > now or not self.courier.tell_news(attempt):
+                self.tell_at = min(self.tell_at, max(attempt.told_at, now) + NEWS_EVERY)
+            else:
+                attempt.told_at = now
 
     # What the client orders
 
@@ -274,6 +304,9 @@ class Runner:
         with contextlib.suppress(OSError):
             peer, _address = self.listener.accept()
             self.courier.welcome(peer, self.hello())
+            for attempt in self.live.values():
+                attempt.hearing.report.has_news = bool(attempt.hearing.report.state())
+            self.tell_at = time.monotonic()
 
     def hello(self) -> dict[str, Any]:
         return {
@@ -357,7 +390,9 @@ class Runner:
     def acknowledge(self, keys: list[str]) -> None:
         known = [key for key in keys if key in self.ended]
         for key in known:
-            self.ended.pop(key).outlet.stored.discard()
+            forgotten = self.ended.pop(key)
+            forgotten.outlet.stored.discard()
+            kept.discard(forgotten.files, self.shelf)
         if self.journal.size > self.journal.compact_at:
             self.compact()
         elif known:

@@ -8,7 +8,6 @@ from executor import plain
 from executor.plain import Json, NotPlain
 from executor.report import MOST_OUTPUT, Report
 
-FORMS = ("none", "text", "lines", "json", "result")
 OF_STDOUT = ("text", "lines", "json")
 LONGEST_ERROR = 2000
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}")
@@ -44,6 +43,7 @@ class Made:
     output: str | None = None
     error: str | None = None
     retryable: bool = False
+    explains: bool = False  # more than the exit code does
     detail: dict[str, Any] = field(default_factory=dict)
 
 
@@ -144,7 +144,10 @@ def of_answer(said: Json) -> Made:
             told = f"{kind}: {message}" if kind else message
             permanent = said["error"].get("permanent") is True
             return Made(
-                error=told[:LONGEST_ERROR], retryable=not permanent, detail={"exception": raised}
+                error=told[:LONGEST_ERROR],
+                retryable=not permanent,
+                explains=True,
+                detail={"exception": raised},
             )
         case {"value": value}:
             return Made(plain.write(value))

@@ -9,6 +9,7 @@ from executor import words
 from executor.attempt import Attempt
 from executor.base import Ending
 from executor.masks import Needles
+from executor.reports import Said
 from executor.spawn import SpawnFailed
 from executor.stored import Outlet
 from executor.wire import INLINE, Segment, pack
@@ -25,6 +26,10 @@ class Record:
     @property
     def key(self) -> str:
         return str(self.facts["key"])
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        return list(self.facts.get("files", ()))
 
     def entry(self) -> dict[str, Any]:
         """For the journal: with the output, unless that lies in a file of its own."""
@@ -45,9 +50,9 @@ class Record:
         return message
 
 
-def of_exit(attempt: Attempt, ended_at: float, evidence: str | None) -> dict[str, Any]:
+def of_exit(attempt: Attempt, ended_at: float, evidence: str | None, said: Said) -> dict[str, Any]:
     """The facts about a command that began."""
-    detail = describe_course(attempt, ended_at)
+    detail = describe_course(attempt, ended_at) | said.detail
     facts: dict[str, Any] = {"key": attempt.key, "detail": detail, "size": attempt.capture.size}
     if attempt.status is None:
         return {**facts, **of_unkillable(attempt)}
@@ -62,6 +67,21 @@ def of_exit(attempt: Attempt, ended_at: float, evidence: str | None) -> dict[str
         facts["error"] = words.describe(attempt.status, evidence)
     if evidence is not None:
         detail["out_of_memory"] = evidence
+    return facts | of_made(attempt, code, said)
+
+
+def of_made(attempt: Attempt, code: int, said: Said) -> dict[str, Any]:
+    """The output; a success that has not the output it should have is none."""
+    made = said.made
+    facts: dict[str, Any] = {"files": said.files} if said.files else {}
+    if made.output is not None:
+        facts["output"] = made.output
+    if made.error is not None and attempt.cause is None and (code == 0 or made.explains):
+        facts |= {
+            "ending": Ending.FAILED.value,
+            "error": words.printable(made.error),
+            "retryable": made.retryable,
+        }
     return facts
 
 

@@ -18,7 +18,9 @@ def recover(journal: Journal, shelf: Shelf, boot: str) -> dict[str, Record]:
         key: Record(facts, Outlet(recover_output(shelf, key, facts)))
         for key, facts in exits.items()
     }
-    shelf.clear(keep=ended)
+    left = [facts for each in ended.values() for facts in each.files]
+    shelf.clear(keep=[*ended, *(facts["place"] for facts in left)])
+    shelf.quota.used += sum(facts["size"] for facts in left)
     return ended
 
 

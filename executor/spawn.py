@@ -13,6 +13,7 @@ import resource
 import signal
 import stat
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, NoReturn
 
 from executor import guard, kin, words
@@ -22,6 +23,7 @@ from executor.wire import ERR, OUT
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TIE = 198  # the one descriptor a command inherits beside the standard three
 F_SETSIG = 10
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 # Python ignores these two; a command must find them as everybody does.
 UNIGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -55,10 +57,15 @@ class Identity(NamedTuple):
     home: str
 
 
-def spawn(key: str, invocation: Invocation, null: int) -> Spawned:
-    """Start it in a session and group of its own. Raises SpawnFailed, and leaves nothing open."""
+def spawn(
+    key: str, invocation: Invocation, null: int, ours: Mapping[str, str] = NOTHING
+) -> Spawned:
+    """Start it in a session and group of its own. Raises SpawnFailed, and leaves nothing open.
+
+    What is `ours` in its environment, nobody else can set.
+    """
     try:
-        return launch(key, invocation, null)
+        return launch(key, invocation, null, ours)
     except (OSError, ValueError) as error:
         raise explain(invocation.argv[0], error) from error
 
@@ -94,12 +101,12 @@ def explain_what_is_there(program: str, error: OSError) -> SpawnFailed | None:
     return None
 
 
-def launch(key: str, invocation: Invocation, null: int) -> Spawned:
+def launch(key: str, invocation: Invocation, null: int, ours: Mapping[str, str]) -> Spawned:
     identity = find_identity(invocation.user)
-    environment = make_environment(key, invocation.env, identity)
-    with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
-        pipes, outlets = open_pipes(invocation.merge_output, ours, theirs)
-        held, tie = open_pipe(theirs, ours)
+    environment = make_environment({**invocation.env, **ours, kin.MARK: key}, identity)
+    with contextlib.ExitStack() as near, contextlib.ExitStack() as theirs:
+        pipes, outlets = open_pipes(invocation.merge_output, near, theirs)
+        held, tie = open_pipe(theirs, near)
         stdin = null if invocation.stdin is None else open_text(invocation.stdin, theirs)
         fds = {0: stdin, 1: outlets[0], 2: outlets[-1], TIE: held}
         if identity is None and invocation.limits is None:
@@ -107,7 +114,7 @@ def launch(key: str, invocation: Invocation, null: int) -> Spawned:
         else:
             pid = spawn_prepared(invocation, environment, fds, identity)
         arm(held, pid)
-        ours.pop_all()
+        near.pop_all()
     return Spawned(pid, pipes, tie)
 
 
@@ -142,9 +149,7 @@ def open_text(text: str, theirs: contextlib.ExitStack) -> int:
     return file
 
 
-def make_environment(
-    key: str, given: Mapping[str, str], identity: Identity | None
-) -> dict[str, str]:
+def make_environment(given: Mapping[str, str], identity: Identity | None) -> dict[str, str]:
     """Nothing is taken over from the runner."""
     for name in given:
         if not name or "=" in name:
@@ -152,7 +157,7 @@ def make_environment(
     own = {"PATH": PATH, "LANG": "C.UTF-8"}
     if identity is not None:
         own |= {"HOME": identity.home, "USER": identity.name, "LOGNAME": identity.name}
-    return {**own, **given, kin.MARK: key}
+    return {**own, **given}
 
 
 def find_identity(user: str | None) -> Identity | None:

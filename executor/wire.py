@@ -14,6 +14,7 @@ from executor.base import Invocation, Limits
 LONGEST_LINE = 32 << 20
 INLINE = 64 << 10  # output that travels with an exit record
 OUT, ERR = 0, 1
+FORMS = ("none", "text", "lines", "json", "result")  # of a task's output
 STREAMS = ("out", "err")
 
 Segment = tuple[int, int, bytes]  # offset, stream, data
@@ -142,6 +143,8 @@ INVOCATION: Mapping[str, Check] = {
     "limits": is_limits,
     "user": is_text,
     "on_lost": lambda value: value in ("retry", "fail", "wait"),
+    "output": lambda value: value in FORMS,
+    "files_cap": is_count,
     "secrets": is_secrets_by_name,
     "secret_files": is_secrets_by_name,
     "masks": is_secrets,

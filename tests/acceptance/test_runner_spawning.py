@@ -104,7 +104,13 @@ async def test_the_environment_is_built_from_nothing(tmp_path: Path) -> None:
         del os.environ["PROCESSION_SECRET_OF_THE_WORKER"]
     found = json.loads(client.output("a.1"))
     assert ended.outcome.exit_code == 0
-    assert set(found) - {"LC_CTYPE"} == {"PATH", "LANG", "MINE", "PROCESSION_ATTEMPT"}
+    assert set(found) - {"LC_CTYPE"} == {
+        "PATH",
+        "LANG",
+        "MINE",
+        "PROCESSION_ATTEMPT",
+        "PROCESSION_OUTPUT",
+    }
     assert found["MINE"] == "1=2"
     assert found["PROCESSION_ATTEMPT"] == "a.1"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from executor.base import Invocation
-from executor.link import Chunk, Ended, Hello, RunnerLink, ensure_runner
+from executor.link import Chunk, Ended, Hello, Progress, RunnerLink, ensure_runner
 from tests.support.waiting import until
 
 LONG = os.environ.get("PROCESSION_LONG") == "1"
@@ -26,6 +26,7 @@ class Client:
         self.ends: dict[str, Ended] = {}
         self.tellings: list[str] = []
         self.stored: dict[str, list[Chunk]] = {}
+        self.progress: dict[str, list[Progress]] = {}
         self.news = asyncio.Event()
 
     async def connect(self, stored: Mapping[str, int] | None = None) -> "Client":
@@ -33,13 +34,21 @@ class Client:
             return {key: offset for key, offset in (stored or {}).items() if key in hello.keys}
 
         self.link = await RunnerLink.connect(
-            self.spool, on_ended=self.hear_end, on_output=self.store, offsets=offsets
+            self.spool,
+            on_ended=self.hear_end,
+            on_output=self.store,
+            on_progress=self.hear_progress,
+            offsets=offsets,
         )
         return self
 
     def store(self, chunk: Chunk) -> None:
         self.stored.setdefault(chunk.key, []).append(chunk)
         self.link.received(chunk.key, chunk.offset + len(chunk.data))
+        self.news.set()
+
+    def hear_progress(self, key: str, progress: Progress) -> None:
+        self.progress.setdefault(key, []).append(progress)
         self.news.set()
 
     def hear_end(self, ended: Ended) -> None:
@@ -62,6 +71,13 @@ class Client:
                 self.news.clear()
                 await self.news.wait()
         return self.ends[key]
+
+    async def told(self, key: str, **progress: Any) -> None:
+        """Waits until the command says this of itself."""
+        async with asyncio.timeout(10):
+            while progress not in self.progress.get(key, ()):
+                self.news.clear()
+                await self.news.wait()
 
     async def printed(self, key: str, text: bytes, seconds: float = 10) -> None:
         async with asyncio.timeout(seconds):

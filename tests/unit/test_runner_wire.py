@@ -25,6 +25,8 @@ invocations = st.builds(
     limits=st.none() | st.builds(Limits, open_files=st.none() | st.integers(0, 1 << 30)),
     user=st.none() | texts,
     on_lost=st.sampled_from(["retry", "fail", "wait"]),
+    output=st.sampled_from(wire.FORMS),
+    files_cap=st.integers(0, 1 << 40),
 )
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts,
