@@ -48,11 +48,13 @@ Scope = Literal[
     "dead-letters",
     "queues",
     "approvals",
+    "variables",
     "events",
     "workers",
     "health",
     "tokens",
     "audit",
+    "secrets",
     "compatibility",
 ]
 PEOPLE = (Role.VIEWER, Role.OPERATOR, Role.AUTHOR, Role.ADMIN)
