@@ -31,6 +31,7 @@ from scheduler.api import (
     process_types,
     queues,
     runs,
+    secrets,
     tasks,
     tokens,
     workers,
@@ -62,6 +63,7 @@ PARTS = (
     queues,
     workers,
     tokens,
+    secrets,
     audit,
     health,
 )

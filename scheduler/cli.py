@@ -13,9 +13,11 @@ from scheduler import (
     cli_exec,
     cli_logs,
     cli_operations,
+    cli_secrets,
     cli_people,
     cli_records,
     cli_runs,
+    cli_secrets,
     cli_server,
     cli_types,
 )

@@ -26,8 +26,9 @@ from scheduler.loops.listener import Listener
 from scheduler.loops.promoter import Promoter
 from scheduler.loops.pulse import Pulse
 from scheduler.loops.reaper import Reaper
-from scheduler.services import access
+from scheduler.services import access, secrets
 from scheduler.services.catalog import Catalog
+from scheduler.services.keyring import Keys
 from scheduler.settings import ServerSettings, Settings, WorkerSettings
 from scheduler.signals import stop_on_signals
 from scheduler.steady import keep_going
@@ -74,8 +75,10 @@ async def server_main(url: str, settings: Settings) -> None:
     if settings.admin_token or access.is_loopback(server.host):
         await ensure_admin(url, settings)
     await require_ready(url, server.host)
+    keys = keys_of(settings)
+    await ensure_key(url, keys)
     listening = bind(server.host, server.port)
-    web = WebServer(web_config(url, server))
+    web = WebServer(web_config(url, server, keys))
     with stop_on_signals() as stop, known_here(settings.data_dir, listening):
         async with asyncio.TaskGroup() as group:
             loops = [
@@ -99,6 +102,12 @@ async def ensure_admin(url: str, settings: Settings) -> None:
             return
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         await access.ensure_admin(conn, settings.data_dir / "admin.token")
+
+
+async def ensure_key(url: str, keys: Keys) -> None:
+    """What encrypts secrets is there before anybody can put one."""
+    async with await connections.connect(url, name="server keys") as conn:
+        await secrets.ensure_key(conn, keys)
 
 
 @contextmanager
@@ -132,9 +141,11 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-def web_config(url: str, settings: ServerSettings) -> uvicorn.Config:
+def web_config(url: str, settings: ServerSettings, keys: Keys) -> uvicorn.Config:
+    app = create_app(url, settings)
+    app.state.keys = keys
     return uvicorn.Config(
-        create_app(url, settings),
+        app,
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
@@ -190,7 +201,7 @@ async def worker_main(url: str, settings: Settings) -> None:
     signals: list[int] = []
     with stop_on_signals(signals.append) as stop:
         async with runner.hold_spool(spool):
-            life = make_worker(url, name, spool, worker)
+            life = make_worker(url, name, spool, worker, keys_of(settings))
             try:
                 await life.run(stop, down=lambda: signal.SIGINT in signals)
             except* (Fenced, RunnerGone) as group:
@@ -199,11 +210,16 @@ async def worker_main(url: str, settings: Settings) -> None:
                 raise SystemExit(1) from None
 
 
-def make_worker(url: str, name: str, spool: Path, settings: WorkerSettings) -> Worker:
+def make_worker(url: str, name: str, spool: Path, settings: WorkerSettings, keys: Keys) -> Worker:
     identity = identity_of(
         name, host=socket.gethostname(), version=version("procession"), settings=settings
     )
-    return Worker(url, settings, identity, RunnerHands(spool, slots=settings.slots))
+    return Worker(url, settings, identity, RunnerHands(spool, slots=settings.slots), keys)
+
+
+def keys_of(settings: Settings) -> Keys:
+    text = settings.secret_keys.get_secret_value() if settings.secret_keys else None
+    return Keys(text=text, file=settings.secret_keys_file, data_dir=settings.data_dir)
 
 
 def safe(name: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from executor.base import Ending, Outcome
+from scheduler.domain import secrets
 from scheduler.domain.board import Board
 from scheduler.domain.floors import Floors
 from scheduler.domain.pace import Pace
@@ -31,11 +32,13 @@ from scheduler.loops.reaper import Reaper
 from scheduler.recorder import Hooks, Keep, Recorder, Result
 from scheduler.services.catalog import Catalog
 from scheduler.services.judging import judge
+from scheduler.services.keyring import Keys
 from scheduler.settings import WorkerSettings
 from scheduler.steady import keep_going
 from scheduler.store import connections, holders, output, runs, tasks
 from scheduler.store.holders import Identity
 from scheduler.store.output import Chunk
+from scheduler.unsealing import Unsealer
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ LOOK_AGAIN = 0.2  # seconds
 STOP_AT = 0.75  # of the lease: what is left is for the grace, and for a clock that runs apart
 CLAIM_AT_LEAST = 0.05  # seconds: how long successors may keep the claim from its turn
 DONE = Outcome(ending=Ending.SUCCEEDED)
+NO_KEYS = Keys()
 
 
 class Fenced(Exception):
@@ -59,7 +63,14 @@ class RunnerGone(Exception):
 
 
 class Worker:
-    def __init__(self, url: str, settings: WorkerSettings, identity: Identity, hands: Hands):
+    def __init__(
+        self,
+        url: str,
+        settings: WorkerSettings,
+        identity: Identity,
+        hands: Hands,
+        keys: Keys = NO_KEYS,
+    ):
         self._url = url
         self._settings = settings
         self._identity = identity
@@ -88,6 +99,7 @@ class Worker:
             wake=self._wake,
         )
         self.recorders = [Recorder(self.catalog, hooks) for _ in range(RECORDERS)]
+        self._unsealer = Unsealer(keys, self._begin_opened, self._submit)
 
     # The whole life
 
@@ -134,6 +146,7 @@ class Worker:
             "promote": self._steadily("promote", promoter.work, engine=True),
             "reap": self._steadily("reap", reaper.work, engine=True),
             "reconcile": self._steadily("reconcile", self._reconcile),
+            "unseal": self._steadily("unseal", self._unsealer.work),
         }
 
     def _steadily(
@@ -241,7 +254,8 @@ class Worker:
         if self._stopping or sum(r.backlog for r in self.recorders) > MOST_UNRECORDED:
             return 0
         ahead = self._pace.ahead(time.monotonic())
-        return self._settings.slots + ahead - self._hands.busy - self._promised
+        busy = self._hands.busy + len(self._unsealer)
+        return self._settings.slots + ahead - busy - self._promised
 
     def _keep(self, recording: int) -> Keep:
         """Successors may stay in hand, as long as the claim has had its turn lately."""
@@ -263,11 +277,20 @@ class Worker:
             self._in_hand[task.key] = task
             if task.kind == "noop":
                 done.append(Result(task, DONE))
+            elif secrets.wants(task.invocation):
+                self._unsealer.take(task)
             else:
                 self._hands.start(task)
         if done:
             self._pace.finished(len(done), time.monotonic())
             self._submit(done)
+
+    def _begin_opened(self, tasks: Sequence[Claimed]) -> None:
+        """With secrets in them: what is in hand is known without. Somebody may have wanted them
+        stopped while they were nowhere."""
+        for task in tasks:
+            self._hands.start(task)
+        self._wanting.poke()
 
     # What comes back
 

@@ -4,7 +4,7 @@ Values are encrypted before they reach the database, and decrypted where a worke
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +22,7 @@ LOCK = 7_301_944_119
 BATCH = 100
 
 Conn = AsyncConnection[Any]
-Values = Mapping[str, str]
+Wish = tuple[UUID, str]
 
 
 class NotGranted(Forbidden):
@@ -104,20 +104,22 @@ def missing(name: str) -> NotFound:
 
 
 async def values_for(
-    conn: Conn, keys: Keyring, asked: Mapping[UUID, frozenset[str]]
-) -> dict[UUID, Values | Refusal]:
-    """For each run the values of the secrets that it asks for, or why it does not get them."""
-    wishes = [(run, name) for run, names in asked.items() for name in sorted(names)]
-    rows = await secrets.asked(conn, [run for run, _ in wishes], [name for _, name in wishes])
-    found: dict[UUID, dict[str, str]] = {run: {} for run in asked}
-    refused: dict[UUID, Refusal] = {}
-    for row in rows:
-        try:
-            found[row["run_id"]][row["name"]] = value_of(row, keys)
-        except Refusal as refusal:
-            refused.setdefault(row["run_id"], refusal)
-    await secrets.used(conn, sorted({row["id"] for row in rows if row["run_id"] not in refused}))
-    return {**found, **refused}
+    conn: Conn, keys: Keyring, wishes: Collection[Wish]
+) -> dict[Wish, str | Refusal]:
+    """The secret that each run asks for by its name, or why it does not get it."""
+    ordered = sorted(wishes)
+    rows = await secrets.asked(conn, [run for run, _ in ordered], [name for _, name in ordered])
+    found = {(row["run_id"], row["name"]): value_or_refusal(row, keys) for row in rows}
+    given = {row["id"] for row in rows if isinstance(found[row["run_id"], row["name"]], str)}
+    await secrets.used(conn, sorted(given))
+    return found
+
+
+def value_or_refusal(row: Row, keys: Keyring) -> str | Refusal:
+    try:
+        return value_of(row, keys)
+    except Refusal as refusal:
+        return refusal
 
 
 def value_of(row: Row, keys: Keyring) -> str:

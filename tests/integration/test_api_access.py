@@ -31,7 +31,7 @@ def routes() -> Iterator[tuple[str, str, str]]:
         for route in router.routes:
             assert isinstance(route, APIRoute)
             for method in route.methods or ():
-                yield route.name, method, f"http://server{prefix}{filled(route.path)}"
+                yield route.name, method, f"http://server{prefix}{filled(route.path_format)}"
 
 
 def filled(path: str) -> str:
@@ -111,11 +111,11 @@ async def test_the_use_of_a_token_is_noted(api: Api, db: AsyncConnection) -> Non
 def test_a_route_without_a_verdict_stops_the_server_from_starting() -> None:
     app = FastAPI()
 
-    @app.get("/secrets")
-    async def list_secrets() -> None: ...
+    @app.get("/ghosts")
+    async def list_ghosts() -> None: ...
 
     names = [route.name for route in app.routes if isinstance(route, APIRoute)]
-    with pytest.raises(LookupError, match="list_secrets"):
+    with pytest.raises(LookupError, match="list_ghosts"):
         require_verdicts(names)
 
 

@@ -40,7 +40,10 @@ async def a_run(conn: Conn, type: str = "secretive") -> UUID:
 
 
 async def values(conn: Conn, ring: Keyring, run: UUID, *names: str) -> Any:
-    return (await secrets.values_for(conn, ring, {run: frozenset(names)}))[run]
+    """By name; or the first refusal."""
+    found = await secrets.values_for(conn, ring, [(run, name) for name in names])
+    refused = [found[run, name] for name in names if isinstance(found[run, name], Refusal)]
+    return refused[0] if refused else {name: found[run, name] for name in names}
 
 
 async def test_a_run_gets_what_its_type_was_granted(dsn: str) -> None:
@@ -70,9 +73,9 @@ async def test_one_look_serves_many_runs_and_one_refusal_harms_no_other(dsn: str
         ring = a_ring()
         value = await a_secret(conn, ring, "one", grants=["a"])
         runs = [await a_run(conn, type) for type in ("a", "b", "a")]
-        found = await secrets.values_for(conn, ring, {run: frozenset(["one"]) for run in runs})
-        assert [isinstance(found[run], Refusal) for run in runs] == [False, True, False]
-        assert found[runs[2]] == {"one": value}
+        found = await secrets.values_for(conn, ring, [(run, "one") for run in runs])
+        assert [isinstance(found[run, "one"], Refusal) for run in runs] == [False, True, False]
+        assert found[runs[2], "one"] == value
 
 
 async def test_a_new_value_takes_the_place_of_the_old_one(dsn: str) -> None:
