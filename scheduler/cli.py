@@ -13,7 +13,6 @@ from scheduler import (
     cli_exec,
     cli_logs,
     cli_operations,
-    cli_secrets,
     cli_people,
     cli_records,
     cli_runs,
@@ -30,6 +29,7 @@ PARTS = (
     cli_records,
     cli_types,
     cli_operations,
+    cli_secrets,
     cli_people,
     cli_server,
 )
