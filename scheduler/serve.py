@@ -1,6 +1,7 @@
 """The whole life of a server and of a worker: what is started, and how it ends."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -21,6 +22,7 @@ from scheduler.domain.errors import Invalid, Unavailable
 from scheduler.domain.wakes import Wake
 from scheduler.hands import RunnerHands
 from scheduler.loops.announcer import Announcer
+from scheduler.loops.clock import Clock
 from scheduler.loops.janitor import Janitor
 from scheduler.loops.listener import Listener
 from scheduler.loops.promoter import Promoter
@@ -79,6 +81,7 @@ async def server_main(url: str, settings: Settings) -> None:
     await ensure_key(url, keys)
     listening = bind(server.host, server.port)
     web = WebServer(web_config(url, server, keys))
+    spare_collections()
     with stop_on_signals() as stop, known_here(settings.data_dir, listening):
         async with asyncio.TaskGroup() as group:
             loops = [
@@ -90,6 +93,13 @@ async def server_main(url: str, settings: Settings) -> None:
             web.should_exit = True
             for task in (*loops, leaving):
                 task.cancel()
+
+
+def spare_collections() -> None:
+    """What is loaded by now stays for good: to go over it time and again would stop all requests
+    for tens of milliseconds."""
+    gc.collect()
+    gc.freeze()
 
 
 async def ensure_admin(url: str, settings: Settings) -> None:
@@ -146,6 +156,7 @@ def web_config(url: str, settings: ServerSettings, keys: Keys) -> uvicorn.Config
     app.state.keys = keys
     return uvicorn.Config(
         app,
+        http="httptools",  # a tenth of a millisecond less for each request than h11
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
@@ -171,6 +182,7 @@ def loops_of(url: str, settings: Settings) -> Loops:
         "listen": Listener(heard).work,
         "announce": announcer.work,
         "promote": Promoter(catalog, looking, say).work,
+        "clock": Clock(catalog).work,
         "reap": Reaper(catalog, settings.lease.length, Pulse(), say).work,
         "janitor": Janitor().work,
     }
@@ -179,7 +191,7 @@ def loops_of(url: str, settings: Settings) -> Loops:
 
 def steadily(url: str, name: str, work: Any) -> Callable[[], Any]:
     async def loop() -> None:
-        engine = name in ("promote", "reap")
+        engine = name in ("promote", "clock", "reap")
         await keep_going(
             lambda: connections.connect(url, name=f"server {name}", engine=engine),
             work,
