@@ -12,11 +12,13 @@ from collections.abc import Callable
 from enum import IntEnum
 from math import inf
 from resource import struct_rusage
+from typing import Any
 
 from executor import kin
 from executor.base import Ending, Invocation
 from executor.hearing import Hearing
-from executor.output import Capture, Masker
+from executor.masks import Needles, mask_of
+from executor.output import Capture
 from executor.spawn import Spawned
 from executor.stored import Outlet
 from executor.wire import Segment
@@ -45,7 +47,7 @@ class Attempt:
         invocation: Invocation,
         spawned: Spawned,
         outlet: Outlet,
-        masks: list[Masker],
+        needles: Needles | None,
         unread: Callable[[int], None],
     ):
         self.key = key
@@ -53,7 +55,9 @@ class Attempt:
         self.pid, self.pipes, self.tie = spawned
         self.capture = Capture(invocation.output_cap)
         self.outlet = outlet
-        self.masks = masks
+        self.needles = needles
+        # One for each stream: a secret may be split over two writes to the same one.
+        self.masks = [mask_of(needles), mask_of(needles)]
         self.hearing = Hearing(invocation.output)
         self.told_at = -inf  # when the client last heard what it says about itself
         self.unread = unread  # told of each pipe before it is closed
@@ -112,6 +116,11 @@ class Attempt:
         if segment is not None and not self.outlet.stored.add(segment):
             self.capture.refuse(segment)
             self.capture.close_head()
+
+    def shown_state(self) -> dict[str, Any]:
+        """What it says about itself: masked once more, now that it is read."""
+        state = self.hearing.report.state()
+        return state if self.needles is None else dict(self.needles.hide_in(state))
 
     def close(self, fd: int) -> None:
         self.unread(fd)

@@ -180,7 +180,7 @@ class Courier:
         if self.client is None or attempt.key in self.held or self.backlog >= BACKLOG:
             return False
         report = attempt.hearing.report
-        self.send({"say": "progress", "key": attempt.key, "progress": report.state()})
+        self.send({"say": "progress", "key": attempt.key, "progress": attempt.shown_state()})
         report.has_news = False
         return True
 

@@ -21,8 +21,7 @@ from executor.courier import Courier
 from executor.evidence import MemoryWatch
 from executor.guard import GUARD_DIED
 from executor.journal import Journal
-from executor.masks import Mask, Needles, Shared
-from executor.output import Bare, Masker
+from executor.masks import Shared, mask_of
 from executor.pipes import Pipes
 from executor.poller import Poller
 from executor.record import Record
@@ -44,15 +43,6 @@ def boot_id() -> str:
 
 def boottime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def masks_of(needles: Needles | None) -> list[Masker]:
-    """One for each stream: a secret may be split over two writes to the same one."""
-    return [mask_of(needles), mask_of(needles)]
-
-
-def mask_of(needles: Needles | None) -> Masker:
-    return Bare() if needles is None else Mask(needles)
 
 
 class Runner:
@@ -226,8 +216,7 @@ class Runner:
         self.secret_files.remove(attempt.key)
         evidence = self.memory.look() if record.may_be_out_of_memory(attempt) else None
         ended_at = time.time()
-        needles = self.needles.of(attempt.invocation.hidden)
-        said = self.reports.conclude(attempt, lambda: mask_of(needles))
+        said = self.reports.conclude(attempt, lambda: mask_of(attempt.needles))
         del self.live[attempt.key]
         self.conclude(record.of_exit(attempt, ended_at, evidence, said), attempt.outlet)
 
@@ -268,7 +257,7 @@ class Runner:
             self.conclude(record.of_failure(key, failure, needles))
             return
         outlet = Outlet(Stored(self.shelf, key))
-        attempt = Attempt(key, invocation, spawned, outlet, masks_of(needles), self.pipes.forget)
+        attempt = Attempt(key, invocation, spawned, outlet, needles, self.pipes.forget)
         attempt.begin(time.monotonic())
         self.live[key] = self.leaders[attempt.pid] = attempt
         self.pipes.add(attempt)

@@ -13,15 +13,18 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from html import escape
 from itertools import chain, compress, count
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 from weakref import WeakValueDictionary
+
+from executor.output import Bare, Masker
 
 STARS = b"***"
 SHORTEST = 4  # bytes: a shorter one would hide what has nothing to do with it
 PIECE = 64
 WRAPPED = 76  # columns of base64, where it is wrapped
 PERCENT = re.compile("%[0-9A-F]{2}")
+SAFE_IN_PAGES = re.compile("[<>&\u2028\u2029]")  # as Go and others escape them in JSON
 
 Span = tuple[int, int]
 
@@ -61,6 +64,7 @@ def in_json(text: str) -> Iterator[str]:
     for is_ascii in (True, False):
         once = json.dumps(text, ensure_ascii=is_ascii)[1:-1]
         yield from (once, once.replace("/", "\\/"), json.dumps(once)[1:-1])
+        yield SAFE_IN_PAGES.sub(lambda found: f"\\u{ord(found[0]):04x}", once)
 
 
 def in_urls(text: str) -> Iterator[str]:
@@ -154,6 +158,18 @@ class Needles:
         mask = Mask(self)
         return mask.feed(data) + mask.flush()
 
+    def hide_in(self, value: Any) -> Any:
+        """In every text of a JSON value: there, no way of escaping can have kept it from being
+        found."""
+        match value:
+            case str():
+                return self.hide_text(value)
+            case list() | tuple():
+                return [self.hide_in(each) for each in value]
+            case dict():
+                return {self.hide_text(key): self.hide_in(each) for key, each in value.items()}
+        return value
+
     def hide_text(self, text: str) -> str:
         return self.hide(text.encode(errors="backslashreplace")).decode(errors="replace")
 
@@ -183,6 +199,10 @@ def merged(spans: Iterable[Span]) -> list[Span]:
         else:
             found.append((start, end))
     return found
+
+
+def mask_of(needles: Needles | None) -> Masker:
+    return Bare() if needles is None else Mask(needles)
 
 
 class Mask:

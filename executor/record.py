@@ -5,7 +5,7 @@ import resource
 import signal
 from typing import Any
 
-from executor import words
+from executor import plain, words
 from executor.attempt import Attempt
 from executor.base import Ending
 from executor.masks import Needles
@@ -67,7 +67,22 @@ def of_exit(attempt: Attempt, ended_at: float, evidence: str | None, said: Said)
         facts["error"] = words.describe(attempt.status, evidence)
     if evidence is not None:
         detail["out_of_memory"] = evidence
-    return facts | of_made(attempt, code, said)
+    facts |= of_made(attempt, code, said)
+    return facts if attempt.needles is None else hidden(facts, attempt.needles)
+
+
+def hidden(facts: dict[str, Any], needles: Needles) -> dict[str, Any]:
+    """Once more, in what was read: an escape of JSON may have hidden a secret from the mask."""
+    shown: dict[str, Any] = {
+        name: needles.hide_in(facts[name]) for name in ("error", "detail") if name in facts
+    }
+    if "output" in facts:
+        shown["output"] = plain.write(needles.hide_in(plain.read(facts["output"])))
+    if "files" in facts:
+        shown["files"] = [
+            {**each, "name": needles.hide_text(each["name"])} for each in facts["files"]
+        ]
+    return facts | shown
 
 
 def of_made(attempt: Attempt, code: int, said: Said) -> dict[str, Any]:

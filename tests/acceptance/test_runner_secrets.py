@@ -2,6 +2,7 @@
 
 import base64
 import glob
+import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ def is_there(path: Path | str) -> bool:
 
 
 def everything_in(folder: Path) -> Iterator[bytes]:
-    for file in folder.rglob("*"):
+    for file in (folder, *folder.rglob("*")):
         if file.is_file():
             yield file.read_bytes()
 
@@ -99,6 +100,32 @@ async def test_a_command_of_another_user_can_read_its_secret_file_and_no_others(
         )
         assert ended.outcome.ending is Ending.SUCCEEDED
         assert client.output("a.4").strip() == str(pem.count("\n")).encode()
+
+
+async def test_what_a_command_reports_is_masked_even_where_json_escapes_hide_a_secret(
+    tmp_path: Path, secret: str
+) -> None:
+    """In progress, outputs, labels, the output file, and a file that is left."""
+    escaped = "".join(f"\\u{ord(each):04x}" for each in secret)
+    said = '{"text": "X", "progress": 0.5, "labels": {"l": "X"}, "outputs": {"o": ["X", {"X": 1}]}}'
+    script = f"""
+        echo '::procession:: {said.replace("X", escaped)}'
+        echo '::procession:: {said.replace("X", secret)}'
+        echo '{{"written": "{escaped}", "plain": "{secret}"}}' > "$PROCESSION_OUTPUT"
+        echo {secret} > left; echo '::procession:: {{"files": [{{"path": "left"}}]}}'
+        sleep 1.2
+    """
+    async with a_runner(tmp_path) as client:
+        client.script("a.1", script, masks=[secret], cwd=str(tmp_path))
+        ended = await client.end("a.1")
+        outcome = ended.outcome
+        assert outcome.ending is Ending.SUCCEEDED
+        told = json.dumps([outcome.output, outcome.detail, client.progress["a.1"]])
+        assert secret not in told
+        assert told.count("***") >= 6
+        assert json.loads(outcome.output or "")["written"] == "***"
+        (left,) = outcome.files
+        assert [*everything_in(Path(left.path))] == [b"***\n"]
 
 
 async def test_masks_stay_when_the_worker_goes_and_another_comes(
