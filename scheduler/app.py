@@ -31,6 +31,7 @@ from scheduler.api import (
     process_types,
     queues,
     runs,
+    statistics,
     secrets,
     tasks,
     tokens,
@@ -66,6 +67,7 @@ PARTS = (
     secrets,
     audit,
     health,
+    statistics,
 )
 log = logging.getLogger(__name__)
 

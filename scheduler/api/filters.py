@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from scheduler.domain.errors import Invalid
 
@@ -13,12 +13,12 @@ MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+
 
 def rfc3339(value: Any) -> Any:
     """A number is no time, and a time without a zone is nobody's."""
-    if isinstance(value, str) and not MOMENT.fullmatch(value):
+    if not isinstance(value, str) or not MOMENT.fullmatch(value):
         raise ValueError("write a time of RFC 3339 with its zone: 2026-01-31T08:00:00Z")
     return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(rfc3339)]
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(rfc3339)]
 
 
 def moment(description: str) -> Any:

@@ -7,10 +7,9 @@ from psycopg import AsyncConnection
 
 from scheduler.api.access import GuardedRoute
 from scheduler.api.documents import problems
-from scheduler.api.models import Component, Health, Live, Statistics
-from scheduler.api.state import Conn, TheServer
-from scheduler.domain.states import RunState
-from scheduler.store import holders, migrations, runs
+from scheduler.api.models import Component, Health, Live
+from scheduler.api.state import TheServer
+from scheduler.store import holders, migrations
 
 router = APIRouter(tags=["health"], route_class=GuardedRoute)
 
@@ -55,11 +54,3 @@ def schema(missing: list[str]) -> Component:
     if not missing:
         return Component(status=UP)
     return Component(status=DOWN, detail=f"`procession migrate` is due: {', '.join(missing)}")
-
-
-@router.get("/statistics", responses=problems())
-async def get_statistics(conn: Conn) -> Statistics:
-    """How many runs there are in each state."""
-    counts = await runs.count_by_state(conn)
-    by_state = {state: counts.get(state, 0) for state in RunState}
-    return Statistics(runs=by_state, total=sum(by_state.values()))

@@ -335,14 +335,6 @@ class Groups(BaseModel):
     items: list[DeadLetterGroup]
 
 
-class Redrive(Inward):
-    input: Input | None = Field(default=None, description="Instead of the run's input.")
-
-
-class Discard(Inward):
-    note: Annotated[str, Field(min_length=1, max_length=2000, description="Why.")]
-
-
 class Queue(Outward):
     name: str
     paused_at: Time | None
@@ -385,11 +377,6 @@ class Worker(Outward):
 
 class Workers(BaseModel):
     items: list[Worker]
-
-
-class Statistics(BaseModel):
-    runs: dict[RunState, int] = Field(description="How many there are in each state.")
-    total: int
 
 
 class Live(BaseModel):

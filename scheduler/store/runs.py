@@ -160,11 +160,6 @@ async def count(conn: Conn, filter: Filter, most: int) -> int:
     return int(row["runs"])
 
 
-async def count_by_state(conn: Conn) -> dict[str, int]:
-    rows = await fetch_rows(conn, RUNS["count_by_state"])
-    return {row["state"]: row["runs"] for row in rows}
-
-
 async def states(conn: Conn, ids: Sequence[UUID]) -> list[Row]:
     return await fetch_rows(conn, RUNS["states"], ids=list(ids))
 

@@ -20,24 +20,52 @@ select id, run_id, task_id, round, type, task, state::text as state, error, fing
   from dead_letters
  where id = %(id)s;
 
+-- name: runs
+select distinct run_id from dead_letters where id = any(%(ids)s);
+
 -- name: lock
--- For whoever takes it up, after its run: it can't be discarded meanwhile.
-select id, state::text as state, closed_by from dead_letters where id = %(id)s for no key update;
+-- For whoever decides on them, after their runs: nobody else can meanwhile.
+select id, run_id, type, state::text as state, closed_by
+  from dead_letters
+ where id = any(%(ids)s)
+ order by id
+   for no key update;
 
 -- name: page
+-- The newest first, after a cursor; null stands for no filter.
 select id, run_id, task_id, round, type, task, state::text as state, error, fingerprint, input,
        output, made_at, closed_at, closed_by, note
   from dead_letters
  where state = %(state)s and id < coalesce(%(after)s, 9223372036854775807)
+   and (%(run)s::uuid is null or run_id = %(run)s)
    and (%(type)s::text is null or type = %(type)s)
+   and (%(task)s::text is null or task = %(task)s)
    and (%(fingerprint)s::text is null or fingerprint = %(fingerprint)s)
+   and (%(made_from)s::timestamptz is null or made_at >= %(made_from)s)
+   and (%(made_to)s::timestamptz is null or made_at < %(made_to)s)
  order by id desc
  limit %(limit)s;
+
+-- name: count
+-- How many pass the filters of `page`, as far as `most`.
+select count(*) as letters
+  from (
+    select
+      from dead_letters
+     where state = %(state)s
+       and (%(run)s::uuid is null or run_id = %(run)s)
+       and (%(type)s::text is null or type = %(type)s)
+       and (%(task)s::text is null or task = %(task)s)
+       and (%(fingerprint)s::text is null or fingerprint = %(fingerprint)s)
+       and (%(made_from)s::timestamptz is null or made_at >= %(made_from)s)
+       and (%(made_to)s::timestamptz is null or made_at < %(made_to)s)
+     limit %(most)s
+  ) as found;
 
 -- name: discard
 update dead_letters
    set state = 'DISCARDED', closed_at = clock_timestamp(), closed_by = %(by)s, note = %(note)s
- where id = %(id)s and state = 'OPEN'
+ where id = any(%(ids)s) and state = 'OPEN'
 returning id;
 
 -- name: groups

@@ -176,9 +176,6 @@ select count(*) as runs
      limit %(most)s
   ) as found;
 
--- name: count_by_state
-select state::text as state, count(*) as runs from runs group by state;
-
 -- name: states
 select id, state::text as state, open, total from runs where id = any(%(ids)s);
 

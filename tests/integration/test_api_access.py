@@ -38,6 +38,7 @@ def filled(path: str) -> str:
     for name, value in {
         "run": "01900000-0000-7000-8000-000000000000",
         "letter": "999",
+        "selection": "01900000-0000-7000-8000-000000000000",
         "token": "999",
         "attempt": "1",
         "name": "no-such",
