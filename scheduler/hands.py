@@ -14,6 +14,7 @@ from scheduler.store.output import Chunk
 
 Ended = Callable[[str, Outcome, tuple[Chunk, ...]], None]
 Printed = Callable[[Sequence[Chunk]], None]
+Told = Callable[[str, Mapping[str, Any]], None]  # what an attempt says about itself
 # Told the incarnation and the attempts that are known here, answers which of them are still
 # wanted, and up to where their output is stored.
 Meet = Callable[[str, Collection[str]], Awaitable[Mapping[str, int]]]
@@ -26,7 +27,7 @@ class Hands(Protocol):
     def busy(self) -> int:
         """How many commands were begun and have not ended."""
 
-    async def open(self, meet: Meet, ended: Ended, printed: Printed) -> None:
+    async def open(self, meet: Meet, ended: Ended, printed: Printed, told: Told) -> None:
         """Find out what a former life left, and go on with what is still wanted of it."""
 
     def start(self, task: Claimed) -> None: ...
@@ -46,7 +47,7 @@ class NoHands:
 
     busy = 0
 
-    async def open(self, meet: Meet, ended: Ended, printed: Printed) -> None:
+    async def open(self, meet: Meet, ended: Ended, printed: Printed, told: Told) -> None:
         await meet(uuid4().hex, ())
 
     def start(self, task: Claimed) -> None:
@@ -76,7 +77,7 @@ class RunnerHands:
     def busy(self) -> int:
         return len(self._begun)
 
-    async def open(self, meet: Meet, ended: Ended, printed: Printed) -> None:
+    async def open(self, meet: Meet, ended: Ended, printed: Printed, told: Told) -> None:
         self._ended, self._printed = ended, printed
         await runner.ensure_runner(self._spool, slots=self._slots)
         unwanted: set[str] = set()
@@ -88,7 +89,11 @@ class RunnerHands:
             return wanted
 
         self._link = await RunnerLink.connect(
-            self._spool, on_ended=self._on_ended, on_output=self._on_output, offsets=offsets
+            self._spool,
+            on_ended=self._on_ended,
+            on_output=self._on_output,
+            on_progress=told,
+            offsets=offsets,
         )
         for key in unwanted:
             self._link.kill(key)

@@ -7,7 +7,7 @@ lost answer had committed after all is recognised and not written twice.
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from scheduler.domain.tasks import Claimed
 from scheduler.domain.wakes import Wake
 from scheduler.services.catalog import Catalog
 from scheduler.services.judging import judge
-from scheduler.store import attempts, output, runs, tasks
+from scheduler.store import attempts, output, progress, runs, tasks
 from scheduler.store.output import Chunk
 from scheduler.store.tasks import Recorded, Success
 
@@ -34,6 +34,7 @@ CONTENDED = (errors.DeadlockDetected, errors.SerializationFailure)
 UNSTORABLE = (DataError, errors.ProgramLimitExceeded, UnicodeEncodeError)
 
 Conn = AsyncConnection[Any]
+Progress = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Recorder:
         self._hooks = hooks
         self._results: list[Result] = []
         self._chunks: list[Chunk] = []
+        self._progress: dict[tuple[int, int], Progress] = {}  # by task and attempt
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -84,6 +86,12 @@ class Recorder:
 
     def store(self, chunks: Sequence[Chunk]) -> None:
         self._chunks += chunks
+        self._idle.clear()
+        self._arrived.set()
+
+    def tell(self, task: Claimed, said: Progress) -> None:
+        """What an attempt says about itself; of what waits here only the last counts."""
+        self._progress[task.id, task.attempt] = said
         self._idle.clear()
         self._arrived.set()
 
@@ -101,17 +109,30 @@ class Recorder:
             if self._in_doubt:
                 await self._drop_stored(conn)
             self._in_doubt = True
+            await self._tell(conn)
             batch, chunks = self._results[:MOST], self._chunks[:MOST]
             await self._commit(conn, batch, chunks)
             self._in_doubt = False
             del self._results[: len(batch)], self._chunks[: len(chunks)]
             self._hooks.stored(chunks)
             self._hooks.recorded(batch)
-            if not self._results and not self._chunks:
+            if not self._results and not self._chunks and not self._progress:
                 self._arrived.clear()
                 self._idle.set()
             elif len(batch) > 1 and len(self._results) < MOST // 2:
                 await asyncio.sleep(LINGER)
+
+    async def _tell(self, conn: Conn) -> None:
+        """Before the results, which end what may be said. Twice does no harm."""
+        if not self._progress:
+            return
+        said = dict(self._progress)
+        wake = Wake()
+        wake.add(runs=await progress.tell(conn, self.holder, said))
+        for key, each in said.items():
+            if self._progress[key] is each:
+                del self._progress[key]
+        self._hooks.wake(wake)
 
     async def _commit(self, conn: Conn, batch: Sequence[Result], chunks: Sequence[Chunk]) -> None:
         if chunks:

@@ -23,6 +23,7 @@ from scheduler.domain.floors import Floors
 from scheduler.domain.pace import Pace
 from scheduler.domain.tasks import RANKS, Claimed
 from scheduler.domain.wakes import Wake
+from scheduler.filing import Filing
 from scheduler.hands import Hands
 from scheduler.loops.announcer import Announcer
 from scheduler.loops.listener import Listener
@@ -99,6 +100,7 @@ class Worker:
             wake=self._wake,
         )
         self.recorders = [Recorder(self.catalog, hooks) for _ in range(RECORDERS)]
+        self._filing = Filing(self._of_commands.submit)
         self._unsealer = Unsealer(keys, self._begin_opened, self._submit)
 
     # The whole life
@@ -109,7 +111,7 @@ class Worker:
         Commands that still run are the runner's, which keeps them for the worker's next life;
         if `down` says so they are stopped first, and handed back.
         """
-        await self._hands.open(self._meet, self._ended, self._printed)
+        await self._hands.open(self._meet, self._ended, self._printed, self._told)
         async with asyncio.TaskGroup() as group:
             loops = [group.create_task(loop(), name=name) for name, loop in self._loops().items()]
             await first(stop.wait(), self._hands.gone())
@@ -128,6 +130,7 @@ class Worker:
             self._hands.stop_all()
             while self._in_hand:
                 await self._emptied.wait(1.0)
+        await self._filing.drained()
         for recorder in self.recorders:
             await recorder.drained()
 
@@ -140,6 +143,7 @@ class Worker:
         }
         return recording | {
             "claim": self._steadily("claim", self._claim, engine=True),
+            "file": self._steadily("file", self._filing.work),
             "lease": self._steadily("lease", self._renew),
             "listen": self._steadily("listen", Listener(self._heard).work),
             "announce": self._steadily("announce", self.announcer.work),
@@ -174,6 +178,7 @@ class Worker:
                 await tasks.adopt(conn, self.holder, incarnation, known)
             for recorder in self.recorders:
                 recorder.holder = self.holder
+            self._filing.holder = self.holder
             stored.update(await self._adopt(conn, known))
 
         await self._steadily("register", register)()
@@ -301,8 +306,18 @@ class Worker:
             self._hands.acknowledge([key])
             return
         self._pace.finished(1, time.monotonic())
-        self._of_commands.submit([Result(task, outcome, chunks)])
+        if said := (outcome.detail or {}).get("progress"):
+            self._of_commands.tell(task, said)
+        result = Result(task, outcome, chunks)
+        if outcome.files:
+            self._filing.take(result)
+        else:
+            self._of_commands.submit([result])
         self._claiming.poke()
+
+    def _told(self, key: str, said: Mapping[str, Any]) -> None:
+        if task := self._in_hand.get(key):
+            self._of_commands.tell(task, said)
 
     @property
     def _of_commands(self) -> Recorder:

@@ -74,6 +74,16 @@ class Run(Outward):
     due_at: Time | None = Field(description="When its timeout ends it.")
 
 
+class TaskProgress(Outward):
+    """What an attempt says about itself."""
+
+    attempt: int
+    progress: float | None = Field(default=None, description="From 0 to 1.")
+    text: str | None = Field(default=None, description="What is being done.")
+    status: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
 class Task(Outward):
     """One step of a run."""
 
@@ -95,6 +105,7 @@ class Task(Outward):
     exit_code: int | None
     output: Any
     error: str | None
+    progress: TaskProgress | None = Field(description="Of the latest attempt.")
     started_at: Time | None
     finished_at: Time | None
 

@@ -1,4 +1,4 @@
-"""Upkeep: tomorrow's partitions, yesterday's holders and keys."""
+"""Upkeep: tomorrow's partitions, yesterday's holders and keys, contents that no file has."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from scheduler.store import holders, runs
+from scheduler.store import holders, runs, task_files
 
 EVERY = 3600.0
 KEYS_LIVE = timedelta(days=7)
@@ -24,4 +24,5 @@ class Janitor:
 
     async def tick(self, conn: AsyncConnection[Any]) -> int:
         await conn.execute("select keep_partitions()")
-        return await holders.forget(conn) + await runs.forget_keys(conn, self._keys_live)
+        swept = await task_files.sweep(conn)
+        return swept + await holders.forget(conn) + await runs.forget_keys(conn, self._keys_live)

@@ -1,0 +1,210 @@
+"""What commands say about themselves, through a whole system."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from tests.support.postgres import Databases
+from tests.support.system import Asking, System, Worker, a_system
+
+pytestmark = pytest.mark.anyio
+
+WORD = "::procession::"
+
+
+@pytest.fixture(scope="module")
+def system(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with a_system(databases, tmp_path_factory.mktemp("system")) as system:
+        yield system
+
+
+@pytest.fixture(scope="module")
+async def worker(system: System) -> AsyncIterator[Worker]:
+    async with system.worker("default") as worker:
+        yield worker
+
+
+@pytest.fixture
+async def api(system: System, worker: Worker) -> AsyncIterator[Asking]:
+    async with system.asking() as api:
+        yield api
+
+
+def say(**what: Any) -> str:
+    return f"echo '{WORD} {json.dumps(what)}'"
+
+
+async def test_outputs_are_there_for_the_tasks_that_follow(api: Asking) -> None:
+    await api.publish(
+        {
+            "name": "chained",
+            "tasks": [
+                {"name": "count", "shell": say(outputs={"rows": 12, "names": ["a", "b"]})},
+                {
+                    "name": "tell",
+                    "run": ["echo", "${{ tasks.count.output.rows }}"],
+                    "env": {"FIRST": "${{ tasks.count.output.names[0] }}"},
+                },
+            ],
+        }
+    )
+    run = (await api.post("/runs", {"type": "chained"}))["id"]
+    assert (await api.ended(run))["status"] == "COMPLETED"
+    assert (await api.task(run, "count"))["output"] == {"rows": 12, "names": ["a", "b"]}
+    tell = await api.task(run, "tell")
+    assert tell["invocation"]["argv"] == ["echo", "12"]
+    assert tell["invocation"]["env"] == {"FIRST": "a"}
+
+
+async def seen(api: Asking, run: str, fraction: float) -> dict[str, Any]:
+    async with asyncio.timeout(10):
+        while True:
+            progress = (await api.task(run))["progress"]
+            if progress is not None and progress["progress"] == fraction:
+                return dict(progress)
+            await asyncio.sleep(0.05)
+
+
+async def test_progress_is_seen_while_a_task_runs_and_stays_when_it_has_ended(
+    api: Asking, worker: Worker, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    first = say(progress=0.25, text="first", labels={"shard": "7"})
+    wait = f"while ! test -e {go}; do sleep 0.1; done"
+    run = await api.script("slow", "default", f"{first}; {wait}; {say(progress=0.75, status='x')}")
+    said = {"attempt": 1, "progress": 0.25, "text": "first", "labels": {"shard": "7"}}
+    assert await seen(api, run, 0.25) == {**said, "status": None}
+    await worker.killed()
+    go.touch()
+    assert (await api.ended(run))["status"] == "COMPLETED"
+    assert await seen(api, run, 0.75) == {**said, "progress": 0.75, "status": "x"}
+    [attempt] = await api.attempts(run)
+    assert attempt["detail"]["progress"]["labels"] == {"shard": "7"}
+
+
+async def test_a_new_attempt_begins_without_what_the_last_one_said(
+    api: Asking, tmp_path: Path
+) -> None:
+    script = (
+        f"test -e {tmp_path}/x && exec sleep 60; touch {tmp_path}/x; {say(progress=0.5)}; exit 1"
+    )
+    run = await api.script("again", "default", script, retries={"max": 1, "delay": "100ms"})
+    await api.begun(run, attempt=2)
+    assert (await api.task(run))["progress"] is None
+    await api.post(f"/runs/{run}/stop")
+    await api.ended(run)
+
+
+LEAVE = f"""
+mkdir -p out; head -c 3000000 /dev/zero | tr '\\0' x > out/large.txt; echo a,b > 'a b;"é.csv'
+{say(files=["out/large.txt", {"path": 'a b;"é.csv', "type": "text/csv"}, "gone"])}
+exit ${{CODE:-0}}
+"""
+
+
+async def test_files_are_stored_once_and_read_whole_and_in_part(
+    api: Asking, system: System, tmp_path: Path
+) -> None:
+    runs = [await api.script("leaving", "default", LEAVE, cwd=str(tmp_path)) for _ in range(2)]
+    for run in runs:
+        assert (await api.ended(run))["status"] == "COMPLETED"
+    large = b"x" * 3_000_000
+    [first, second] = (await api.get(f"/runs/{runs[0]}/files"))["items"]
+    assert (first["name"], first["size"], first["task"]) == ("out/large.txt", 3_000_000, "it")
+    assert first["digest"] == sha256(large).hexdigest()
+    assert second["type"] == "text/csv"
+    assert (await api.get(f"/runs/{runs[1]}/tasks/it/files"))["items"][0]["digest"] == (
+        first["digest"]
+    )
+    answer = await api.http.get(f"/runs/{runs[0]}/tasks/it/files/out/large.txt")
+    assert (answer.status_code, answer.content) == (200, large)
+    assert answer.headers["content-disposition"].startswith("attachment; ")
+    part = await api.http.get(
+        f"/runs/{runs[0]}/tasks/it/files/out/large.txt", headers={"Range": "bytes=-3"}
+    )
+    assert (part.status_code, part.content) == (206, b"xxx")
+    named = await api.http.get(
+        f"/runs/{runs[0]}/tasks/it/files/" + 'a b;"é.csv'.replace(" ", "%20")
+    )
+    assert named.content == b"a,b\n"
+    assert named.headers["content-type"].startswith("text/csv")
+    assert named.headers["content-disposition"] == (
+        "attachment; filename*=UTF-8''a%20b%3B%22%C3%A9.csv"
+    )
+    for missing in ("nothing", "out%2F..%2Fout", "out/large.txt?attempt=7"):
+        gone = await api.http.get(f"/runs/{runs[0]}/tasks/it/files/{missing}")
+        assert gone.status_code == 404
+    [attempt] = await api.attempts(runs[0])
+    assert attempt["detail"]["notes"] == ["file gone was not kept: No such file or directory"]
+    assert counted(system, "file_contents") == 2
+    assert counted(system, "task_files") == 4
+
+
+async def test_files_of_a_failed_attempt_are_there_when_its_end_is(
+    api: Asking, worker: Worker, tmp_path: Path
+) -> None:
+    run = await api.script("failing", "default", f"CODE=3; {LEAVE}", cwd=str(tmp_path))
+    await api.begun(run)
+    await worker.killed()
+    assert (await api.ended(run))["status"] == "FAILED"
+    assert len((await api.get(f"/runs/{run}/files"))["items"]) == 2
+
+
+def counted(system: System, table: str) -> int:
+    with psycopg.connect(system.environment["PROCESSION_DATABASE_URL"]) as conn:
+        row = conn.execute(f"select count(*) from {table}").fetchone()
+        return int(row[0]) if row else 0
+
+
+CLAIMS: list[dict[str, Any]] = [
+    {"run": "stop", "runs": {"state": "FAILED"}, "sql": "delete from runs"},
+    {"outputs": {"__proto__": {"x": 1}, "input": {"x": 1}, "run": "x", "' or 1=1 --": "x"}},
+    {"labels": {"type": "x", "attempt": "9", "holder": "1"}, "attempt": 9, "holder": 1},
+    {"task": 1, "task_id": 1, "run_id": "x", "state": "COMPLETED", "priority": 9},
+    {"files": ["../../pg/PG_VERSION", "/etc/passwd"], "status": "COMPLETED", "progress": 1},
+]
+NOBODY = "00000000-0000-0000-0000-000000000000"
+BY_TASK = {"output_chunks"}
+RESTLESS = {"holders"}  # moves by itself, whatever commands do
+
+
+async def test_whatever_a_command_says_nothing_but_its_own_task_is_touched(
+    api: Asking, system: System
+) -> None:
+    said = "".join(f"{WORD} {json.dumps(claim)}\n" for claim in CLAIMS)
+    task = {"name": "it", "run": ["cat"], "stdin": said}
+    await api.publish({"name": "hostile", "tasks": [task]})
+    await api.ended(await api.script("bystander", "default", "exit 0"))
+    before = everything(system, NOBODY)
+    run = (await api.post("/runs", {"type": "hostile"}))["id"]
+    await api.ended(run)
+    assert everything(system, without=run) == before
+    assert len(before["runs"]) > 1
+    [attempt] = await api.attempts(run)
+    assert (attempt["number"], attempt["status"]) == (1, "SUCCEEDED")
+    assert (await api.task(run))["progress"]["labels"]["attempt"] == "9"
+
+
+def everything(system: System, without: str) -> dict[str, list[str]]:
+    """Every row of every table, as text, but those of one run."""
+    with psycopg.connect(system.environment["PROCESSION_DATABASE_URL"]) as conn:
+        names = conn.execute(
+            "select relname from pg_class where relkind in ('r', 'p') and not relispartition "
+            "and relnamespace = 'public'::regnamespace"
+        ).fetchall()
+        tables = sorted({name for (name,) in names} - RESTLESS)
+        return {table: rows_of(conn, table, without) for table in tables}
+
+
+def rows_of(conn: psycopg.Connection[Any], table: str, without: str) -> list[str]:
+    found = conn.execute("select id from tasks where run_id::text = %s", [without]).fetchall()
+    own = [f"({task}," for (task,) in found] if table in BY_TASK else []
+    rows = conn.execute(SQL("select t::text from {} t").format(Identifier(table))).fetchall()
+    return sorted(row for (row,) in rows if not any(mark in row for mark in (without, *own)))
