@@ -8,6 +8,9 @@ from difflib import get_close_matches
 TASK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 TYPE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+EVENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,199}")
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+CALL_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 TASK_NAME_RULE = (
     "a task's name is 1 to 63 of a-z, 0-9, '-' and '_', and begins with a letter or digit"
@@ -16,6 +19,12 @@ TYPE_NAME_RULE = (
     "a name is 1 to 63 of a-z, 0-9, '.', '-' and '_', and begins with a letter or digit"
 )
 ENV_NAME_RULE = "a variable's name is letters, digits and '_', and does not begin with a digit"
+EVENT_NAME_RULE = (
+    "an event's name is 1 to 200 of letters, digits and . _ : / -, "
+    "and begins with a letter or digit"
+)
+HEADER_NAME_RULE = "a header's name is letters, digits and hyphens"
+CALL_NAME_RULE = "write module:function, as in reports.monthly:summarise"
 
 # They decide what code a command loads or how it reads its script, so no data may reach them.
 _GUARDED = re.compile(

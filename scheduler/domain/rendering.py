@@ -1,45 +1,84 @@
-"""A task's definition, filled in: what an executor is asked to do, as plain JSON."""
+"""A task's definition, filled in: what an executor or the board is asked to do, as plain JSON."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
-from scheduler.domain import commands, templates
-from scheduler.domain.commands import Argv, Script, Split
+from scheduler.domain import kinds, templates
 from scheduler.domain.definitions import ProcessType, TaskDefinition
 from scheduler.domain.errors import Invalid
-from scheduler.domain.templates import Template
+from scheduler.domain.expression_meter import kind_of
+from scheduler.domain.fields import (
+    LONGEST_ARGUMENT,
+    LONGEST_KEY,
+    Field,
+    RenderFault,
+    Scope,
+    as_boolean,
+    as_data,
+    as_text,
+)
+from scheduler.domain.kinds import wait_for
+from scheduler.domain.sealed import seal
 
-SHELL = ("/bin/sh", "-c")
-LONGEST_ARGUMENT = (128 << 10) - 1  # what Linux passes in one string
-LONGEST_STDIN = 1 << 20
-LONGEST_KEY = 200
+__all__ = [
+    "LONGEST_ARGUMENT",
+    "MOST_ITEMS",
+    "RenderFault",
+    "Scope",
+    "concurrency_key",
+    "condition",
+    "fields",
+    "has_expressions",
+    "is_awaited",
+    "items",
+    "limit_keys",
+    "rate_key",
+    "render",
+    "renderer",
+    "result",
+    "share",
+    "until",
+]
 
-Scope = Mapping[str, Any]
+MOST_ITEMS = 10_000
 
-
-class RenderFault(Invalid):
-    """A task can't be carried out with the values that its run has."""
+_KEY = as_text(LONGEST_KEY)
 
 
 def render(task: TaskDefinition, scope: Scope) -> dict[str, Any]:
-    """The keyword arguments of an Invocation; {} for a noop. Raises RenderFault."""
-    if task.kind == "noop":
-        return {}
-    return {
-        "argv": _argv(task, scope),
-        "cwd": _text("cwd", task.cwd, scope),
-        "env": {name: _text(f"env.{name}", text, scope) for name, text in task.env.items()},
-        "stdin": _text("stdin", task.stdin, scope, most=LONGEST_STDIN),
-        "timeout": task.timeout.total_seconds() if task.timeout else None,
-        "grace": task.grace.total_seconds(),
-        "merge_output": task.merge_output,
-        "output_cap": task.output_cap,
-        "limits": asdict(task.resource_limits) if task.resource_limits else None,
-        "user": task.user,
-        "on_lost": task.on_lost,
-    }
+    """What it is asked to do; {} for a noop. Raises RenderFault."""
+    return renderer(task)(scope)
+
+
+def renderer(task: TaskDefinition) -> Callable[[Scope], dict[str, Any]]:
+    """For a task that is rendered many times: its parts are looked up once."""
+    kind, parts = kinds.of(task), list(kinds.of(task).fields(task))
+    has_secrets = any(template.secrets for part in parts for _, template in part.templates())
+
+    def rendered(scope: Scope) -> dict[str, Any]:
+        made = kind.render(task, {part.name: part.come_to(scope) for part in parts})
+        return seal(made) if has_secrets else made
+
+    return rendered
+
+
+def has_expressions(task: TaskDefinition) -> bool:
+    """Whether what it is asked to do, or where it counts, is known only in a run."""
+    return any(not part.is_static for part in (*kinds.of(task).fields(task), *_keys(task)))
+
+
+def fields(task: TaskDefinition) -> Iterator[Field]:
+    """Every part of the task that may hold expressions, but for those of its undo."""
+    own = frozenset({"item"}) if task.for_each else frozenset()
+    for part in (*kinds.of(task).fields(task), *_keys(task)):
+        yield part.speaking_of(own)
+    if task.kind == "wait_for":
+        yield from wait_for.asked(task)
+    yield from _before(task)
+    if task.repeat:
+        also = own | {"output", "exit_code", "iteration"}
+        yield _until(task.repeat.until).speaking_of(also)
 
 
 def limit_keys(
@@ -50,67 +89,115 @@ def limit_keys(
     if process_type.max_parallel is not None:
         keys.append((f"type:{process_type.name}", process_type.max_parallel))
     if task.limit is not None:
-        key = _text("limit.key", task.limit.key, scope, most=LONGEST_KEY)
-        keys.append((f"key:{key}", task.limit.max))
+        keys.append((f"key:{_limit(task.limit.key).come_to(scope)}", task.limit.max))
     return keys
 
 
-def has_expressions(task: TaskDefinition) -> bool:
-    texts = [task.cwd, task.stdin, *task.env.values(), task.limit.key if task.limit else None]
-    if any(text and templates.has_expressions(text) for text in texts):
-        return True
-    if task.command is None or isinstance(task.command, Script):
-        return False
-    return any(word.placed for word in commands.words(task.command))
-
-
-def _argv(task: TaskDefinition, scope: Scope) -> list[str]:
-    match task.command:
-        case Script(script):
-            return [*SHELL, script]
-        case Split() | Argv() as command:
-            words = enumerate(commands.words(command))
-            argv = [_word(f"run[{number}]", word, scope) for number, word in words]
-            if not argv[0]:
-                raise RenderFault("run[0]: the program's name is empty", field="run")
-            return argv
-    return []
-
-
-def _word(field: str, word: Template, scope: Scope) -> str:
-    """One argument, whatever the values are: filling comes after splitting."""
-    with _naming(field):
-        if word.whole is None:
-            return _passable(word.fill(scope), LONGEST_ARGUMENT)
-        value = word.whole.evaluate(scope)
-        if isinstance(value, list):
-            raise Invalid(
-                f"{word.whole} is a list, and a word is one argument: "
-                "join it with .join(','), or pass it as JSON with stdin"
-            )
-        return _passable(word.fill(scope), LONGEST_ARGUMENT)
-
-
-def _text(field: str, text: str | None, scope: Scope, most: int = LONGEST_ARGUMENT) -> Any:
-    if text is None:
+def rate_key(task: TaskDefinition, scope: Scope) -> tuple[str, int, timedelta] | None:
+    """Under which key it begins no more often than so many times in so long."""
+    if task.rate is None:
         return None
-    with _naming(field):
-        return _passable(templates.read(text).fill(scope), most)
+    return _rate(task.rate.key).come_to(scope), task.rate.max, task.rate.per
 
 
-@contextmanager
-def _naming(field: str) -> Iterator[None]:
-    try:
-        yield
-    except RenderFault:
-        raise
-    except Invalid as fault:
-        raise RenderFault(f"{field}: {fault}", field=field) from None
+def share(task: TaskDefinition, scope: Scope) -> str | None:
+    """Whose turn it counts as, where turns go round."""
+    return None if task.share is None else _share(task.share).come_to(scope)
 
 
-def _passable(text: str, most: int) -> str:
-    if "\0" in text:
-        raise Invalid("the value holds the character NUL, which no command can be given")
-    if len(text.encode(errors="surrogatepass")) > most:
-        raise Invalid(f"the value is longer than {most} bytes: pass it by file, or with stdin")
-    return text
+def condition(task: TaskDefinition, scope: Scope) -> bool:
+    """Whether its own `when` lets it run."""
+    return task.when is None or _when(task.when).come_to(scope) is True
+
+
+def items(task: TaskDefinition, scope: Scope) -> list[dict[str, Any]]:
+    """What each item may speak of as `item`, in their order; the key is null in a list."""
+    if task.for_each is None:
+        return []
+    found = _items(task.for_each.items).come_to(scope)
+    if len(found) > MOST_ITEMS:
+        raise RenderFault(
+            f"for_each: there are {len(found)} items, and at most {MOST_ITEMS} are taken: "
+            "let each of fewer items stand for many",
+            field="for_each",
+        )
+    pairs = found.items() if isinstance(found, Mapping) else ((None, each) for each in found)
+    return [{"value": value, "index": n, "key": key} for n, (key, value) in enumerate(pairs)]
+
+
+def until(task: TaskDefinition, scope: Scope) -> bool:
+    """Whether it need not be repeated; the scope has its own `output` and `exit_code`."""
+    return task.repeat is None or _until(task.repeat.until).come_to(scope) is True
+
+
+def is_awaited(when: str | None, scope: Scope) -> bool:
+    """Whether an event is the one that a `wait_for` waits for; the scope has it as `event`."""
+    return when is None or as_boolean(templates.read(when), scope)
+
+
+def concurrency_key(process_type: ProcessType, scope: Scope) -> str | None:
+    """Which runs of the type count together; known when a run begins."""
+    group = process_type.concurrency
+    return None if group is None else group_field(group.key).come_to(scope)
+
+
+def result(process_type: ProcessType, scope: Scope) -> Any:
+    """What a run of the type brings about, from what its tasks did."""
+    return result_field(process_type.result).come_to(scope)
+
+
+def group_field(key: str) -> Field:
+    return Field(("concurrency", "key"), templates.read(key), _KEY, wants="text")
+
+
+def result_field(value: Any) -> Field:
+    return Field(("result",), value, as_data)
+
+
+def _keys(task: TaskDefinition) -> Iterator[Field]:
+    if task.limit:
+        yield _limit(task.limit.key)
+    if task.rate:
+        yield _rate(task.rate.key)
+    if task.share is not None:
+        yield _share(task.share)
+
+
+def _before(task: TaskDefinition) -> Iterator[Field]:
+    """What is asked once, before there are items."""
+    if task.when is not None:
+        yield _when(task.when)
+    if task.for_each:
+        yield _items(task.for_each.items)
+
+
+def _limit(key: str) -> Field:
+    return Field(("limit", "key"), templates.read(key), _KEY, wants="text")
+
+
+def _rate(key: str) -> Field:
+    return Field(("rate", "key"), templates.read(key), _KEY, wants="text")
+
+
+def _share(value: str) -> Field:
+    return Field(("share",), templates.read(value), _KEY, wants="text")
+
+
+def _when(expression: str) -> Field:
+    return Field(("when", "if"), templates.read(expression), as_boolean, "when", wants="boolean")
+
+
+def _items(expression: str) -> Field:
+    path = ("for_each", "in")
+    return Field(path, templates.read(expression), as_items, "for_each", wants="items")
+
+
+def _until(expression: str) -> Field:
+    return Field(("repeat", "until"), templates.read(expression), as_boolean, wants="boolean")
+
+
+def as_items(template: templates.Template, scope: Scope) -> Any:
+    value = as_data(template, scope)
+    if not isinstance(value, list | Mapping):
+        raise Invalid(f"{template.whole} is {kind_of(value)}, and a list or a map is needed")
+    return value

@@ -1,30 +1,42 @@
 """From a node of a document to a task's definition."""
 
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, cast
 
-from scheduler.domain import commands, templates
-from scheduler.domain.commands import Argv, Command, Script, Split
+from scheduler.domain import kinds
 from scheduler.domain.definitions import (
     GRACE,
     OUTPUT_CAP,
+    After,
+    ForEach,
+    HookName,
+    Join,
+    Kind,
     Limit,
     OnFailure,
+    Rate,
+    Repeat,
     ResourceLimits,
     TaskDefinition,
 )
-from scheduler.domain.durations import parse_duration
 from scheduler.domain.errors import Invalid
-from scheduler.domain.expression_syntax import SyntaxFault
-from scheduler.domain.names import (
-    ENV_NAME,
-    ENV_NAME_RULE,
-    TASK_NAME,
-    TASK_NAME_RULE,
-    TYPE_NAME,
-    TYPE_NAME_RULE,
-    is_guarded,
+from scheduler.domain.kinds.action import QUEUE as ACTIONS
+from scheduler.domain.kinds.command import OF_CHILDREN, OF_WORKERS
+from scheduler.domain.names import ENV_NAME, ENV_NAME_RULE, is_guarded
+from scheduler.domain.readers import (
+    duration,
+    duration_or_none,
+    expression,
+    priority,
+    secret_name,
+    size,
+    task_name,
+    task_names,
+    template,
+    template_or_empty,
+    type_name,
 )
 from scheduler.domain.retries import RetryPolicy
 from scheduler.domain.sections import (
@@ -34,68 +46,117 @@ from scheduler.domain.sections import (
     filled_text,
     flag,
     kind_of,
-    matching,
     one_of,
     short_text,
-    text,
     texts,
     whole,
 )
-from scheduler.domain.sizes import parse_size
+from scheduler.domain.templates import OPENING
 
-COMMANDS = ("run", "shell", "noop")
+OF_A_PLACE = ("needs", "when", "join", "for_each", "repeat", "undo", "on_failure")
 KEYS = (
     "name",
     "description",
-    *COMMANDS,
-    "needs",
+    *kinds.NAMES,
+    *OF_A_PLACE,
     "cwd",
     "env",
     "stdin",
+    "output",
+    "secrets",
+    "secret_files",
     "timeout",
     "grace",
     "retries",
     "queue",
     "priority",
-    "on_failure",
     "on_lost",
     "limit",
+    "rate",
+    "share",
     "output_cap",
     "merge_output",
     "resource_limits",
     "user",
     "labels",
 )
+# What stands beside others' tasks, and not among them, has no place in their order.
+APART = tuple(key for key in KEYS if key not in ("name", *OF_A_PLACE))
 RETRY_KEYS = tuple(field.name for field in fields(RetryPolicy))
-OF_COMMANDS = ("cwd", "env", "stdin", "timeout", "grace", "output_cap", "merge_output")
-SECOND = timedelta(seconds=1)
+MOST_ITEMS = 10_000
+MOST_ROUNDS = 10_000
+CALLED = {"noop": "a noop", "http": "an http call", "action": "an action", "emit": "an emit"}
 
-task_name = matching(TASK_NAME, TASK_NAME_RULE)
-queue_name = matching(TYPE_NAME, TYPE_NAME_RULE)
-priority = whole(0, 9)
+AT_ONCE: tuple[After, str | None] = ("success", None)
+
+queue_name = type_name
 
 
 def read_task(cursor: Cursor) -> TaskDefinition:
     """The task; `needs` are those that it names itself."""
     section = Section(cursor, KEYS)
-    command = read_command(section)
+    task = _task(section, section.need("name", task_name, ""))
+    after, when = section.take("when", condition, AT_ONCE)
+    undo = section.take("undo", read_apart(task.name), None)
+    task = replace(
+        task,
+        needs=section.take("needs", task_names, ()),
+        after=after,
+        when=when,
+        join=section.take("join", join, Join()),
+        for_each=section.take("for_each", for_each, None),
+        repeat=section.take("repeat", repeat, None),
+        undo=undo,
+        on_failure=section.take("on_failure", on_failure, OnFailure()),
+    )
+    _refuse_together(task, section)
+    return task
+
+
+def read_apart(name: str) -> Callable[[Cursor], TaskDefinition]:
+    """A task that stands in nobody's order: a hook, or what undoes another."""
+
+    def reader(cursor: Cursor) -> TaskDefinition:
+        section = Section(cursor, APART)
+        task = _task(section, name)
+        if task.kind == "branch":
+            section.entries["branch"].fail("nothing follows here that a branch could choose")
+        return task
+
+    return reader
+
+
+def hook_name(name: HookName) -> str:
+    return f"hook:{name}"
+
+
+def _task(section: Section, name: str) -> TaskDefinition:
+    kind = kind_of_task(section)
+    what: Any = kinds.KINDS[kind].read(section)
+    if what is None:
+        kind = "noop"  # or it was refused, and has no sense of its own any more
+    is_command = kind == "run"
     return TaskDefinition(
-        name=section.need("name", task_name, ""),
+        name=name,
         description=section.take("description", short_text, ""),
-        kind="noop" if "noop" in section else "run",
-        needs=section.take("needs", needs, ()),
-        command=command,
+        kind=kind,
+        command=what if is_command else None,
+        work=None if is_command else what,
+        output=cast("Any", section.take("output", one_of("none", "text", "lines", "json"), "none")),
+        secrets=section.take("secrets", secrets, {}),
+        secret_files=section.take("secret_files", secrets, {}),
         cwd=section.take("cwd", template, None),
         env=section.take("env", environment, {}),
         stdin=section.take("stdin", template_or_empty, None),
         timeout=section.take("timeout", duration, None),
         grace=section.take("grace", duration_or_none, GRACE),
         retries=section.take("retries", retries, RetryPolicy()),
-        queue=section.take("queue", queue_name, None),
+        queue=f"{ACTIONS}{what.action}" if kind == "action" else _queue(section),
         priority=section.take("priority", priority, None),
-        on_failure=section.take("on_failure", on_failure, OnFailure()),
         on_lost=cast("Any", section.take("on_lost", one_of("retry", "fail", "wait"), "retry")),
         limit=section.take("limit", limit, None),
+        rate=section.take("rate", rate, None),
+        share=section.take("share", template, None),
         output_cap=section.take("output_cap", size(1 << 30), OUTPUT_CAP),
         merge_output=section.take("merge_output", flag, False),
         resource_limits=section.take("resource_limits", resource_limits, None),
@@ -104,88 +165,130 @@ def read_task(cursor: Cursor) -> TaskDefinition:
     )
 
 
-def read_command(section: Section) -> Command | None:
-    given = [key for key in COMMANDS if key in section]
-    if len(given) != 1 and isinstance(section.cursor.value, dict):
-        what = "says what to do twice" if given else "says nothing to do"
-        section.cursor.fail(f"the task {what}: give one of run, shell and noop: true")
-    section.take("noop", is_true, True)
-    if "noop" in section:
-        for key in (*OF_COMMANDS, "resource_limits", "user"):
+def kind_of_task(section: Section) -> Kind:
+    """The kind, and every key refused that tasks of this kind do not have."""
+    given = [key for key in kinds.NAMES if key in section]
+    if len(given) != 1:
+        if isinstance(section.cursor.value, dict):
+            section.cursor.fail(_not_one(given))
+        return kinds.NAMES[given[0]] if given else "noop"
+    kind = kinds.NAMES[given[0]]
+    for key in kinds.BESIDE - kinds.KINDS[kind].BESIDE:
+        if key in section:
+            section.entries[key].fail(_no_such(kind, key))
+    return kind
+
+
+def _not_one(given: Sequence[str]) -> str:
+    if given:
+        return f"the task says what to do twice: keep one of {', '.join(given)}"
+    return f"the task says nothing to do: give one of {', '.join(kinds.NAMES)}"
+
+
+def _no_such(kind: Kind, key: str) -> str:
+    who = CALLED.get(kind, f"a task of '{kind}'")
+    if kind == "action" and key == "queue":
+        return "an action goes to those who serve it, so it has no queue"
+    if key in OF_WORKERS:
+        return f"{who} is carried out by no worker, so it has no {key}"
+    if key in OF_CHILDREN or key in ("stdin", "output"):
+        return f"{who} runs no command, so it has no {key}"
+    return f"{who} has no {key}"
+
+
+def _queue(section: Section) -> str | None:
+    return section.take("queue", queue_name, None)
+
+
+def _refuse_together(task: TaskDefinition, section: Section) -> None:
+    if task.kind == "branch":
+        for key in ("for_each", "repeat", "undo", "retries"):
             if key in section:
-                section.entries[key].fail(f"a noop runs no command, so it has no {key}")
-    script = section.take("shell", shell, None)
-    return script or section.take("run", run, None)
+                section.entries[key].fail(f"a branch only decides, so it has no {key}")
+    if task.for_each and task.repeat:
+        section.entries["repeat"].fail(
+            "for_each and repeat do not go together: let each item be a 'process' that repeats"
+        )
 
 
-def is_true(cursor: Cursor) -> bool:
-    if cursor.value is not True:
-        raise Invalid("write 'noop: true', or leave it out")
-    return True
+def condition(cursor: Cursor) -> tuple[After, str | None]:
+    if isinstance(cursor.value, dict):
+        section = Section(cursor, ("after", "if"))
+        return (
+            section.need("after", after, "success"),
+            section.take("if", expression, None),
+        )
+    if isinstance(cursor.value, str) and OPENING not in cursor.value:
+        return after(cursor), None
+    return "success", expression(cursor)
 
 
-def run(cursor: Cursor) -> Command:
-    if isinstance(cursor.value, list):
-        return argv(cursor)
-    if not isinstance(cursor.value, str):
+def after(cursor: Cursor) -> After:
+    choices = ("success", "always", "on_failure", "any_failed")
+    if not isinstance(cursor.value, str) or cursor.value not in choices:
         raise Invalid(
-            f"a command or a list of its arguments is expected, not {kind_of(cursor.node)}"
+            f"{kind_of(cursor.node)} is no condition: write always, on_failure, any_failed "
+            "or an expression, ${{ … }}"
         )
-    try:
-        words = commands.split(cursor.value)
-    except SyntaxFault as fault:
-        _refused(cursor, fault)
-        return Argv(("true",))
-    if not words:
-        raise Invalid("the command is empty")
-    return Split(cursor.value)
+    return cast("After", cursor.value)
 
 
-def argv(cursor: Cursor) -> Command:
-    items = tuple(item.read(template_or_empty, "") for item in cursor.items())
-    if not items or not items[0]:
-        raise Invalid("the first item is the program to run: it must not be empty")
-    return Argv(items)
+def join(cursor: Cursor) -> Join:
+    if not isinstance(cursor.value, dict):
+        counts = {"all": None, "any": 1}
+        return Join(count=counts[one_of(*counts)(cursor)])
+    section = Section(cursor, ("count", "stop_rest"))
+    return Join(
+        count=section.need("count", whole(1, 5_000), 1),
+        stop_rest=section.take("stop_rest", flag, False),
+    )
 
 
-def shell(cursor: Cursor) -> Command:
-    script = filled_text(cursor)
-    if "${{" in script:
-        cursor.fail(
-            "an expression in a script would become code: put it under 'env:', "
-            'NAME: ${{ … }}, and write "$NAME" here',
-            part="${{",
-        )
-    return Script(script)
+def for_each(cursor: Cursor) -> ForEach | None:
+    if isinstance(cursor.value, list):
+        raise Invalid("put the list under 'vars:' of the type, and write ${{ vars.NAME }} here")
+    if not isinstance(cursor.value, dict):
+        return ForEach(items=expression(cursor))
+    section = Section(cursor, ("in", "max_parallel", "min_success", "stop_rest"))
+    return ForEach(
+        items=section.need("in", expression, ""),
+        max_parallel=section.take("max_parallel", whole(1, 100_000), None),
+        min_success=section.take("min_success", number_or_share, None),
+        stop_rest=section.take("stop_rest", flag, False),
+    )
 
 
-def template(cursor: Cursor) -> str:
-    filled_text(cursor)
-    return template_or_empty(cursor)
-
-
-def template_or_empty(cursor: Cursor) -> str:
-    """A text that may hold expressions; a number is taken as it is written."""
+def number_or_share(cursor: Cursor) -> int | float:
     value = cursor.value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    try:
-        templates.read(text(cursor))
-    except SyntaxFault as fault:
-        _refused(cursor, fault)
-    return text(cursor)
+    if isinstance(value, float):
+        if 0 < value < 1:
+            return value
+    elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_ITEMS:
+        return value
+    raise Invalid(
+        f"a number of items, or a share such as 0.9, is expected, not {kind_of(cursor.node)}; "
+        "without it all of them must succeed"
+    )
+
+
+def repeat(cursor: Cursor) -> Repeat | None:
+    section = Section(cursor, ("until", "max", "delay"))
+    return Repeat(
+        until=section.need("until", expression, ""),
+        max=section.need("max", whole(1, MOST_ROUNDS), 1),
+        delay=section.take("delay", duration_or_none, timedelta(seconds=1)),
+    )
 
 
 def environment(cursor: Cursor) -> dict[str, str]:
     return {name: each.read(variable(name), "") for name, each in cursor.entries().items()}
 
 
-def variable(name: str) -> Any:
+def variable(name: str) -> Callable[[Cursor], str]:
     def reader(cursor: Cursor) -> str:
-        if not ENV_NAME.fullmatch(name):
-            raise Invalid(f"{name[:64]!r} names no variable: {ENV_NAME_RULE}")
+        _check_variable(name)
         value = template_or_empty(cursor)
-        if is_guarded(name) and "${{" in value:
+        if is_guarded(name) and OPENING in value:
             raise Invalid(
                 f"{name} decides what code is run, so no data may reach it: set plain text"
             )
@@ -194,37 +297,24 @@ def variable(name: str) -> Any:
     return reader
 
 
-def needs(cursor: Cursor) -> tuple[str, ...]:
-    names = [item.read(task_name, "") for item in cursor.items()]
-    for number, name in enumerate(names):
-        if name and name in names[:number]:
-            cursor.items()[number].fail(f"{name!r} is there twice")
-    return tuple(dict.fromkeys(filter(None, names)))
+def secrets(cursor: Cursor) -> dict[str, str]:
+    """Variables and the secrets that they hold."""
+    return {name: each.read(secret(name), "") for name, each in cursor.entries().items()}
 
 
-def duration(cursor: Cursor) -> timedelta:
-    length = duration_or_none(cursor)
-    if not length:
-        raise Invalid("a duration above zero is expected")
-    return length
-
-
-def duration_or_none(cursor: Cursor) -> timedelta:
-    if not isinstance(cursor.value, str | int | float):
-        raise Invalid(f"a duration such as 30s or 10m is expected, not {kind_of(cursor.node)}")
-    return parse_duration(cursor.value)
-
-
-def size(most: int) -> Any:
-    def reader(cursor: Cursor) -> int:
-        if not isinstance(cursor.value, str | int):
-            raise Invalid(f"a size such as 4MiB is expected, not {kind_of(cursor.node)}")
-        found = parse_size(cursor.value)
-        if not 1 <= found <= most:
-            raise Invalid(f"a size from 1 byte to {most} bytes is expected")
-        return found
+def secret(name: str) -> Callable[[Cursor], str]:
+    def reader(cursor: Cursor) -> str:
+        _check_variable(name)
+        if is_guarded(name):
+            raise Invalid(f"{name} decides what code is run, so no secret may reach it")
+        return secret_name(cursor)
 
     return reader
+
+
+def _check_variable(name: str) -> None:
+    if not ENV_NAME.fullmatch(name):
+        raise Invalid(f"{name[:64]!r} names no variable: {ENV_NAME_RULE}")
 
 
 def retries(cursor: Cursor) -> RetryPolicy:
@@ -267,6 +357,13 @@ def limit(cursor: Cursor) -> Limit | None:
     return Limit(key, section.take("max", whole(1, 100_000), 1))
 
 
+def rate(cursor: Cursor) -> Rate | None:
+    section = Section(cursor, ("key", "max", "per"))
+    per = section.need("per", duration, None)
+    key, most = section.need("key", template, ""), section.need("max", whole(1, 1_000_000), 1)
+    return Rate(key, most, per) if per else None
+
+
 def resource_limits(cursor: Cursor) -> ResourceLimits | None:
     section = Section(cursor, [field.name for field in fields(ResourceLimits)])
     most = 1 << 50
@@ -277,8 +374,3 @@ def resource_limits(cursor: Cursor) -> ResourceLimits | None:
         processes=section.take("processes", whole(1, 10_000_000), None),
         file_bytes=section.take("file_bytes", size(most), None),
     )
-
-
-def _refused(cursor: Cursor, fault: SyntaxFault) -> None:
-    """Complain where in the text the fault stands."""
-    cursor.fail(str(fault), part=cursor.value[fault.at :][:40].split("\n")[0] or None)

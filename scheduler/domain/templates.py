@@ -1,7 +1,7 @@
 """Texts with `${{ … }}` in them. `$${{` stands for the characters themselves."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -11,6 +11,7 @@ from scheduler.domain.errors import Invalid
 from scheduler.domain.expression_syntax import SyntaxFault, scan
 from scheduler.domain.expression_text import in_words
 from scheduler.domain.expressions import Expression, parse
+from scheduler.domain.sealed import Reference
 
 OPENING, CLOSING, ESCAPED = "${{", "}}", "$${{"
 _OPENING = re.compile(r"\$\$\{\{|\$\{\{")
@@ -44,14 +45,28 @@ class Template:
                 return expression
         return None
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        names = (placed.expression.secret for placed in self.placed)
+        return tuple(name for name in names if name is not None)
+
     def value(self, scope: Mapping[str, Any]) -> Any:
         return self.whole.evaluate(scope) if self.whole else self.fill(scope)
 
     def fill(self, scope: Mapping[str, Any]) -> str:
         return "".join(
-            part if isinstance(part, str) else _worded(part.expression, scope)
-            for part in self.parts
+            part if isinstance(part, str) else worded(part.expression, scope) for part in self.parts
         )
+
+    def pieces(self, scope: Mapping[str, Any]) -> Iterator[str | Reference]:
+        """The parts filled, except for secrets."""
+        for part in self.parts:
+            if isinstance(part, str):
+                yield part
+            elif (name := part.expression.secret) is not None:
+                yield Reference(name)
+            else:
+                yield worded(part.expression, scope)
 
 
 class NoText(Invalid):
@@ -101,7 +116,7 @@ def joined(parts: Iterable[str | Placed]) -> tuple[str | Placed, ...]:
     return tuple(found)
 
 
-def _worded(expression: Expression, scope: Mapping[str, Any]) -> str:
+def worded(expression: Expression, scope: Mapping[str, Any]) -> str:
     value = expression.evaluate(scope)
     if value is None:
         raise NoText(f"{expression} is null, which has no text: choose one with '? :'")

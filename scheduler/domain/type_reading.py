@@ -1,25 +1,34 @@
 """From texts and stored documents to process types, with every fault named and placed."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast, get_args
 
 from scheduler.domain import checking, order
-from scheduler.domain.definitions import PRIORITY, QUEUE, ProcessType, TaskDefinition
+from scheduler.domain.definitions import (
+    PRIORITY,
+    QUEUE,
+    Concurrency,
+    HookName,
+    ProcessType,
+    TaskDefinition,
+)
 from scheduler.domain.documents import Node, UnreadableDocument, load, node_of, plain
 from scheduler.domain.errors import Invalid, InvalidDefinition
 from scheduler.domain.inputs import check_schema
-from scheduler.domain.names import TYPE_NAME, TYPE_NAME_RULE
+from scheduler.domain.readers import data, duration, priority, template, type_name
 from scheduler.domain.sections import (
     Cursor,
     Faults,
     Section,
+    flag,
     kind_of,
-    matching,
+    one_of,
     short_text,
     texts,
     whole,
 )
-from scheduler.domain.task_reading import duration, priority, queue_name, read_task
+from scheduler.domain.task_reading import hook_name, queue_name, read_apart, read_task
 
 KEYS = (
     "name",
@@ -32,11 +41,17 @@ KEYS = (
     "max_parallel",
     "labels",
     "tasks",
+    "hooks",
+    "concurrency",
+    "undo_on_stop",
+    "result",
+    "schedules",
+    "triggers",
 )
+HOOKS = get_args(HookName)
+MOST_ENTRIES = 100  # schedules, or triggers
 MOST_TASKS = 5_000
 STORED = "stored document"
-
-type_name = matching(TYPE_NAME, TYPE_NAME_RULE)
 
 
 def read_text(text: str, source: str) -> list[ProcessType]:
@@ -83,35 +98,76 @@ def _refuse_namesakes(types: list[ProcessType], nodes: list[Node], faults: Fault
 def _read(node: Node, faults: Faults) -> ProcessType:
     cursor = Cursor(node, "", faults)
     section = Section(cursor, KEYS)
-    schema = section.take("input", input_schema, None)
-    return ProcessType(
+    found = ProcessType(
         name=section.need("name", type_name, ""),
         description=section.take("description", short_text, ""),
-        input_schema=schema,
-        tasks=section.need("tasks", lambda each: read_tasks(each, schema), ()),
+        input_schema=section.take("input", input_schema, None),
+        tasks=section.need("tasks", read_tasks, ()),
         timeout=section.take("timeout", duration, None),
         priority=section.take("priority", priority, PRIORITY),
         queue=section.take("queue", queue_name, QUEUE),
         max_parallel=section.take("max_parallel", whole(1, 100_000), None),
         vars=section.take("vars", variables, {}),
         labels=section.take("labels", texts, {}),
+        hooks=section.take("hooks", hooks, {}),
+        concurrency=section.take("concurrency", concurrency, None),
+        undo_on_stop=section.take("undo_on_stop", flag, False),
+        result=section.take("result", data, None),
+        schedules=section.take("schedules", documents, ()),
+        triggers=section.take("triggers", documents, ()),
     )
+    return checked(found, section)
 
 
-def read_tasks(cursor: Cursor, schema: Mapping[str, Any] | None) -> tuple[TaskDefinition, ...]:
+def checked(found: ProcessType, section: Section) -> ProcessType:
+    """The type with its order made explicit, and every fault that only the whole shows told."""
+    if "tasks" not in section or not isinstance(section.entries["tasks"].value, list):
+        return found
+    cursors = section.entries["tasks"].items()
+    if not found.tasks or not checking.names_are_sound(found.tasks, cursors):
+        return found
+    is_graph = any(isinstance(c.value, dict) and "needs" in c.value for c in cursors)
+    in_order = order.with_branches if is_graph else order.in_list_order
+    found = replace(found, tasks=in_order(found.tasks))
+    if checking.order_is_sound(found.tasks, cursors):
+        checking.check_expressions(found, section)
+    return found
+
+
+def read_tasks(cursor: Cursor) -> tuple[TaskDefinition, ...]:
     cursors = cursor.items()
     if not cursors:
         raise Invalid("at least one task is needed")
     if len(cursors) > MOST_TASKS:
         raise Invalid(f"at most {MOST_TASKS} tasks: start others as runs of their own")
-    tasks = tuple(read_task(each) for each in cursors)
-    is_graph = any(isinstance(c.value, dict) and "needs" in c.value for c in cursors)
-    if not checking.names_are_sound(tasks, cursors):
-        return tasks
-    resolved = tasks if is_graph else order.in_list_order(tasks)
-    if checking.order_is_sound(resolved, cursors):
-        checking.check_expressions(resolved, cursors, schema)
-    return resolved
+    return tuple(read_task(each) for each in cursors)
+
+
+def hooks(cursor: Cursor) -> dict[HookName, TaskDefinition]:
+    section = Section(cursor, HOOKS)
+    found = {name: section.take(name, read_apart(hook_name(name)), None) for name in HOOKS}
+    return {name: hook for name, hook in found.items() if hook is not None}
+
+
+def concurrency(cursor: Cursor) -> Concurrency | None:
+    section = Section(cursor, ("key", "max", "on_conflict"))
+    on_conflict = section.take("on_conflict", one_of("wait", "skip", "replace"), "wait")
+    return Concurrency(
+        key=section.need("key", template, ""),
+        max=section.take("max", whole(1, 100_000), 1),
+        on_conflict=cast("Any", on_conflict),
+    )
+
+
+def documents(cursor: Cursor) -> tuple[dict[str, Any], ...]:
+    """Read by those who know what they mean; here they are only kept."""
+    items = cursor.items()
+    if len(items) > MOST_ENTRIES:
+        raise Invalid(f"at most {MOST_ENTRIES}")
+    for item in items:
+        if not isinstance(item.value, dict):
+            item.fail(f"a map is expected, not {kind_of(item.node)}")
+    return tuple(plain(item.node) for item in items if isinstance(item.value, dict))
 
 
 def input_schema(cursor: Cursor) -> Mapping[str, Any] | None:

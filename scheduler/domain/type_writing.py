@@ -5,12 +5,16 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
-from scheduler.domain import order
-from scheduler.domain.commands import Argv, Command, Script, Split
+from scheduler.domain import kinds, order
 from scheduler.domain.definitions import (
+    Concurrency,
+    ForEach,
+    Join,
     Limit,
     OnFailure,
     ProcessType,
+    Rate,
+    Repeat,
     ResourceLimits,
     TaskDefinition,
 )
@@ -19,6 +23,7 @@ from scheduler.domain.retries import RetryPolicy
 from scheduler.domain.sizes import format_size
 
 _SIZES = frozenset({"output_cap", "memory_bytes", "file_bytes"})
+_APART = ("name", "kind", "needs", "command", "work", "after", "when")
 
 
 def write_type(process_type: ProcessType) -> dict[str, Any]:
@@ -32,11 +37,25 @@ def _tasks(tasks: tuple[TaskDefinition, ...]) -> list[dict[str, Any]]:
     as_list, outside = order.is_list(tasks), order.handlers(tasks)
     written = []
     for task in tasks:
-        document = _changed(task, ("kind", "needs", "command"))
+        document = {"name": task.name, **_task(task)}
         if not as_list and task.name not in outside:
             document["needs"] = sorted(task.needs)
-        written.append(document | _command(task.command))
+        written.append(document)
     return written
+
+
+def _task(task: TaskDefinition) -> dict[str, Any]:
+    """All but its name and its place in the order."""
+    apart = (*_APART, "queue") if task.kind == "action" else _APART
+    return _changed(task, apart) | _condition(task) | kinds.of(task).write(task)
+
+
+def _condition(task: TaskDefinition) -> dict[str, Any]:
+    if task.when is None:
+        return {} if task.after == "success" else {"when": task.after}
+    if task.after == "success":
+        return {"when": task.when}
+    return {"when": {"after": task.after, "if": task.when}}
 
 
 def _changed(record: Any, apart: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -67,21 +86,27 @@ def _plain(name: str, value: Any) -> Any:
             return {"handler": handler} if handler else kind
         case Limit(key, most):
             return {"key": key, "max": most}
+        case Rate(key, most, per):
+            return {"key": key, "max": most, "per": format_duration(per)}
+        case Join(count, stop_rest):
+            return {"count": count, "stop_rest": True} if stop_rest else _joined(count)
+        case ForEach():
+            rest = _changed(value, ("items",))
+            return {"in": value.items, **rest} if rest else value.items
+        case Repeat():
+            return {"until": value.until, "max": value.max} | _changed(value)
         case RetryPolicy():
             return {"max": value.max} | _changed(value)
-        case ResourceLimits():
+        case ResourceLimits() | Concurrency():
             return _changed(value)
+        case TaskDefinition():
+            return _task(value)
         case Mapping():
-            return dict(value)
+            return {key: _plain("", each) for key, each in value.items()}
+        case tuple():
+            return [dict(each) for each in value]
     return value
 
 
-def _command(command: Command | None) -> dict[str, Any]:
-    match command:
-        case Split(text):
-            return {"run": text}
-        case Argv(items):
-            return {"run": list(items)}
-        case Script(text):
-            return {"shell": text}
-    return {"noop": True}
+def _joined(count: int | None) -> Any:
+    return "any" if count == 1 else {"count": count}

@@ -188,7 +188,7 @@ def test_all_faults_are_told_at_once_each_with_its_place_and_a_remedy() -> None:
 @pytest.mark.parametrize(
     ("task", "where", "what"),
     [
-        ("{name: a}", "3:5: tasks[0]", "run, shell and noop"),
+        ("{name: a}", "3:5: tasks[0]", "give one of run, shell"),
         ("{name: a, run: x, noop: true}", "tasks[0]", "twice"),
         ("{run: x}", "tasks[0]", "'name' is missing"),
         ("{name: A, run: x}", "tasks[0].name", "a-z"),

@@ -1,0 +1,61 @@
+"""What a task may be: one module for each kind, all with the same functions.
+
+`KEYS` tell a task of the kind, `BESIDE` are those of the keys of tasks that only some kinds have
+and this one does. `read` and `write` go between documents and definitions, `fields` are the parts
+that may hold expressions, and `render` makes of what they came to what an executor, or the board,
+is asked to do.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, cast
+
+from scheduler.domain.commands import Command
+from scheduler.domain.definitions import Kind as KindName
+from scheduler.domain.definitions import TaskDefinition, Work
+from scheduler.domain.fields import Field
+from scheduler.domain.kinds import (
+    action,
+    approval,
+    branch,
+    command,
+    emit,
+    http,
+    noop,
+    process,
+    python,
+    sleep,
+    wait_for,
+)
+from scheduler.domain.sections import Section
+
+
+class Kind(Protocol):
+    KEYS: tuple[str, ...]
+    BESIDE: frozenset[str]
+
+    def read(self, section: Section) -> Command | Work | None: ...
+    def write(self, task: TaskDefinition) -> dict[str, Any]: ...
+    def fields(self, task: TaskDefinition) -> Iterator[Field]: ...
+    def render(self, task: TaskDefinition, found: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+_MODULES: dict[KindName, Any] = {
+    "run": command,
+    "http": http,
+    "python": python,
+    "action": action,
+    "process": process,
+    "sleep": sleep,
+    "wait_for": wait_for,
+    "approval": approval,
+    "emit": emit,
+    "branch": branch,
+    "noop": noop,
+}
+KINDS: Mapping[KindName, Kind] = cast("dict[KindName, Kind]", _MODULES)
+NAMES: Mapping[str, KindName] = {key: name for name, kind in KINDS.items() for key in kind.KEYS}
+BESIDE = frozenset(key for kind in KINDS.values() for key in kind.BESIDE)
+
+
+def of(task: TaskDefinition) -> Kind:
+    return KINDS[task.kind]
