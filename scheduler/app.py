@@ -51,9 +51,9 @@ from scheduler.steady import keep_going
 from scheduler.store import connections
 
 PARTS = (
+    runs,  # asked for most: addresses are tried in this order
     process_types,
     process_records,
-    runs,
     commands,
     events,
     files,

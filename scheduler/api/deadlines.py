@@ -19,6 +19,10 @@ DEADLINE = 12.0  # seconds, beyond what the request itself asks to wait
 RESTART = 70.0
 
 
+class TooLate(Exception):
+    """The answer has not begun in time."""
+
+
 class Deadline:
     def __init__(self, app: ASGIApp, server: Server) -> None:
         self.app = app
@@ -29,47 +33,49 @@ class Deadline:
         if scope["type"] != "http" or group is None:
             await self.app(scope, receive, send)
             return
-        answering = Answering(send)
+        answering = Answering(send, allowed(scope))
         work = self.app(scope, receive, answering.send)
         task = group.create_task(carry_out(work, answering.ended, None))
         try:
-            if await answering.begins_within(allowed(scope)):
-                await answering.ended
-            else:
-                await put_off(scope, receive, send)
+            await answering.ended
+        except TooLate:
+            await put_off(scope, receive, send)
         except asyncio.CancelledError:
             task.cancel()
             raise
+        finally:
+            answering.in_time()
 
 
 class Answering:
     """An answer on its way, which may be too late to be sent."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, patience: float) -> None:
         loop = asyncio.get_running_loop()
         self._send = send
-        self._begun: asyncio.Future[None] = loop.create_future()
+        self._given_up = False
+        self._patience = loop.call_later(patience, self._give_up)
         self.ended: asyncio.Future[None] = loop.create_future()
 
-    async def begins_within(self, patience: float) -> bool:
-        waits = {self._begun, self.ended}
-        await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-        if not self._begun.done() and not self.ended.done():
-            self._begun.cancel()
-            self.ended.cancel()
-        return not self._begun.cancelled()
+    def in_time(self) -> None:
+        self._patience.cancel()
+
+    def _give_up(self) -> None:
+        if not self.ended.done():
+            self._given_up = True
+            self.ended.set_exception(TooLate())
 
     async def send(self, message: Message) -> None:
-        if self._begun.cancelled():
+        if self._given_up:
             return
-        if not self._begun.done():
-            self._begun.set_result(None)
+        self.in_time()
         await self._send(message)
 
 
 def allowed(scope: Scope) -> float:
     more = RESTART if scope["path"].endswith("/restart") else 0.0
-    return DEADLINE + more + seconds(Request(scope).headers.get("prefer"))
+    preferred = next((value for name, value in scope["headers"] if name == b"prefer"), b"")
+    return DEADLINE + more + seconds(preferred.decode("latin-1"))
 
 
 async def put_off(scope: Scope, receive: Receive, send: Send) -> None:

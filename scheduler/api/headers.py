@@ -1,6 +1,5 @@
 """Headers that every answer carries: nothing of ours is to be framed, sniffed or kept."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ALWAYS = {
@@ -13,6 +12,9 @@ ALWAYS = {
 }
 
 
+ENCODED = [(name.lower().encode(), value.encode()) for name, value in ALWAYS.items()]
+
+
 class SecurityHeaders:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -20,9 +22,9 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in ALWAYS.items():
-                    headers.setdefault(name, value)
+                given = {name for name, _ in message["headers"]}
+                more = [each for each in ENCODED if each[0] not in given]
+                message["headers"] = [*message["headers"], *more]
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)

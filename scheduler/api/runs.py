@@ -20,12 +20,12 @@ from scheduler.api.filters import (
 from scheduler.api.models import ChangeRun, Retry, Run, StartRun, Stop, Why
 from scheduler.api.pages import CountedPage, Cursor, Limit
 from scheduler.api.preferences import seconds
+from scheduler.api.quick import QuickRoute
 from scheduler.api.starting import Key, Prefer
 from scheduler.api.state import By, Conn, TheCatalog, TheServer
 from scheduler.domain.states import RunState
 from scheduler.services import run_changes, run_lists, run_lookup, runs, why
 from scheduler.services.run_changes import Change
-from scheduler.services.runs import Order
 from scheduler.store.runs import Filter
 
 router = APIRouter(prefix="/runs", tags=["runs"], route_class=GuardedRoute)
@@ -49,7 +49,6 @@ ErrorText = Annotated[
 ]
 
 
-@router.post("", status_code=201, responses=CREATED | problems(404, 409, 422))
 async def start_run(
     wish: StartRun,
     response: Response,
@@ -63,16 +62,22 @@ async def start_run(
     With an `Idempotency-Key` the same request may be sent again: it gives the same run. With
     `Prefer: wait=N` the answer comes when the run has ended, or after N seconds.
     """
-    order = Order(
-        type=wish.type,
-        version=wish.version,
-        input=wish.input,
-        priority=wish.priority,
-        labels=wish.labels,
-        by=by,
-        key=key,
-    )
-    return await starting.ordered(server, response, order, prefer)
+    order = starting.order_of(wish, by=by, key=key)
+    return await starting.ordered(server, response.headers, order, prefer)
+
+
+class StartRoute(GuardedRoute, QuickRoute):
+    quickly = starting.quickly
+
+
+router.add_api_route(
+    "",
+    start_run,
+    methods=["POST"],
+    status_code=201,
+    responses=CREATED | problems(404, 409, 422),
+    route_class_override=StartRoute,
+)
 
 
 @router.get("", responses=problems(422))

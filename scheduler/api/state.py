@@ -141,15 +141,28 @@ async def connection_of(request: Request) -> AsyncIterator[AsyncConnection[Any]]
         yield conn
 
 
-def catalog_of(request: Request) -> Catalog:
+# What handlers ask for is given by coroutines: FastAPI takes plain functions to a thread and back,
+# which costs more than all that they do.
+
+
+async def the_server(request: Request) -> Server:
+    return server_of(request)
+
+
+async def catalog_of(request: Request) -> Catalog:
     return server_of(request).catalog
 
 
-def who(request: Request) -> str:
+async def who(request: Request) -> str:
     return caller_of(request).name
 
 
-TheServer = Annotated[Server, Depends(server_of)]
+async def the_caller(request: Request) -> Caller:
+    return caller_of(request)
+
+
+TheServer = Annotated[Server, Depends(the_server)]
+TheCaller = Annotated[Caller, Depends(the_caller)]
 Conn = Annotated[AsyncConnection[Any], Depends(connection_of, scope="function")]
 TheCatalog = Annotated[Catalog, Depends(catalog_of)]
 By = Annotated[str, Depends(who)]

@@ -1,8 +1,10 @@
 """Starts over HTTP: who asks at the same time is started together, and answered alone."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -90,3 +92,48 @@ async def test_without_a_database_starts_are_put_off_in_time_and_begin_again(
             return (await api.admin.post("/runs", json={"type": "two"})).status_code == 201
 
         await becomes(starts_again)
+
+
+ORDER = json.dumps({"type": "two", "labels": {"team": "a"}})
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (ORDER, JSON),
+        (ORDER, {"Content-Type": "application/json; charset=utf-8"}),
+        (ORDER, {"Content-Type": "application/merge-patch+json"}),
+        (ORDER, {"Content-Type": "text/plain"}),
+        (ORDER, {}),
+        ("", JSON),
+        ("{", JSON),
+        ("[]", JSON),
+        ('{"type": "two", "typo": 1}', JSON),
+        ('{"type": "two", "priority": true}', JSON),
+        ('{"type": "two", "version": 0}', JSON),
+        ('{"type": "two", "input": {"a": "\\u0000"}}', JSON),
+        ('{"type": "none"}', JSON),
+        (ORDER, {**JSON, "Idempotency-Key": "monday"}),
+        (ORDER, {**JSON, "Idempotency-Key": "x" * 256}),
+        (ORDER, {**JSON, "Idempotency-Key": "with space"}),
+        (ORDER, {**JSON, "Prefer": "respond-async, wait=1"}),
+        (ORDER, {**JSON, "Prefer": "x" * 201}),
+    ],
+)
+async def test_whatever_is_sent_is_answered_as_the_framework_would(
+    api: Api, body: str, headers: dict[str, str]
+) -> None:
+    """A parameter that nobody knows is passed over, but takes the request the long way."""
+    quick = await api.admin.post("/runs", content=body, headers=headers)
+    long = await api.admin.post("/runs?unknown=1", content=body, headers=headers)
+    assert quick.status_code == long.status_code
+    assert likeness(quick) == likeness(long)
+
+
+def likeness(answer: httpx.Response) -> tuple[dict[str, Any], dict[str, str]]:
+    """What two answers to the same wish have in common: all but what names the run."""
+    own = {"id", "created_at", "started_at", "finished_at"}
+    body = {name: value for name, value in answer.json().items() if name not in own}
+    once = {"location", "content-length", "idempotency-replayed"}
+    return body, {name: value for name, value in answer.headers.items() if name not in once}
