@@ -37,8 +37,8 @@ class Clock:
         moved = await firing.fire_due(conn, self._catalog, BATCH)
         moved += await backfills.step(conn, self._catalog)
         if await schedules.is_any_waiting(conn):
+            moved += await firing.stop_replaced(conn, self._catalog, BATCH)
             moved += await firing.start_waiting(conn, self._catalog, BATCH)
-            await firing.stop_replaced(conn, self._catalog, BATCH)
         return moved
 
     async def _pause(self, conn: Conn) -> float:

@@ -220,11 +220,12 @@ async def start_one_waiting(conn: Conn, catalog: Catalog, row: Row) -> Move:
 
 async def stop_replaced(conn: Conn, catalog: Catalog, limit: int) -> int:
     """Stop the runs that a waiting tick is to replace; how many there were."""
-    found = await stored.to_stop(conn, limit)
-    for row in found:
+    stopped = 0
+    for row in await stored.to_stop(conn, limit):
         why = said("replaced", f"schedule {row['id']}", None)
         try:
             await runs.stop(conn, catalog, row["run"], by=f"schedule {row['id']}", why=why)
         except (Conflict, NotFound):
             continue  # it has ended by itself
-    return len(found)
+        stopped += 1
+    return stopped
