@@ -6,7 +6,7 @@ from functools import reduce
 from graphlib import CycleError, TopologicalSorter
 from operator import and_, or_
 
-from scheduler.domain.definitions import TaskDefinition
+from scheduler.domain.definitions import Branch, TaskDefinition
 
 Tasks = Sequence[TaskDefinition]
 
@@ -16,15 +16,36 @@ def handlers(tasks: Tasks) -> frozenset[str]:
     return frozenset(task.on_failure.handler for task in tasks if task.on_failure.handler)
 
 
+def branches(tasks: Tasks) -> dict[str, tuple[str, ...]]:
+    """The branches that may choose a task, by its name."""
+    found: dict[str, tuple[str, ...]] = {}
+    for task in tasks:
+        if isinstance(task.work, Branch):
+            targets = [*task.work.default, *(name for case in task.work.cases for name in case.to)]
+            for name in dict.fromkeys(targets):
+                found[name] = (*found.get(name, ()), task.name)
+    return found
+
+
 def in_list_order(tasks: Tasks) -> tuple[TaskDefinition, ...]:
-    """Each task needs the one before it; handlers stand outside of the list."""
-    outside = handlers(tasks)
+    """Each task needs the one before it; handlers, and what a branch chooses, stand outside."""
+    chosen, called = branches(tasks), handlers(tasks)
     resolved, before = [], ""
     for task in tasks:
-        is_outside = task.name in outside
-        resolved.append(replace(task, needs=(before,) if before and not is_outside else ()))
+        is_outside = task.name in called or task.name in chosen
+        needs = (before,) if before and not is_outside else chosen.get(task.name, ())
+        resolved.append(replace(task, needs=needs))
         before = before if is_outside else task.name
     return tuple(resolved)
+
+
+def with_branches(tasks: Tasks) -> tuple[TaskDefinition, ...]:
+    """What a branch may choose needs it, said or not."""
+    chosen = branches(tasks)
+    return tuple(
+        replace(task, needs=tuple(dict.fromkeys((*task.needs, *chosen.get(task.name, ())))))
+        for task in tasks
+    )
 
 
 def is_list(tasks: Tasks) -> bool:
@@ -38,6 +59,12 @@ def parents(tasks: Tasks) -> dict[str, list[str]]:
         if task.on_failure.handler in found:
             found[task.on_failure.handler].append(task.name)
     return found
+
+
+def first_come(tasks: Tasks) -> frozenset[str]:
+    """The tasks that do not wait for all that they need."""
+    counts = ((task, task.join.count) for task in tasks)
+    return frozenset(t.name for t, count in counts if count is not None and count < len(t.needs))
 
 
 def cycle(tasks: Tasks) -> list[str] | None:
@@ -56,13 +83,13 @@ class Before:
     def __init__(self, tasks: Tasks) -> None:
         self.names = [task.name for task in tasks]
         self.positions = {name: number for number, name in enumerate(self.names)}
-        outside, before = handlers(tasks), parents(tasks)
+        before, first = parents(tasks), handlers(tasks) | first_come(tasks)
         self._perhaps: dict[str, int] = {}
         self._surely: dict[str, int] = {}
         for name in TopologicalSorter(before).static_order():
             self._perhaps[name] = self._joined(self._perhaps, before[name], every=True)
             # Of several tasks that call a handler, the first to fail is enough.
-            self._surely[name] = self._joined(self._surely, before[name], every=name not in outside)
+            self._surely[name] = self._joined(self._surely, before[name], every=name not in first)
 
     def ancestors(self, name: str) -> frozenset[str]:
         return self._named(self._perhaps[name])

@@ -69,7 +69,7 @@ FINAL_RUNS = frozenset({R.COMPLETED, R.FAILED, R.STOPPED})
 LIVING_RUNS = frozenset(RunState) - FINAL_RUNS
 FINAL_TASKS = frozenset({T.COMPLETED, T.FAILED, T.SKIPPED, T.STOPPED})
 
-# A new round (retry, reset, re-drive) is the only way out of FAILED and STOPPED.
+# Out of FAILED and STOPPED lead a new round (retry, reset, re-drive), and undoing what was done.
 RUN_ARROWS: Mapping[RunState, frozenset[RunState]] = {
     R.PENDING: frozenset({R.IN_PROGRESS, R.HELD, R.STOPPING, R.COMPLETED, R.FAILED, R.STOPPED}),
     R.IN_PROGRESS: frozenset(
@@ -80,10 +80,10 @@ RUN_ARROWS: Mapping[RunState, frozenset[RunState]] = {
     ),
     R.HELD: frozenset({R.IN_PROGRESS, R.STOPPING, R.COMPENSATING, R.FAILED, R.STOPPED}),
     R.STOPPING: frozenset({R.COMPENSATING, R.FAILED, R.STOPPED}),
-    R.COMPENSATING: frozenset({R.FAILED, R.STOPPED}),
+    R.COMPENSATING: frozenset({R.STOPPING, R.FAILED, R.STOPPED}),
     R.COMPLETED: frozenset(),
-    R.FAILED: frozenset({R.IN_PROGRESS}),
-    R.STOPPED: frozenset({R.IN_PROGRESS}),
+    R.FAILED: frozenset({R.IN_PROGRESS, R.COMPENSATING}),
+    R.STOPPED: frozenset({R.IN_PROGRESS, R.COMPENSATING}),
 }
 
 TASK_ARROWS: Mapping[TaskState, frozenset[TaskState]] = {

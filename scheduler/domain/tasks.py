@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from scheduler.domain.states import Reason, TaskState
+
+Role = Literal["task", "item", "undo", "hook"]
 
 RANKS = 20  # ten priorities, each with started runs before new ones
 
@@ -13,6 +15,10 @@ RANKS = 20  # ten priorities, each with started runs before new ones
 def rank(priority: int, *, started: bool) -> int:
     """The place in the queue: 0 is claimed first."""
     return 2 * (9 - priority) + (0 if started else 1)
+
+
+def priority_of(place: int) -> int:
+    return 9 - place // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +44,11 @@ class Claimed:
 
 @dataclass(slots=True, kw_only=True)
 class Task:
-    """A task as its run's board holds it; what changes is written back."""
+    """A task as its run's board holds it; what changes is written back.
+
+    `of` is the position of the task that an item or an undo belongs to. `iteration` counts the
+    repetitions of a task; of a hook or an undo it is the round that it was last begun in.
+    """
 
     id: int
     run_id: UUID
@@ -71,3 +81,8 @@ class Task:
     error: str | None
     started_at: datetime | None
     finished_at: datetime | None
+    role: Role = "task"
+    of: int | None = None
+    item: dict[str, Any] | None = None  # its value, with its index or its key
+    iteration: int = 0
+    share: str | None = None

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from scheduler.domain.board import IN_FLIGHT, Board, Changes
+from scheduler.domain.board import IN_FLIGHT, MOST_GATHERED, Board, Changes
 from scheduler.domain.orders import Order
 from scheduler.domain.states import Reason, TaskState
 from scheduler.domain.tasks import Task
@@ -29,7 +29,7 @@ async def judge(
     conn: Conn, catalog: Catalog, ids: Sequence[UUID], decide: Decide, *, by: str
 ) -> Wake:
     """Let `decide` change each run's board; ids that no longer exist are left out."""
-    changes, sizes, wake = Changes(), {}, Wake()
+    changes, rest, sizes, windows, wake = Changes(), Changes(), {}, {}, Wake()
     loaded = await boards.load(conn, ids)
     moment = await queues.moment(conn)
     for run, rows in loaded:
@@ -43,16 +43,38 @@ async def judge(
             limited=moment.limited,
         )
         decide(board)
-        while board.unsettled():
-            board.settle(await tasks.results(conn, run.id))
-        changes.add(board.changes())
+        while board.asks():
+            # Settling reads what was decided, so that has to be written first.
+            changes.add(await write(conn, board.drain(), by))
+            await settle(conn, board)
+        rest.add(board.drain())
         sizes.update(board.limit_sizes)
-    await boards.write(conn, changes, by=by)
+        windows.update(board.limit_windows)
+    changes.add(await write(conn, rest, by))
+    if windows:
+        await limits.ensure(conn, {key: sizes[key] for key in windows}, windows)
     await place(conn, changes.tasks, sizes, moment.limited, wake)
+    await limits.remove_spent(conn, changes.spent_limits)
     tell(changes, wake)
     if changes.orders:
         await go_on(conn, catalog, changes.orders, wake, by=by)
     return wake
+
+
+async def write(conn: Conn, changes: Changes, by: str) -> Changes:
+    """New tasks are tasks like the others when they have been written."""
+    await boards.write(conn, changes, by=by)
+    changes.tasks += changes.new_tasks
+    return changes
+
+
+async def settle(conn: Conn, board: Board) -> None:
+    run = board.run.id
+    board.settle(
+        await tasks.results(conn, run),
+        await tasks.gathered(conn, run, board.gatherable(), MOST_GATHERED),
+        await tasks.outputs(conn, run, board.undoing_items()),
+    )
 
 
 async def go_on(
@@ -86,9 +108,29 @@ async def place(
     if sizes:
         await limits.ensure(conn, sizes)
         await limits.trim(conn, sizes)
-    for task in changed:
-        if task.reason is Reason.LIMIT:
-            await admit(conn, task.id, task.run_id, keys_of(task, limited), wake)
+    waiting = {task.id: task for task in changed if is_to_be_placed(task)}
+    await admit_all(conn, list(waiting.values()), limited, wake)
+
+
+def is_to_be_placed(task: Task) -> bool:
+    return task.reason is Reason.LIMIT and task.blocked_on is None
+
+
+async def admit_all(
+    conn: Conn, waiting: Sequence[Task], limited: dict[str, int], wake: Wake
+) -> None:
+    """Behind one that found no place under a limit, others under the same limit need not ask."""
+    full: dict[str, list[int]] = {}
+    for task in waiting:
+        keys = keys_of(task, limited)
+        known = next((key for key in keys if key in full), None)
+        if known is not None:
+            full[known].append(task.id)
+        elif key := await admit(conn, task.id, task.run_id, keys, wake):
+            full[key] = []
+    for key, behind in full.items():
+        if behind:
+            await limits.block(conn, behind, key)
 
 
 def may_have_place(task: Task) -> bool:
@@ -109,15 +151,17 @@ def queue_keys(queue: str, limited: dict[str, int] | Sequence[str]) -> list[str]
     return [f"queue:{queue}"] if queue in limited else []
 
 
-async def admit(conn: Conn, task: int, run: UUID, keys: Sequence[str], wake: Wake) -> None:
-    """Make a task READY if there is a place for it under each of its limits."""
+async def admit(conn: Conn, task: int, run: UUID, keys: Sequence[str], wake: Wake) -> str | None:
+    """Make a task READY if there is a place for it under each of its limits; else the one that
+    had none."""
     full = await limits.take(conn, task, keys)
     if full is not None:
-        await limits.block(conn, task, full)
+        await limits.block(conn, [task], full)
         wake.add(due=True)
     elif queue := await limits.admit(conn, task, keys):
         await limits.begin_run(conn, run)
         wake.add(runs=[run], queues=[queue])
+    return full
 
 
 def tell(changes: Changes, wake: Wake) -> None:

@@ -1,8 +1,9 @@
 """Boards: a run and its tasks, read under the run's lock, written back as decided."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -17,6 +18,7 @@ from sql.statements import statements
 
 ATTEMPTS, HISTORY, LETTERS = (statements(t) for t in ("attempts", "history", "dead_letters"))
 Conn = AsyncConnection[Any]
+Said = TypeVar("Said", Event, DeadLetter)
 
 
 async def load(conn: Conn, ids: Sequence[UUID]) -> list[tuple[Run, list[Task]]]:
@@ -32,16 +34,35 @@ async def load(conn: Conn, ids: Sequence[UUID]) -> list[tuple[Run, list[Task]]]:
 async def write(conn: Conn, changes: Changes, *, by: str) -> None:
     if changes.redriven:
         await execute(conn, LETTERS["redriven"], runs=changes.redriven, by=by)
+    if changes.new_tasks:
+        name(changes, await tasks.add(conn, changes.new_tasks))
     if changes.tasks:
         await tasks.write(conn, changes.tasks, changes.outputs)
+    if changes.notes:
+        await tasks.note(conn, changes.notes)
     if changes.runs:
-        await runs.write(conn, changes.runs)
+        await runs.write(conn, changes.runs, changes.results)
     if changes.attempts:
         await write_attempts(conn, changes.attempts)
     if changes.events:
         await write_events(conn, changes.events)
     if changes.letters:
         await write_letters(conn, changes.letters)
+
+
+def name(changes: Changes, ids: Mapping[tuple[UUID, int], int]) -> None:
+    """New tasks have ids now, and what was said of them before says so too."""
+    known = {}
+    for task in changes.new_tasks:
+        known[task.run_id, task.id] = task.id = ids[task.run_id, task.position]
+    changes.events = [named(each, known) for each in changes.events]
+    changes.letters = [named(each, known) for each in changes.letters]
+
+
+def named(said: Said, known: Mapping[tuple[UUID, int], int]) -> Said:
+    if said.task_id is None or said.task_id >= 0:
+        return said
+    return replace(said, task_id=known[said.run_id, said.task_id])
 
 
 async def write_attempts(conn: Conn, attempts: Sequence[Attempt]) -> None:

@@ -26,6 +26,11 @@ async def trim(conn: Conn, sizes: Mapping[str, int]) -> None:
     await execute(conn, LIMITS["trim"], keys=list(sizes), sizes=list(sizes.values()))
 
 
+async def remove_spent(conn: Conn, keys: Sequence[str]) -> None:
+    if keys:
+        await execute(conn, LIMITS["remove_spent"], keys=list(keys))
+
+
 async def remove(conn: Conn, key: str) -> None:
     await execute(conn, LIMITS["remove"], key=key)
 
@@ -54,8 +59,8 @@ async def begin_run(conn: Conn, run: UUID) -> None:
     await execute(conn, LIMITS["begin_run"], run=run)
 
 
-async def block(conn: Conn, task: int, key: str) -> None:
-    await execute(conn, LIMITS["block"], task=task, key=key)
+async def block(conn: Conn, tasks: Sequence[int], key: str) -> None:
+    await execute(conn, LIMITS["block"], tasks=list(tasks), key=key)
 
 
 async def candidates(conn: Conn, limit: int) -> list[Row]:

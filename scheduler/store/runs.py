@@ -23,6 +23,7 @@ from scheduler.store.rows import (
 from sql.statements import statements
 
 RUNS = statements("runs")
+NOTHING: Mapping[Any, Any] = {}
 Conn = AsyncConnection[Any]
 
 
@@ -114,7 +115,9 @@ async def lock_boards(conn: Conn, ids: Sequence[UUID]) -> list[Run]:
     return await fetch_all(conn, Run, RUNS["lock_boards"], ids=list(ids))
 
 
-async def write(conn: Conn, runs: Sequence[Run]) -> int:
+async def write(
+    conn: Conn, runs: Sequence[Run], results: Mapping[UUID, str | None] = NOTHING
+) -> int:
     return await execute(
         conn,
         RUNS["write"],
@@ -129,6 +132,13 @@ async def write(conn: Conn, runs: Sequence[Run]) -> int:
         events=[r.events for r in runs],
         finished_at=[r.finished_at for r in runs],
         due_at=[r.due_at for r in runs],
+        group_keys=[r.group_key for r in runs],
+        admitted=[r.admitted for r in runs],
+        totals=[r.total for r in runs],
+        undoes=[r.undoes for r in runs],
+        compensated=[r.compensated for r in runs],
+        outputs=[results.get(r.id) for r in runs],
+        output_changed=[r.id in results for r in runs],
     )
 
 

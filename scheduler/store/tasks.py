@@ -3,12 +3,15 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
+from scheduler.domain.board import Gathered
+from scheduler.domain.results import Result, WithoutOutput
 from scheduler.domain.tasks import Claimed, Task
 from scheduler.store.rows import (
     Row,
@@ -136,16 +139,88 @@ async def lock(conn: Conn, ids: Sequence[int]) -> list[int]:
     return await fetch_column(conn, TASKS["lock"], ids=list(ids))
 
 
-async def results(conn: Conn, run: UUID) -> dict[str, Row]:
+async def results(conn: Conn, run: UUID) -> dict[str, Result]:
     rows = await fetch_rows(conn, TASKS["results"], run=run)
-    return {
-        row["name"]: {
-            "status": row["state"],
-            "exit_code": row["exit_code"],
-            "output": row["output"],
-        }
-        for row in rows
+    return {row["name"]: result_of(row) for row in rows}
+
+
+def result_of(row: Row) -> Result:
+    told = {
+        "status": row["state"],
+        "exit_code": row["exit_code"],
+        "output": row["output"],
+        "error": row["error"],
+        "started_at": moment(row["started_at"]),
+        "finished_at": moment(row["finished_at"]),
     }
+    return told if row["left_out"] is None else WithoutOutput(told, row["left_out"])
+
+
+def moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+async def gathered(
+    conn: Conn, run: UUID, positions: Sequence[int], most: int
+) -> dict[int, Gathered]:
+    if not positions:
+        return {}
+    rows = await fetch_rows(conn, TASKS["gathered"], run=run, positions=list(positions), most=most)
+    return {row["position"]: Gathered(row["output"], int(row["size"])) for row in rows}
+
+
+async def outputs(conn: Conn, run: UUID, positions: Sequence[int]) -> dict[int, Any]:
+    if not positions:
+        return {}
+    rows = await fetch_rows(conn, TASKS["outputs"], run=run, positions=list(positions))
+    return {row["position"]: row["output"] for row in rows}
+
+
+async def add(conn: Conn, tasks: Sequence[Task]) -> dict[tuple[UUID, int], int]:
+    """The new ids, by run and position."""
+    rows = await fetch_rows(conn, TASKS["add"], rows=json.dumps([new_row(t) for t in tasks]))
+    return {(row["run_id"], row["position"]): row["id"] for row in rows}
+
+
+def new_row(task: Task) -> Row:
+    return {
+        "run_id": str(task.run_id),
+        "position": task.position,
+        "name": task.name,
+        "kind": task.kind,
+        "state": task.state,
+        "reason": task.reason,
+        "blocked_on": task.blocked_on,
+        "due_at": moment(task.due_at),
+        "queue": task.queue,
+        "rank": task.rank,
+        "required": task.required,
+        "needed": task.needed,
+        "open": task.open,
+        "passed": task.passed,
+        "successors": task.successors,
+        "settles": task.settles,
+        "judged": task.judged,
+        "on_lost": task.on_lost,
+        "limit_keys": task.limit_keys,
+        "attempt": task.attempt,
+        "wanted": task.wanted,
+        "invocation": task.invocation,
+        "error": task.error,
+        "started_at": moment(task.started_at),
+        "finished_at": moment(task.finished_at),
+        "role": task.role,
+        "of": task.of,
+        "item": task.item,
+        "iteration": task.iteration,
+        "share": task.share,
+    }
+
+
+async def note(conn: Conn, notes: Mapping[int, Mapping[str, Any]]) -> None:
+    await execute(
+        conn, TASKS["note"], ids=list(notes), notes=[Jsonb(each) for each in notes.values()]
+    )
 
 
 async def write(conn: Conn, tasks: Sequence[Task], outputs: Mapping[int, str | None]) -> list[Row]:
@@ -174,6 +249,9 @@ async def write(conn: Conn, tasks: Sequence[Task], outputs: Mapping[int, str | N
         output_changed=[t.id in outputs for t in tasks],
         started_at=[t.started_at for t in tasks],
         finished_at=[t.finished_at for t in tasks],
+        shares=[t.share for t in tasks],
+        items=[None if t.item is None else Jsonb(t.item) for t in tasks],
+        iterations=[t.iteration for t in tasks],
     )
 
 

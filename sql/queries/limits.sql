@@ -22,6 +22,10 @@ delete from limit_slots s
  ) as spare
  where s.key = spare.key and s.slot = spare.slot;
 
+-- name: remove_spent
+-- Places under limits that nobody will ask for again.
+delete from limit_slots where key = any(%(keys)s::text[]);
+
 -- name: remove
 delete from limit_slots s
  using (
@@ -98,10 +102,10 @@ returning t.queue;
 update runs set state = 'IN_PROGRESS' where id = %(run)s and state = 'PENDING';
 
 -- name: block
--- Says which limit a task waits for. `unlimited` stands for one that was lifted meanwhile.
+-- Says which limit tasks wait for. `unlimited` stands for one that was lifted meanwhile.
 update tasks
    set blocked_on = %(key)s
- where id = %(task)s and state = 'WAITING' and reason = 'limit';
+ where id = any(%(tasks)s::bigint[]) and state = 'WAITING' and reason = 'limit';
 
 -- name: candidates
 -- Tasks that may get a place now: for each key with free ones, as many as are free, the most

@@ -73,7 +73,8 @@ select id
 
 -- name: lock_boards
 select id, type, type_version, record_id, round, state, ends_as, priority, input, error, total,
-       open, failed, events, started_at, finished_at, timeout, due_at
+       open, failed, events, started_at, finished_at, timeout, due_at, group_key, admitted,
+       labels, parent_run, parent_task, depth, undoes, compensated
   from runs
  where id = any(%(ids)s)
  order by id
@@ -84,12 +85,20 @@ select id, type, type_version, record_id, round, state, ends_as, priority, input
 update runs r
    set state = u.state, ends_as = u.ends_as, round = u.round, input = u.input, error = u.error,
        open = u.open, failed = u.failed, events = u.events, finished_at = u.finished_at,
-       due_at = u.due_at
+       due_at = u.due_at, group_key = u.group_key, admitted = u.admitted, total = u.total,
+       undoes = u.undoes, compensated = u.compensated,
+       output = case when u.output_changed then u.output else r.output end
   from unnest(
     %(ids)s::uuid[], %(states)s::run_state[], %(ends_as)s::run_state[], %(rounds)s::integer[],
     %(inputs)s::jsonb[], %(errors)s::text[], %(open)s::integer[], %(failed)s::integer[],
-    %(events)s::integer[], %(finished_at)s::timestamptz[], %(due_at)s::timestamptz[]
-  ) as u (id, state, ends_as, round, input, error, open, failed, events, finished_at, due_at)
+    %(events)s::integer[], %(finished_at)s::timestamptz[], %(due_at)s::timestamptz[],
+    %(group_keys)s::text[], %(admitted)s::boolean[], %(totals)s::integer[],
+    %(undoes)s::boolean[], %(compensated)s::text[], %(outputs)s::jsonb[],
+    %(output_changed)s::boolean[]
+  ) as u (
+    id, state, ends_as, round, input, error, open, failed, events, finished_at, due_at, group_key,
+    admitted, total, undoes, compensated, output, output_changed
+  )
  where r.id = u.id;
 
 -- name: overdue

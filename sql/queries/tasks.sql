@@ -33,7 +33,8 @@ returning id, run_id, name, kind, attempt, on_lost, invocation, queue, rank, rea
 -- one. What this leaves out (its guard did not hold, or the run is not simply IN_PROGRESS) is
 -- for the judge: its id is not among `closed`. Successors that nothing stands in the way of
 -- become READY, or stay in the holder's hand at once (`keep` of them at most, none of a rank
--- below `best`); the others say why they wait.
+-- below `best`); the others say why they wait. One that needs more successes than can still come
+-- is to be looked at ('settle'), and so is one whose items are all over ('gather').
 with outcome as materialized (
     select *
       from unnest(
@@ -51,13 +52,16 @@ with outcome as materialized (
        and not t.judged
        -- Said so that no index over holders or states is tempted: everything in hand would be
        -- read once for each outcome.
-       and (t.holder = %(holder)s) is true and (r.state = 'IN_PROGRESS') is true
+       and (t.holder = %(holder)s) is true
+       and (r.state = 'IN_PROGRESS' and r.ends_as is null) is true
     returning t.id, t.run_id, t.attempt, t.started_at, t.finished_at, t.exit_code, t.output,
-              t.successors, cardinality(t.limit_keys) > 0 as limited,
+              t.successors, t.role = 'item' as is_item, cardinality(t.limit_keys) > 0 as limited,
               r.round, r.events, o.detail
 ), due as (
     select s.id, d.n, case
-               when s.state <> 'PENDING' or s.needed > d.n then null
+               when s.reason = 'items' then case when s.open = d.n then 'gather' end
+               when s.state <> 'PENDING' then null
+               when s.needed > d.n then case when s.open = d.n then 'settle' end
                when s.settles then 'settle'
                when s.queue = any(array(select name from queues where size is not null))
                    then 'limit'
@@ -73,11 +77,12 @@ with outcome as materialized (
                else 'ready'
            end as verdict
       from (
-        select run_id, successor, count(*)::integer as n, row_number() over () as place
+        select run_id, successor, is_item, count(*)::integer as n, row_number() over () as place
           from closed, unnest(successors) as successor
-         group by run_id, successor
+         group by run_id, successor, is_item
       ) d
       join tasks s on s.run_id = d.run_id and s.position = d.successor
+                  and (s.reason is not distinct from 'items') = d.is_item
 ), moved as (
     update tasks t
        set needed = greatest(t.needed - d.n, 0),
@@ -89,7 +94,9 @@ with outcome as materialized (
            reason = case
                when d.verdict in ('settle', 'limit') then d.verdict::wait_reason else t.reason
            end,
-           due_at = case when d.verdict = 'settle' then clock_timestamp() else t.due_at end,
+           due_at = case
+               when d.verdict in ('settle', 'gather') then clock_timestamp() else t.due_at
+           end,
            ready_seq = case
                when d.verdict in ('take', 'ready') then nextval('ready_seq') else t.ready_seq
            end,
@@ -135,7 +142,7 @@ with outcome as materialized (
 )
 select (select array_agg(id) from closed) as closed,
        (select array_agg(id) from counted where open = 0) as completed,
-       (select array_agg(run_id) from moved where verdict = 'settle') as unsettled,
+       (select array_agg(run_id) from moved where verdict in ('settle', 'gather')) as unsettled,
        (select array_agg(id) from moved where verdict = 'limit') as limited,
        (select array_agg(distinct queue) from moved where verdict = 'ready') as readied,
        (select array_agg(key) from freed) as freed,
@@ -160,7 +167,8 @@ select id, attempt, wanted
 -- The tasks of runs that the caller has locked. A claim in flight is waited for and seen.
 select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank, required,
        needed, open, passed, successors, handler, settles, judged, on_lost, limit_keys, attempt,
-       counted, lost, holder, wanted, invocation, exit_code, error, started_at, finished_at
+       counted, lost, holder, wanted, invocation, exit_code, error, started_at, finished_at, role,
+       of, item, iteration, share
   from tasks
  where run_id = any(%(runs)s)
  order by id
@@ -171,11 +179,75 @@ select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queu
 select id from tasks where id = any(%(ids)s) order by id for no key update;
 
 -- name: results
--- What expressions may read of a run's tasks.
-select name, state::text as state, exit_code, output
+-- What expressions may read of a run's tasks; of items they read what was gathered.
+select name, state::text as state, exit_code, output, error, started_at, finished_at,
+       metadata ->> 'output_left_out' as left_out
   from tasks
- where run_id = %(run)s
+ where run_id = %(run)s and role = 'task'
  order by position;
+
+-- name: gathered
+-- What the items of some tasks came to: a list in their order, or a map by their keys, with null
+-- for those that did not succeed; only its size where it is longer than what is kept.
+with items as (
+    select of, item, case when state = 'COMPLETED' then output end as output
+      from tasks
+     where run_id = %(run)s and of = any(%(positions)s::integer[]) and role = 'item'
+       and jsonb_typeof(item) = 'object'
+), sizes as (
+    select of, sum(coalesce(octet_length(output::text), 4)) + 2 * count(*) as size
+      from items
+     group by of
+)
+select s.of as position, s.size, g.output
+  from sizes s
+  left join lateral (
+    select coalesce(
+               jsonb_object_agg(item ->> 'key', output) filter (where item ->> 'key' is not null),
+               jsonb_agg(output order by (item ->> 'index')::integer)
+           )::text as output
+      from items i
+     where i.of = s.of and s.size <= %(most)s
+     group by i.of
+  ) g on true;
+
+-- name: outputs
+-- Of some tasks of a run, by their positions.
+select position, output
+  from tasks
+ where run_id = %(run)s and position = any(%(positions)s::integer[]);
+
+-- name: add
+-- Tasks that a run did not begin with. The runs are locked by the caller.
+insert into tasks (
+    run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank, ready_seq,
+    required, needed, open, passed, successors, settles, judged, on_lost, limit_keys, attempt,
+    wanted, invocation, error, started_at, finished_at, role, of, item, iteration, share
+)
+select run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank,
+       case when state = 'READY' then nextval('ready_seq') end,
+       required, needed, open, passed, successors, settles, judged, on_lost, limit_keys, attempt,
+       wanted, invocation, error, started_at, finished_at, role, of,
+       item, iteration, share
+  from (
+    select *
+      from jsonb_to_recordset(%(rows)s::jsonb) as new (
+        run_id uuid, position integer, name text, kind text, state task_state,
+        reason wait_reason, blocked_on text, due_at timestamptz, queue text, rank smallint,
+        required integer, needed integer, open integer, passed boolean, successors integer[],
+        settles boolean, judged boolean, on_lost text, limit_keys text[], attempt integer,
+        wanted text, invocation jsonb, error text, started_at timestamptz,
+        finished_at timestamptz, role text, of integer, item jsonb, iteration integer, share text
+      )
+     order by run_id, position
+  ) as sorted
+returning run_id, position, id;
+
+-- name: note
+update tasks t
+   set metadata = coalesce(t.metadata, '{}') || u.note
+  from unnest(%(ids)s::bigint[], %(notes)s::jsonb[]) as u (id, note)
+ where t.id = u.id;
 
 -- name: write
 -- Writes back what a board decided. The runs are locked by the caller.
@@ -185,7 +257,8 @@ update tasks t
        limit_keys = array(select jsonb_array_elements_text(u.limit_keys)),
        attempt = u.attempt, counted = u.counted, lost = u.lost, holder = u.holder,
        wanted = u.wanted,
-       invocation = u.invocation, exit_code = u.exit_code, error = u.error,
+       invocation = u.invocation, exit_code = u.exit_code, error = u.error, share = u.share,
+       item = u.item, iteration = u.iteration,
        output = case when u.output_changed then u.output else t.output end,
        started_at = u.started_at, finished_at = u.finished_at,
        ready_seq = case
@@ -200,11 +273,12 @@ update tasks t
     %(holders)s::bigint[], %(wanted)s::text[],
     %(invocations)s::jsonb[], %(exit_codes)s::integer[], %(errors)s::text[],
     %(outputs)s::jsonb[], %(output_changed)s::boolean[],
-    %(started_at)s::timestamptz[], %(finished_at)s::timestamptz[]
+    %(started_at)s::timestamptz[], %(finished_at)s::timestamptz[], %(shares)s::text[],
+    %(items)s::jsonb[], %(iterations)s::integer[]
   ) as u (
     id, state, reason, blocked_on, due_at, rank, needed, open, passed, limit_keys, attempt, counted,
     lost, holder, wanted, invocation, exit_code, error, output, output_changed, started_at,
-    finished_at
+    finished_at, share, item, iteration
   )
  where t.id = u.id
 returning t.id, t.queue, t.state::text as state, t.reason::text as reason;

@@ -160,7 +160,7 @@ LOOPS: dict[str, dict[str, Any]] = {
     "limits.take": {"task": 1, "keys": ["queue:default", "type:1"]},
     "limits.release": {"tasks": [1, 2]},
     "limits.admit": {"task": 1, "keys": ["type:1"]},
-    "limits.block": {"task": 1, "key": "type:1"},
+    "limits.block": {"tasks": [1], "key": "type:1"},
     "limits.begin_run": {"run": RUN},
     "limits.unblock": {"key": "queue:default"},
     "limits.ensure": {"keys": ["type:1"], "sizes": [5]},

@@ -419,8 +419,10 @@ async def test_a_deadlock_with_somebody_who_breaks_the_order_is_tried_again(
 ) -> None:
     run, holder = await start(conn, "one"), await a_holder(conn)
     mine = await claimed(conn, holder)
-    async with await engine(dsn) as recording, await engine(dsn) as rude:
-        # The one that waits first looks for deadlocks first, so it is the recorder that is hit.
+    owner = await AsyncConnection.connect(dsn, autocommit=True)
+    async with await engine(dsn) as recording, owner as rude:
+        # It is the recorder that looks for deadlocks, and is hit.
+        await rude.execute("set deadlock_timeout = '1min'")
         async with rude.transaction():
             await rude.execute("select from tasks where run_id = %s for no key update", [run])
             waiting = asyncio.create_task(record(recording, holder, mine))

@@ -33,11 +33,11 @@ def test_the_guard_of_a_move_lets_pass_exactly_the_arrows(
     assert (left in sources(entered)) == (entered in RUN_ARROWS[left])
 
 
-def test_only_a_new_round_leads_out_of_an_end_and_none_out_of_completed() -> None:
+def test_only_a_new_round_and_undoing_lead_out_of_an_end_and_nothing_out_of_completed() -> None:
     assert {state: set(RUN_ARROWS[state]) for state in FINAL_RUNS} == {
         RunState.COMPLETED: set(),
-        RunState.FAILED: {RunState.IN_PROGRESS},
-        RunState.STOPPED: {RunState.IN_PROGRESS},
+        RunState.FAILED: {RunState.IN_PROGRESS, RunState.COMPENSATING},
+        RunState.STOPPED: {RunState.IN_PROGRESS, RunState.COMPENSATING},
     }
     assert all(set(TASK_ARROWS[state]) == {TaskState.PENDING} for state in FINAL_TASKS)
 

@@ -4,24 +4,28 @@ Pure: values go in, the board is changed, and `changes` says what must be writte
 never comes here, it is arithmetic in SQL (sql/queries/tasks.sql, `record`); everything else does.
 
 Invariants, checked by `doctor` and by the tests: `needed` is the number of successes a task
-still misses, `open` the number of its predecessors that are not final, and a run's `open` the
-number of its tasks that are not final. `derive` computes all three from the rows.
+still misses, `open` the number of its predecessors that are not final; while a task has items
+under way, both speak of them. A run's `open` is the number of its tasks that are not final.
+`derive` computes all three from the rows.
 """
 
-from scheduler.domain.board import following, grouping, outcomes, parked, settling, verbs
+from scheduler.domain.board import grouping, outcomes, parked, rounds, settling, verbs
 from scheduler.domain.board.changes import Attempt, Changes, DeadLetter, Event, fingerprint
+from scheduler.domain.board.expanding import MOST_GATHERED, Gathered
 from scheduler.domain.board.outcomes import MOST_LOSSES
 from scheduler.domain.board.table import Table
 from scheduler.domain.states import TaskState
 
 __all__ = [
     "IN_FLIGHT",
+    "MOST_GATHERED",
     "MOST_LOSSES",
     "Attempt",
     "Board",
     "Changes",
     "DeadLetter",
     "Event",
+    "Gathered",
     "fingerprint",
 ]
 
@@ -39,13 +43,19 @@ class Board(Table):
     resume = verbs.resume
     stop = verbs.stop
     expire = verbs.expire
-    retry = verbs.retry
     wake = verbs.wake
     look_again = verbs.look_again
+
+    retry = rounds.retry
+    skip = rounds.skip_task
+    mark_done = rounds.mark_done
+    compensate = rounds.compensate
 
     deliver = parked.deliver
     admit = grouping.admit
 
     unsettled = settling.unsettled
     settle = settling.settle
-    derive = following.derive
+    asks = settling.asks
+    gatherable = settling.gatherable
+    undoing_items = settling.undoing_items

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -63,17 +63,24 @@ class Changes:
 
     runs: list[Run] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
+    new_tasks: list[Task] = field(default_factory=list)  # their ids are below 0 until written
     attempts: list[Attempt] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     letters: list[DeadLetter] = field(default_factory=list)
     outputs: dict[int, str | None] = field(default_factory=dict)
+    results: dict[UUID, str | None] = field(default_factory=dict)  # of runs, as JSON
+    notes: dict[int, Mapping[str, Any]] = field(default_factory=dict)  # metadata of tasks
+    spent_limits: list[str] = field(default_factory=list)  # keys that nobody will ask for again
     redriven: list[UUID] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
 
     def add(self, other: "Changes") -> None:
-        for name in ("runs", "tasks", "attempts", "events", "letters", "redriven", "orders"):
-            getattr(self, name).extend(getattr(other, name))
-        self.outputs.update(other.outputs)
+        for each in fields(self):
+            mine, its = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(mine, dict):
+                mine.update(its)
+            else:
+                mine.extend(its)
 
 
 DIGITS = re.compile(r"0x[0-9a-f]+|\d+")

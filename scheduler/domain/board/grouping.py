@@ -1,23 +1,22 @@
 """Runs of a group: nothing of a run begins before it has its place."""
 
-from scheduler.domain import templates
+from collections.abc import Mapping
+from typing import Any
+
+from scheduler.domain import rendering
 from scheduler.domain.board.following import ready
 from scheduler.domain.board.table import Table
 from scheduler.domain.definitions import OnConflict
 from scheduler.domain.orders import EnterGroup
 from scheduler.domain.states import Reason
 
-GROUP = "group:"
-LONGEST = 200
 
-
-def enter(table: Table) -> None:
+def enter(table: Table, scope: Mapping[str, Any]) -> None:
     """Ask for a place, once the run's key is known; raises Invalid where it cannot be."""
     run, wanted = table.run, table.definition.concurrency
     if wanted is None or run.group_key is not None:
         return
-    scope = {"input": run.input, "vars": table.definition.vars, "run": {"record": run.record_id}}
-    run.group_key = GROUP + templates.read(wanted.key).fill(scope)[:LONGEST]
+    run.group_key = f"group:{run.type}:{rendering.concurrency_key(table.definition, scope)}"
     ask(table, wanted.on_conflict)
 
 

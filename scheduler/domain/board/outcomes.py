@@ -2,14 +2,15 @@
 
 from executor.base import Ending, Outcome
 from scheduler.domain import retries
+from scheduler.domain.board import items
 from scheduler.domain.board.changes import Attempt, DeadLetter, fingerprint
-from scheduler.domain.board.ending import settle_run, wind_down
-from scheduler.domain.board.following import advance, derive, ready
+from scheduler.domain.board.ending import fail, settle_run
+from scheduler.domain.board.following import advance, ready
 from scheduler.domain.board.table import Table
-from scheduler.domain.states import AttemptState, Reason, RunState, TaskState
+from scheduler.domain.states import AttemptState, Reason, TaskState
 from scheduler.domain.tasks import Task
 
-R, T = RunState, TaskState
+T = TaskState
 
 MOST_LOSSES = 3  # a task that kills its holder ends; a loss uses up no retry
 UNCOUNTED = (Ending.LOST, Ending.STOPPED)  # nor does a worker that leaves
@@ -20,8 +21,18 @@ def record(table: Table, task_id: int, attempt: int, holder: int, outcome: Outco
     task = table.by_id[task_id]
     if (task.state, task.attempt, task.holder) != (T.IN_PROGRESS, attempt, holder):
         return False
+    conclude(table, task, outcome)
+    settle_run(table)
+    return True
+
+
+def conclude(table: Table, task: Task, outcome: Outcome) -> None:
+    """What an attempt's outcome is to its task."""
     close(table, task, outcome)
     match outcome.ending:
+        case Ending.SUCCEEDED if table.definition_of(task).repeat:
+            table.succeeded[task.position] = outcome
+            table.move(task, T.WAITING, Reason.SETTLE, due_at=table.now)
         case Ending.SUCCEEDED:
             complete(table, task)
         case Ending.STOPPED:
@@ -30,8 +41,6 @@ def record(table: Table, task_id: int, attempt: int, holder: int, outcome: Outco
             lost(table, task, outcome)
         case Ending.FAILED | Ending.TIMED_OUT:
             failed(table, task, outcome)
-    settle_run(table)
-    return True
 
 
 def late(table: Table, task_id: int, attempt: int, outcome: Outcome) -> None:
@@ -91,28 +100,21 @@ def complete(table: Table, task: Task) -> None:
 
 def stopped(table: Table, task: Task) -> None:
     """Stopped because somebody asked, or given back by a worker that is going away."""
-    if task.wanted or table.run.state is R.STOPPING:
+    if not table.goes_on(task):
         table.finish(task, T.STOPPED, passed=False)
         table.tell("task.stopped", task)
-        after_stop(table, task)
+        advance(table, task)
     else:
         table.tell("task.handed_back", task)
         again(table, task)
 
 
-def after_stop(table: Table, task: Task) -> None:
-    if table.run.state is not R.STOPPING:
-        error = f"task {task.name} was stopped"
-        wind_down(table, R.STOPPED, error, None, {"task": task.name})
-    derive(table)
-
-
 def lost(table: Table, task: Task, outcome: Outcome) -> None:
     task.lost += 1
-    if table.run.state is R.STOPPING:
+    if not table.goes_on(task):
         table.finish(task, T.STOPPED, passed=False)
         table.tell("task.lost", task)
-        derive(table)
+        advance(table, task)
     elif task.on_lost == "fail":
         give_up(table, task, outcome)
     elif task.lost > MOST_LOSSES:
@@ -124,10 +126,10 @@ def lost(table: Table, task: Task, outcome: Outcome) -> None:
 
 
 def failed(table: Table, task: Task, outcome: Outcome) -> None:
-    if table.run.state is R.STOPPING:
+    if not table.goes_on(task):
         table.finish(task, T.FAILED, passed=False)
         table.tell("task.failed", task, data={"error": outcome.error})
-        derive(table)
+        advance(table, task)
         return
     verdict = retries.after_failure(
         table.definition_of(task).retries,
@@ -145,22 +147,27 @@ def failed(table: Table, task: Task, outcome: Outcome) -> None:
 
 
 def give_up(table: Table, task: Task, outcome: Outcome) -> None:
-    error = outcome.error or f"exit code {outcome.exit_code}"
+    """The task has failed for good; its role and its definition say what that is to the run."""
+    task.error = outcome.error or f"exit code {outcome.exit_code}"
     action = table.definition_of(task).on_failure
-    task.error = error
-    table.run.failed += 1
-    table.touch_run()
-    table.finish(task, T.FAILED, passed=action.kind == "continue")
-    table.tell("task.failed", task, data={"error": error})
-    if action.kind in ("continue", "handler"):
-        advance(table, task)
-        return
-    bury(table, task, error)
-    want = "stop" if action.kind == "stop_now" else None
-    wind_down(table, R.FAILED, f"task {task.name} failed: {error}", want, {"task": task.name})
+    goes_on = task.role == "task" and action.kind == "continue" and table.goes_on(task)
+    table.finish(task, T.FAILED, passed=goes_on)
+    table.tell("task.failed", task, data={"error": task.error})
+    match task.role:
+        case "item":
+            items.failed(table, task)
+        case "hook":
+            bury(table, task)
+        case "task" if action.kind not in ("continue", "handler"):
+            bury(table, task)
+            want = "stop" if action.kind == "stop_now" else None
+            error = f"task {task.name} failed: {task.error}"
+            fail(table, error, want, {"task": task.name})
+    advance(table, task)
 
 
-def bury(table: Table, task: Task, error: str) -> None:
+def bury(table: Table, task: Task) -> None:
+    error = task.error or ""
     table.asked.letters.append(
         DeadLetter(
             run_id=table.run.id,
@@ -176,8 +183,8 @@ def bury(table: Table, task: Task, error: str) -> None:
 
 def again(table: Table, task: Task) -> None:
     """Back to the queue; a run that is winding down has no queue any more."""
-    if table.run.state is R.STOPPING:
-        table.finish(task, T.STOPPED, passed=False)
-        derive(table)
-    else:
+    if table.goes_on(task):
         ready(table, task)
+    else:
+        table.finish(task, T.STOPPED, passed=False)
+        advance(table, task)

@@ -6,12 +6,12 @@ from dataclasses import replace
 from executor.base import Ending, Outcome
 from scheduler.domain.board import parking
 from scheduler.domain.board.ending import settle_run
-from scheduler.domain.board.outcomes import close, complete, failed, stopped
+from scheduler.domain.board.outcomes import conclude
 from scheduler.domain.board.parking import REASONS
 from scheduler.domain.board.table import Table
 from scheduler.domain.definitions import PARKED
 from scheduler.domain.orders import CloseApproval
-from scheduler.domain.states import Reason, RunState, TaskState
+from scheduler.domain.states import Reason
 from scheduler.domain.tasks import Task
 
 
@@ -40,21 +40,14 @@ def due(table: Table, task: Task) -> None:
 
 
 def end(table: Table, task: Task, outcome: Outcome) -> None:
-    leaving = task.wanted or table.run.state is RunState.STOPPING
-    if leaving and outcome.ending is Ending.FAILED:
+    if not table.goes_on(task) and outcome.ending is Ending.FAILED:
         outcome = replace(outcome, ending=Ending.STOPPED)
-    close(table, task, outcome)
-    match outcome.ending:
-        case Ending.SUCCEEDED:
-            complete(table, task)
-        case Ending.STOPPED:
-            stopped(table, task)
-        case _:
-            failed(table, task, outcome)
+    conclude(table, task, outcome)
 
 
 def is_parked(task: Task) -> bool:
-    return task.kind in PARKED and task.state is TaskState.WAITING and task.reason in REASONS
+    begun = task.invocation is not None  # else it waits to be carried out once more
+    return task.kind in PARKED and begun and task.reason in REASONS
 
 
 def is_over(table: Table, task: Task) -> bool:

@@ -5,11 +5,10 @@ from datetime import timedelta
 
 from scheduler.domain.board import parked, parking
 from scheduler.domain.board.ending import settle_run, wind_down
-from scheduler.domain.board.following import advance, after, consider, derive, is_unresolved, ready
+from scheduler.domain.board.following import ready
 from scheduler.domain.board.table import Table
-from scheduler.domain.errors import Conflict, Invalid
+from scheduler.domain.errors import Conflict
 from scheduler.domain.states import Reason, RunState, TaskState
-from scheduler.domain.tasks import Task, rank
 
 R, T = RunState, TaskState
 
@@ -42,10 +41,15 @@ def resume(table: Table, by: str) -> None:
     settle_run(table)
 
 
-def stop(table: Table, by: str, *, kill: bool = False, why: str | None = None) -> None:
+def stop(
+    table: Table, by: str, *, kill: bool = False, why: str | None = None, undo: bool = False
+) -> None:
+    """With `undo`, what was done is undone before the run ends."""
     if table.run.state.is_final:
         raise Conflict(f"the run is already {table.run.state}: there is nothing to stop")
+    table.run.undoes = undo or table.run.undoes or table.definition.undo_on_stop
     data = {"by": by, "kill": kill} | ({"why": why} if why else {})
+    data |= {"undo": True} if undo else {}
     wind_down(table, R.STOPPED, why or f"stopped by {by}", "kill" if kill else "stop", data)
 
 
@@ -61,30 +65,11 @@ def expire(table: Table) -> None:
     wind_down(table, R.FAILED, error, "stop", {"error": error})
 
 
-def retry(table: Table, by: str, *, task: str | None = None, whole: bool = False) -> None:
-    """Open a new round: from what failed, from one task, or all of it."""
-    require(table, "retry", (R.FAILED, R.STOPPED))
-    again = chosen(table, task, whole)
-    run = table.run
-    run.round += 1
-    run.ends_as = run.error = run.finished_at = None
-    run.due_at = table.now + run.timeout if run.timeout else None
-    for each in again:
-        reopen(table, each)
-    derive(table)
-    table.move_run(R.IN_PROGRESS, "run.retried", {"by": by, "round": run.round})
-    table.asked.redriven.append(run.id)
-    for each in again:
-        for skipped in consider(table, each):
-            advance(table, skipped)
-    settle_run(table)
-
-
 def wake(table: Table) -> None:
     """Whatever waits for a time that has come goes on."""
     for task in table.tasks.values():
         due = task.due_at is not None and task.due_at <= table.now
-        if not due or task.state is not T.WAITING or task.reason is Reason.SETTLE:
+        if not due or task.reason in (None, Reason.SETTLE, Reason.ITEMS):
             continue
         if parked.is_parked(task):
             parked.due(table, task)
@@ -106,32 +91,3 @@ def require(table: Table, verb: str, states: Sequence[RunState]) -> None:
             f"cannot {verb} a run that is {table.run.state}: "
             f"it must be {' or '.join(sorted(states))}"
         )
-
-
-def chosen(table: Table, name: str | None, whole: bool) -> list[Task]:
-    if whole:
-        return list(table.tasks.values())
-    again = [t for t in table.tasks.values() if t.state is T.STOPPED or is_unresolved(t)]
-    if name is not None:
-        named = [task for task in table.tasks.values() if task.name == name]
-        if not named:
-            raise Invalid(f"the run has no task named {name!r}", field="task")
-        again += named
-    positions = {task.position for task in again}
-    positions |= after(table, positions)
-    return [table.tasks[position] for position in sorted(positions)]
-
-
-def reopen(table: Table, task: Task) -> None:
-    table.move(task, T.PENDING)
-    task.passed = task.wanted = task.exit_code = task.error = None
-    task.started_at = task.finished_at = None
-    task.counted = task.lost = 0
-    task.rank = rank(priority_of(task.rank), started=True)
-    table.asked.outputs[task.id] = None
-    if task.settles:
-        task.invocation, task.limit_keys = None, []
-
-
-def priority_of(place: int) -> int:
-    return 9 - place // 2
