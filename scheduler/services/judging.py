@@ -19,7 +19,7 @@ from scheduler.domain.tasks import Task
 from scheduler.domain.wakes import Wake
 from scheduler.services import carrying, errands
 from scheduler.services.catalog import Catalog
-from scheduler.store import boards, limits, queues, tasks
+from scheduler.store import boards, limits, queues, tasks, variables
 
 Conn = AsyncConnection[Any]
 Decide = Callable[[Board], None]
@@ -70,6 +70,8 @@ async def write(conn: Conn, changes: Changes, by: str) -> Changes:
 
 async def settle(conn: Conn, board: Board) -> None:
     run = board.run.id
+    around = await variables.of_record(conn, board.run.record_id)
+    board.vars = {**around.system, **board.definition.vars, **around.record}
     board.settle(
         await tasks.results(conn, run),
         await tasks.gathered(conn, run, board.gatherable(), MOST_GATHERED),

@@ -89,7 +89,7 @@ def scope_of(table: Table, results: Mapping[str, Mapping[str, Any]]) -> dict[str
     run = table.run
     return {
         "input": run.input,
-        "vars": table.definition.vars,
+        "vars": table.vars,
         "tasks": results,
         "run": {
             "id": str(run.id),

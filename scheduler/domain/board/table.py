@@ -44,6 +44,7 @@ class Table:
         self.now = now
         self.chance = chance  # spreads retries; given, so that deciding stays a function
         self.limited = frozenset(limited)  # queues with a size
+        self.vars: Mapping[str, Any] = definition.vars  # with those of the system and the record
         self.limit_sizes: dict[str, int] = {}
         self.limit_windows: dict[str, timedelta] = {}  # keys whose places are used up for so long
         self.asked = Changes()
