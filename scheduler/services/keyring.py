@@ -128,6 +128,7 @@ class Keys:
     def make(self) -> Keyring:
         """The first key, in the data folder. Whole or not there, and never over another."""
         assert self.data_dir is not None
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=self.data_dir, prefix=FILE) as made:
             made.write(b64encode(os.urandom(32)).decode() + "\n")
             made.flush()

@@ -155,8 +155,6 @@ async def test_the_first_start_makes_a_key_and_no_other_start_does(
     dsn: str, tmp_path: Path
 ) -> None:
     async with await engine(dsn) as conn:
-        for name in ("a", "b"):
-            (tmp_path / name).mkdir()
         keys = Keys(data_dir=tmp_path / "a")
         await secrets.ensure_key(conn, keys)
         made = (tmp_path / "a" / "secret.keys").read_text()
@@ -164,14 +162,15 @@ async def test_the_first_start_makes_a_key_and_no_other_start_does(
         await secrets.ensure_key(conn, keys)
         assert (tmp_path / "a" / "secret.keys").read_text() == made
         await secrets.ensure_key(conn, Keys(data_dir=tmp_path / "b"))
-        assert list((tmp_path / "b").iterdir()) == []
+        assert not (tmp_path / "b").exists()
 
 
 async def test_a_folder_that_takes_no_key_keeps_nobody_from_starting(
     dsn: str, tmp_path: Path
 ) -> None:
     async with await engine(dsn) as conn:
-        await secrets.ensure_key(conn, Keys(data_dir=tmp_path / "missing"))
+        (tmp_path / "file").touch()
+        await secrets.ensure_key(conn, Keys(data_dir=tmp_path / "file" / "below"))
         assert await one(conn, "select count(*) from secret_keys") == 0
 
 
