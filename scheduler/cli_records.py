@@ -31,13 +31,16 @@ def records() -> None:
 
 @records.command("list")
 @click.option("--type", help="Of this process type.")
-@click.option("--status", help="In this state.")
+@click.option("--status", multiple=True, help="In this state. Repeatable.")
+@click.option("--find", metavar="TEXT", help="Those whose id or description holds it.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
 @asks
-def list_records(desk: Desk, type: str | None, status: str | None, limit: int) -> None:
+def list_records(
+    desk: Desk, type: str | None, status: tuple[str, ...], find: str | None, limit: int
+) -> None:
     """List process records."""
-    state = status.upper() if status else None
-    found = desk.client.pages("/process-records", limit, type=type, status=state)
+    states = [each.upper() for each in status] or None
+    found = desk.client.pages("/process-records", limit, type=type, status=states, q=find)
     desk.table(found, RECORDS, "no process records yet: `procession records create ID TYPE`")
 
 
@@ -120,11 +123,12 @@ def update(
     priority: int | None,
 ) -> None:
     """Change a process record; --input lays values over those it has."""
-    before = desk.client.get(path(record))
-    wanted = type or before["type"]
-    given = collect(pairs, json_input, input_file, lambda: input_schema(desk.client, wanted, None))
-    input = None if given is None else {**before["input"], **given}
-    change = {"type": type, "input": input, "description": description, "priority": priority}
+
+    def schema() -> dict[str, Any]:
+        return input_schema(desk.client, type or desk.client.get(path(record))["type"], None)
+
+    given = collect(pairs, json_input, input_file, schema)
+    change = {"type": type, "changes": given, "description": description, "priority": priority}
     done = desk.client.patch(path(record), said(change))
     desk.say(done, f"process record {done['id']} changed")
 

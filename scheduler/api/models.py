@@ -228,10 +228,11 @@ class ReplaceRecord(Inward):
 class ChangeRecord(Inward):
     """What is left out stays as it is."""
 
-    type: Name | None = None
-    input: Input | None = None
-    description: Annotated[str, Field(max_length=2000)] | None = None
-    priority: Priority | None = None
+    type: Name = Field(default_factory=str)
+    input: Input = Field(default_factory=dict, description="The whole of it.")
+    changes: Input | None = Field(default=None, description="Laid over the input that it has.")
+    description: Annotated[str, Field(max_length=2000)] = Field(default_factory=str)
+    priority: Priority | None = Field(default=None, description="Null for that of the type.")
 
 
 class TypeSummary(Outward):

@@ -1,7 +1,10 @@
 """Process records: saved, startable processes."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
+from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -10,6 +13,7 @@ from scheduler.api import editions, pages, starting
 from scheduler.api.access import GuardedRoute
 from scheduler.api.documents import CREATED, problems
 from scheduler.api.editions import IfMatch, Outdated
+from scheduler.api.filters import Counted
 from scheduler.api.models import (
     ChangeRecord,
     CreateRecord,
@@ -19,10 +23,11 @@ from scheduler.api.models import (
     StartRecord,
     Stop,
 )
-from scheduler.api.pages import Cursor, Limit, Page
+from scheduler.api.pages import CountedPage, Cursor, Limit, Page
 from scheduler.api.starting import Key, Prefer
 from scheduler.api.state import By, Conn, Server, TheCatalog, TheServer
-from scheduler.domain.errors import Conflict
+from scheduler.domain.counts import MOST, Count
+from scheduler.domain.errors import Conflict, Invalid
 from scheduler.domain.states import RunState
 from scheduler.services import records, restarts, runs
 from scheduler.services.records import Draft, Edited
@@ -50,6 +55,7 @@ async def create_process_record(
     )
     made = shown(await records.create(conn, catalog, draft.id, wish, by=by))
     response.headers["ETag"] = editions.tag(made.version, made)
+    response.headers["Location"] = f"/api/v1/process-records/{quote(made.id, safe='')}"
     return made
 
 
@@ -57,19 +63,31 @@ async def create_process_record(
 async def list_process_records(
     conn: Conn,
     type: Annotated[str | None, Query(max_length=63)] = None,
-    status: RunState | None = None,
+    status: Annotated[
+        list[RunState] | None,
+        Query(description="Of their latest runs, one or several; PENDING before the first."),
+    ] = None,
+    q: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=200,
+            description="A part of the id or of the description, in whatever case.",
+            examples=["night"],
+        ),
+    ] = None,
+    count: Counted = False,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[Record]:
+) -> CountedPage[Record]:
     """List process records in the order of their ids."""
-    rows = await stored.page(
-        conn,
-        type=type,
-        status=status.value if status else None,
-        after=pages.decode(cursor, pages.text),
-        limit=limit + 1,
-    )
-    return pages.page_of(rows, limit, "id", shown)
+    statuses = [each.value for each in status] if status else None
+    wanted = stored.Filter(type=type, statuses=statuses, text=q)
+    after = pages.decode(cursor, pages.text)
+    rows = await stored.page(conn, wanted, after=after, limit=limit + 1)
+    total = Count.of(await stored.count(conn, wanted, MOST + 1)) if count else None
+    page = pages.page_of(rows, limit, "id", shown)
+    return CountedPage(items=page.items, next=page.next, **pages.counted(total))
 
 
 @router.get("/{record}", response_model=Record, responses=problems(404, 422))
@@ -99,7 +117,10 @@ async def replace_process_record(
         description=draft.description,
         priority=draft.priority,
     )
-    return await edit(conn, catalog, record, wish, editions.expected(if_match), response)
+    version = editions.expected(if_match)
+    with told_if_outdated():
+        row = await records.change(conn, catalog, record, wish, expected=version)
+    return labelled(row, response)
 
 
 @router.patch("/{record}", responses=problems(404, 409, 412, 422))
@@ -111,39 +132,44 @@ async def change_process_record(
     response: Response,
     if_match: IfMatch = None,
 ) -> Record:
-    """Change parts of a process record; what is left out stays as it is."""
-    found = await records.get(conn, record)
-    wanted = editions.expected(if_match)
-    given = change.model_dump(exclude_unset=True)
-    kept = {name: found[name] for name in ("type", "input", "description", "priority")}
-    nothing = {name for name in ("type", "input", "description") if given.get(name, "") is None}
-    wish = Draft(**{**kept, **{n: v for n, v in given.items() if n not in nothing}})
-    # What was left out was read just now, so nobody may have changed it since.
-    version = found["version"] if wanted is None else wanted
-    return await edit(conn, catalog, record, wish, version, response)
+    """Change parts of a process record; what is left out stays as it is.
+
+    `input` is the whole input; `changes` are laid over the one that it has.
+    """
+    given = change.model_dump(exclude_unset=True, exclude={"changes"})
+    if "input" in given and change.changes is not None:
+        raise Invalid(
+            "`input` and `changes` exclude each other",
+            field="changes",
+            remedy="send the whole input, or what is to be laid over it",
+        )
+    version = editions.expected(if_match)
+    with told_if_outdated():
+        row = await records.patch(
+            conn, catalog, record, given, changes=change.changes, expected=version
+        )
+    return labelled(row, response)
 
 
-async def edit(
-    conn: Conn,
-    catalog: TheCatalog,
-    record: str,
-    draft: Draft,
-    version: int | None,
-    response: Response,
-) -> Record:
+@contextmanager
+def told_if_outdated() -> Iterator[None]:
     try:
-        row = await records.change(conn, catalog, record, draft, expected=version)
+        yield
     except Edited as edited:
         raise Outdated(str(edited), remedy="read it again and repeat the change") from edited
+
+
+def labelled(row: Row, response: Response) -> Record:
     done = shown(row)
     response.headers["ETag"] = editions.tag(done.version, done)
     return done
 
 
-@router.delete("/{record}", status_code=204, responses=problems(404, 409, 422))
-async def delete_process_record(record: Id, conn: Conn) -> None:
+@router.delete("/{record}", status_code=204, responses=problems(404, 409, 412, 422))
+async def delete_process_record(record: Id, conn: Conn, if_match: IfMatch = None) -> None:
     """Delete a process record that does not run; its runs stay readable."""
-    await records.delete(conn, record)
+    with told_if_outdated():
+        await records.delete(conn, record, expected=editions.expected(if_match))
 
 
 @router.post("/{record}/start", status_code=201, responses=CREATED | problems(404, 409, 422))
@@ -209,7 +235,7 @@ async def restart_process_record(
 ) -> Run:
     """Stop the run of a process record, wait until it has ended, and start a new one."""
     async with server.connection() as conn:
-        before = await restarts.stop_if_running(conn, server.catalog, record, by=by)
+        before = await restarts.stop_if_running(conn, server.catalog, record, by=by, key=key)
     if before is not None:
         await require_ended(server, before)
     return await start_process_record(record, response, server, by, wish, key, prefer)

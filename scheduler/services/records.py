@@ -1,6 +1,7 @@
 """Process records: saved, startable processes. One transaction each."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -75,36 +76,52 @@ async def get(conn: Conn, record: str) -> Row:
 
 
 async def change(
-    conn: Conn,
-    catalog: Catalog,
-    record: str,
-    draft: Draft,
-    *,
-    expected: int | None = None,
+    conn: Conn, catalog: Catalog, record: str, draft: Draft, *, expected: int | None = None
 ) -> Row:
+    """Replace what people may say of it."""
     async with conn.transaction():
-        found = await locked(conn, record)
-        if expected is not None and expected != found["version"]:
-            raise Edited(
-                f"the record is at version {found['version']}, not {expected}: "
-                "read it again and repeat the change"
-            )
-        await check(conn, catalog, draft)
-        await records.change(
-            conn,
-            record,
-            type=draft.type,
-            description=draft.description,
-            input=draft.input,
-            priority=draft.priority,
-        )
+        await locked(conn, record, expected)
+        await write(conn, catalog, record, draft)
     return await get(conn, record)
 
 
-async def delete(conn: Conn, record: str) -> None:
+async def patch(
+    conn: Conn,
+    catalog: Catalog,
+    record: str,
+    given: Mapping[str, Any],
+    *,
+    changes: Mapping[str, Any] | None = None,
+    expected: int | None = None,
+) -> Row:
+    """Change what is given and leave the rest, as it is then; `changes` are laid over the
+    input."""
+    async with conn.transaction():
+        found = await locked(conn, record, expected)
+        kept = {name: found[name] for name in ("type", "input", "description", "priority")}
+        draft = Draft(**{**kept, **given})
+        if changes is not None:
+            draft = replace(draft, input={**draft.input, **changes})
+        await write(conn, catalog, record, draft)
+    return await get(conn, record)
+
+
+async def write(conn: Conn, catalog: Catalog, record: str, draft: Draft) -> None:
+    await check(conn, catalog, draft)
+    await records.change(
+        conn,
+        record,
+        type=draft.type,
+        description=draft.description,
+        input=draft.input,
+        priority=draft.priority,
+    )
+
+
+async def delete(conn: Conn, record: str, *, expected: int | None = None) -> None:
     """Refused while it runs; the runs that were stay readable."""
     async with conn.transaction():
-        found = await locked(conn, record)
+        found = await locked(conn, record, expected)
         if await is_running(conn, found["current_run"]):
             raise Conflict(f"cannot delete the running process record {record!r}: stop it first")
         await records.delete(conn, record)
@@ -157,10 +174,13 @@ async def running(conn: Conn, record: str) -> UUID:
     return run
 
 
-async def locked(conn: Conn, record: str) -> Row:
+async def locked(conn: Conn, record: str, expected: int | None = None) -> Row:
+    """Nobody else edits or starts it until the caller commits."""
     found = await records.lock(conn, record)
     if found is None:
         raise NotFound(f"there is no process record {record!r}")
+    if expected is not None and expected != found["version"]:
+        raise Edited(f"the record is at version {found['version']}, not {expected}")
     return found
 
 

@@ -7,20 +7,29 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from scheduler.domain.errors import Conflict
-from scheduler.domain.states import RunState
 from scheduler.services import records
 from scheduler.services import runs as run_service
 from scheduler.services.catalog import Catalog
+from scheduler.store import runs
 
 Conn = AsyncConnection[Any]
 
 
-async def stop_if_running(conn: Conn, catalog: Catalog, record: str, *, by: str) -> UUID | None:
-    """The run that is to end before a new one may start; None if there is nothing to wait for."""
-    found = await records.get(conn, record)
-    run: UUID | None = found["current_run"]
-    if run is None or RunState(found["current_status"]).is_final:
-        return None
-    with suppress(Conflict):  # it may end between the look and the stop
-        await run_service.stop(conn, catalog, run, by=by, why=f"restarted by {by}")
+async def stop_if_running(
+    conn: Conn, catalog: Catalog, record: str, *, by: str, key: str | None = None
+) -> UUID | None:
+    """The run that is to end before a new one may start; None if there is nothing to wait for.
+
+    Under the lock that a start takes too: whoever comes again with the same key must not stop
+    what the first one started.
+    """
+    async with conn.transaction():
+        found = await records.locked(conn, record)
+        run: UUID | None = found["current_run"]
+        if key is not None and await runs.remembered(conn, key):
+            return None
+        if run is None or not await records.is_running(conn, run):
+            return None
+        with suppress(Conflict):  # it may end between the look and the stop
+            await run_service.stop(conn, catalog, run, by=by, why=f"restarted by {by}")
     return run

@@ -1,16 +1,26 @@
 """Process records. One function for each statement in process_records.sql."""
 
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from scheduler.store.rows import Row, execute, fetch_column, fetch_row, fetch_rows
+from scheduler.store.rows import Row, execute, fetch_column, fetch_planned, fetch_row
 from sql.statements import statements
 
 RECORDS = statements("process_records")
 Conn = AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which records somebody wants to see; None stands for all."""
+
+    type: str | None = None
+    statuses: list[str] | None = None  # of their latest runs
+    text: str | None = None  # a part of the id or of the description
 
 
 async def create(
@@ -41,17 +51,13 @@ async def get(conn: Conn, record: str) -> Row | None:
     return await fetch_row(conn, RECORDS["get"], id=record)
 
 
-async def page(
-    conn: Conn,
-    *,
-    limit: int,
-    after: str | None = None,
-    type: str | None = None,
-    status: str | None = None,
-) -> list[Row]:
-    return await fetch_rows(
-        conn, RECORDS["page"], limit=limit, after=after, type=type, status=status
-    )
+async def page(conn: Conn, filter: Filter, *, limit: int, after: str | None = None) -> list[Row]:
+    return await fetch_planned(conn, RECORDS["page"], **asdict(filter), limit=limit, after=after)
+
+
+async def count(conn: Conn, filter: Filter, most: int) -> int:
+    [row] = await fetch_planned(conn, RECORDS["count"], **asdict(filter), most=most)
+    return int(row["records"])
 
 
 async def lock(conn: Conn, record: str) -> Row | None:

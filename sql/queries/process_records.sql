@@ -43,12 +43,31 @@ select p.id, p.type, p.description, p.input, p.priority, p.current_run, p.versio
   left join runs r on r.id = p.current_run
  where (%(after)s::text is null or p.id > %(after)s)
    and (%(type)s::text is null or p.type = %(type)s)
-   and (%(status)s::text is null or coalesce(r.state::text, 'PENDING') = %(status)s)
+   and (%(statuses)s::text[] is null
+        or coalesce(r.state::text, 'PENDING') = any(%(statuses)s))
+   and (%(text)s::text is null or strpos(lower(p.id), lower(%(text)s)) > 0
+        or strpos(lower(p.description), lower(%(text)s)) > 0)
  order by p.id
  limit %(limit)s;
 
+-- name: count
+-- How many pass the filters of `page`, as far as `most`.
+select count(*) as records
+  from (
+    select
+      from process_records p
+      left join runs r on r.id = p.current_run
+     where true
+       and (%(type)s::text is null or p.type = %(type)s)
+       and (%(statuses)s::text[] is null
+            or coalesce(r.state::text, 'PENDING') = any(%(statuses)s))
+       and (%(text)s::text is null or strpos(lower(p.id), lower(%(text)s)) > 0
+            or strpos(lower(p.description), lower(%(text)s)) > 0)
+     limit %(most)s
+  ) as found;
+
 -- name: lock
-select id, type, input, priority, current_run, version
+select id, type, description, input, priority, current_run, version
   from process_records
  where id = %(id)s
    for update;

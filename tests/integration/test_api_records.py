@@ -180,3 +180,85 @@ async def test_pages_of_records_are_stable_while_others_are_created(api: Api) ->
     assert [each["id"] for each in first["items"]] == ["a", "c"]
     assert [each["id"] for each in second["items"]] == ["d", "e"]
     assert second["next"] is None
+
+
+async def test_a_key_that_is_sent_again_does_not_stop_what_it_restarted(api: Api) -> None:
+    await create(api)
+    path, key = "/process-records/nightly/restart", {"Idempotency-Key": "again"}
+    first = (await api.admin.post(path, headers=key)).json()
+    second = await api.admin.post(path, headers=key)
+    run = (await api.admin.get(f"/runs/{first['id']}")).json()
+    assert second.json()["id"] == first["id"]
+    assert second.headers["idempotency-replayed"] == "true"
+    assert run["status"] == "IN_PROGRESS"
+
+
+async def test_two_who_change_different_parts_undo_nothing_of_each_other(api: Api) -> None:
+    await create(api, "hello", type="greeting", input={"name": "you"})
+    path = "/process-records/hello"
+    answers = await asyncio.gather(
+        api.admin.patch(path, json={"changes": {"times": 3}}),
+        api.admin.patch(path, json={"changes": {"name": "me"}}),
+        api.admin.patch(path, json={"description": "waves"}),
+        api.admin.patch(path, json={"priority": 9}),
+    )
+    record = (await api.admin.get(path)).json()
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert record["input"] == {"name": "me", "times": 3}
+    assert (record["description"], record["priority"], record["version"]) == ("waves", 9, 5)
+
+
+async def test_an_input_is_replaced_or_changed_but_not_both(api: Api) -> None:
+    await create(api, "hello", type="greeting", input={"name": "you", "times": 2})
+    path = "/process-records/hello"
+    replaced = await api.admin.patch(path, json={"input": {"name": "me"}})
+    both = await api.admin.patch(path, json={"input": {"name": "a"}, "changes": {"name": "b"}})
+    assert replaced.json()["input"] == {"name": "me"}
+    assert both.status_code == 422
+
+
+@pytest.mark.parametrize("field", ["type", "input", "description"])
+async def test_a_null_where_something_must_be_is_refused(api: Api, field: str) -> None:
+    await create(api)
+    answer = await api.admin.patch("/process-records/nightly", json={field: None})
+    assert answer.status_code == 422
+    assert answer.json()["field"] == f"body.{field}"
+
+
+async def test_an_edition_that_is_old_is_not_deleted(api: Api) -> None:
+    await create(api)
+    path = "/process-records/nightly"
+    etag = (await api.admin.get(path)).headers["etag"]
+    await api.admin.patch(path, json={"description": "new"})
+    assert (await api.admin.delete(path, headers={"If-Match": etag})).status_code == 412
+    etag = (await api.admin.get(path)).headers["etag"]
+    assert (await api.admin.delete(path, headers={"If-Match": etag})).status_code == 204
+
+
+async def test_a_new_record_says_where_it_is(api: Api) -> None:
+    answer = await api.admin.post("/process-records", json={"id": "day & night", "type": "two"})
+    assert answer.headers["location"] == "/api/v1/process-records/day%20%26%20night"
+    found = await api.admin.get(f"http://server{answer.headers['location']}")
+    assert found.headers["etag"] == answer.headers["etag"]
+
+
+async def test_records_are_found_by_a_text_by_states_and_counted(api: Api) -> None:
+    await create(api, "nightly", description="Moves the Stars")
+    await create(api, "daily")
+    await create(api, "weekly")
+    await api.admin.post("/process-records/daily/start")
+    await api.admin.post("/process-records/weekly/start")
+    await api.admin.post("/process-records/weekly/hold")
+
+    async def found(**params: Any) -> list[str]:
+        answer = await api.admin.get("/process-records", params=params)
+        assert answer.status_code == 200, answer.text
+        return [each["id"] for each in answer.json()["items"]]
+
+    assert await found(q="LY") == ["daily", "nightly", "weekly"]
+    assert await found(q="the stars") == ["nightly"]
+    assert await found(q="_") == []
+    assert await found(status=["HELD", "IN_PROGRESS"]) == ["daily", "weekly"]
+    assert await found(status="PENDING", q="night") == ["nightly"]
+    page = (await api.admin.get("/process-records", params={"count": "true", "limit": 1})).json()
+    assert (page["count"], page["count_is_capped"]) == (3, False)
