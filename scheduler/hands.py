@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from executor import link as runner
+from executor import python_call
 from executor.base import Invocation, Limits, Outcome
 from executor.link import RunnerLink
 from scheduler.domain.tasks import Claimed
@@ -157,6 +158,8 @@ def as_stored(chunk: runner.Chunk) -> Chunk:
 
 def invocation_of(task: Claimed) -> Invocation:
     given: dict[str, Any] = dict(task.invocation)
+    if task.kind == "python":
+        given = python_call.invocation(**given)
     limits = given.pop("limits", None)
     env = {
         **(given.pop("env", None) or {}),
