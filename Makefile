@@ -87,16 +87,18 @@ secrets:
 	@umask 077 && mkdir -p secrets && $(PYTHON) -c "$$MAKE_SECRETS"
 
 define MAKE_SECRETS
-import pathlib, secrets
+import base64, pathlib, secrets
 folder = pathlib.Path("secrets")
-password = secrets.token_urlsafe(32)
+known = folder / "database_password"
+password = known.read_text() if known.exists() else secrets.token_urlsafe(32)
 made = {
     "database_password": password,
     "database_url": f"postgresql://procession:{password}@postgres/procession",
     "admin_token": f"pn_admin_{secrets.token_urlsafe(32)}",
+    "secret_keys": base64.b64encode(secrets.token_bytes(32)).decode(),
 }
-if not any((folder / name).exists() for name in made):
-    for name, value in made.items():
+for name, value in made.items():
+    if not (folder / name).exists():
         (folder / name).write_text(value)
         (folder / name).chmod(0o644)
 endef
