@@ -19,6 +19,7 @@ from scheduler import (
     cli_secrets,
     cli_server,
     cli_types,
+    cli_users,
 )
 from scheduler.client import Refused
 
@@ -31,6 +32,7 @@ PARTS = (
     cli_operations,
     cli_secrets,
     cli_people,
+    cli_users,
     cli_server,
 )
 INTERRUPTED = 130

@@ -45,11 +45,23 @@ class WorkerSettings(BaseModel, frozen=True):
     lease: LeaseSettings = LeaseSettings()
 
 
+class SignInSettings(BaseModel, frozen=True):
+    """How long somebody stays signed in, and how often a password may be tried."""
+
+    idle: Duration = timedelta(minutes=30)
+    length: Duration = timedelta(hours=12)
+    link: Duration = timedelta(hours=24)  # to set a password with
+    window: Duration = timedelta(minutes=15)
+    tries: int = Field(default=5, ge=1, le=1000)  # for each name, within the window
+    tries_of_address: int = Field(default=30, ge=1, le=100_000)
+
+
 class ServerSettings(BaseModel, frozen=True):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     pool: int = Field(default=8, ge=2, le=100)
-    body_limit: int = 1 << 20
+    body_limit: int = Field(default=1 << 20, ge=1 << 10, le=1 << 30)
+    sign_in: SignInSettings = SignInSettings()
 
 
 class Settings(BaseSettings):

@@ -91,6 +91,25 @@ VERDICTS: Mapping[str, Roles] = {
     "send_events": OPERATE,
     "list_occurrences": VIEW,
     "get_occurrence": VIEW,
+    "create_schedule": WRITE,
+    "list_schedules": VIEW,
+    "preview_schedule": VIEW,
+    "get_schedules_stopped": VIEW,
+    "stop_schedules": OPERATE,
+    "resume_schedules": OPERATE,
+    "get_schedule": VIEW,
+    "replace_schedule": WRITE,
+    "delete_schedule": WRITE,
+    "list_schedule_firings": VIEW,
+    "list_schedule_ticks": VIEW,
+    "pause_schedule": OPERATE,
+    "resume_schedule": OPERATE,
+    "trigger_schedule": OPERATE,
+    "preview_schedule_backfill": VIEW,
+    "start_schedule_backfill": OPERATE,
+    "list_schedule_backfills": VIEW,
+    "get_schedule_backfill": VIEW,
+    "cancel_schedule_backfill": OPERATE,
     "list_queues": VIEW,
     "pause_queue": OPERATE,
     "resume_queue": OPERATE,
@@ -99,9 +118,20 @@ VERDICTS: Mapping[str, Roles] = {
     "drain_worker": OPERATE,
     "resume_worker": OPERATE,
     "create_token": ADMINISTER,
-    "list_tokens": ADMINISTER,
-    "get_token": ADMINISTER,
-    "revoke_token": ADMINISTER,
+    "list_tokens": VIEW,
+    "get_token": VIEW,
+    "revoke_token": VIEW,
+    "get_me": VIEW,
+    "create_user": ADMINISTER,
+    "list_users": VIEW,
+    "get_user": VIEW,
+    "change_user": ADMINISTER,
+    "delete_user": ADMINISTER,
+    "make_password_link": ADMINISTER,
+    "change_password": VIEW,
+    "set_password": OPEN,  # the link in the body says who it is
+    "list_sessions": VIEW,
+    "end_session": VIEW,
     "list_audit": ADMINISTER,
     "list_secrets": WRITE,
     "get_secret": WRITE,
@@ -110,6 +140,10 @@ VERDICTS: Mapping[str, Roles] = {
     "delete_secret": ADMINISTER,
     "list_secret_keys": ADMINISTER,
     "rotate_secret_keys": ADMINISTER,
+    "list_variables": VIEW,
+    "get_variable": VIEW,
+    "set_variable": WRITE,
+    "delete_variable": WRITE,
     "alias_create_process_record": WRITE,
     "alias_list_process_records": VIEW,
     "alias_get_process_record": VIEW,
@@ -137,6 +171,22 @@ VERDICTS: Mapping[str, Roles] = {
     "alias_get_chain_run": VIEW,
     "alias_list_chain_runs": VIEW,
 }
+
+
+# Of these, whoever is no admin reaches what is their own; what is somebody else's is as good as not
+# there. A user's own are the user, their tokens and sessions; a machine's own is its token.
+OWN = frozenset(
+    {
+        "list_tokens",
+        "get_token",
+        "revoke_token",
+        "list_users",
+        "get_user",
+        "change_password",
+        "list_sessions",
+        "end_session",
+    }
+)
 
 
 class GuardedRoute(APIRoute):

@@ -24,6 +24,7 @@ Entity = Literal[
     "queues",
     "holders",
     "tokens",
+    "users",
     "secrets",
 ]
 

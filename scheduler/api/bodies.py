@@ -14,6 +14,8 @@ from scheduler.domain.errors import Invalid
 DEPTH = 64
 STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 BRACKETS = re.compile(rb"[\[\]{}]")
+# Operations whose bodies nobody else is to see: nothing of them is told back.
+CONFIDENTIAL = frozenset({"set_password", "change_password", "put_secret"})
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 

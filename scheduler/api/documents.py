@@ -19,6 +19,7 @@ MEANINGS = {
     415: "The body is of a type that is not read here.",
     416: "There is nothing in this range.",
     422: "The request makes no sense; `faults` names the fields.",
+    429: "Asked too often; `Retry-After` says when to ask again.",
     503: "The database is away: ask again later.",
 }
 ALWAYS = (401, 403, 503)

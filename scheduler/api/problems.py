@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from scheduler.api.bodies import Malformed, TooLarge, UnknownMedia
+from scheduler.api.bodies import CONFIDENTIAL, Malformed, TooLarge, UnknownMedia
 from scheduler.api.editions import Outdated
 from scheduler.api.methods import allowed
 from scheduler.api.ranges import Unsatisfiable
@@ -25,6 +25,7 @@ from scheduler.domain.errors import (
     InvalidDefinition,
     NotFound,
     Refusal,
+    TooMany,
     Unauthenticated,
     Unavailable,
 )
@@ -43,6 +44,7 @@ STATUS: Mapping[type[Refusal], int] = {
     Invalid: 422,
     Forbidden: 403,
     Unauthenticated: 401,
+    TooMany: 429,
     Unavailable: 503,
 }
 HEADERS: Mapping[int, Mapping[str, str]] = {
@@ -104,7 +106,7 @@ async def refuse(request: Request, error: Exception) -> Response:
     faults = None
     if isinstance(refusal, InvalidDefinition):
         faults = [Fault(field="definition", message=each) for each in refusal.faults]
-    return answer(
+    refused = answer(
         request,
         status,
         kind_of(status),
@@ -113,6 +115,9 @@ async def refuse(request: Request, error: Exception) -> Response:
         remedy=refusal.remedy,
         faults=faults,
     )
+    if isinstance(refusal, TooMany):
+        refused.headers["Retry-After"] = str(refusal.seconds)
+    return refused
 
 
 def kind_of(status: int) -> str:
@@ -126,7 +131,8 @@ def printable(text: str) -> str:
 
 async def refuse_input(request: Request, error: Exception) -> Response:
     errors = cast("RequestValidationError", error).errors()
-    faults = [fault_of(each) for each in errors]
+    confidential = getattr(request.scope.get("route"), "name", None) in CONFIDENTIAL
+    faults = [fault_of(each, shown=not confidential) for each in errors]
     first = faults[0]
     return answer(
         request,
@@ -139,11 +145,11 @@ async def refuse_input(request: Request, error: Exception) -> Response:
     )
 
 
-def fault_of(error: Mapping[str, Any]) -> Fault:
+def fault_of(error: Mapping[str, Any], *, shown: bool) -> Fault:
     return Fault(
         field=path_of(error["loc"]),
         message=str(error["msg"]),
-        value=shortened(error.get("input")),
+        value=shortened(error.get("input")) if shown else None,
     )
 
 

@@ -2,15 +2,17 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import AwareDatetime, Field
 
+from scheduler.api import pages
 from scheduler.api.access import GuardedRoute
 from scheduler.api.documents import problems
 from scheduler.api.models import Inward, Outward, Time
-from scheduler.api.state import By, Conn
+from scheduler.api.pages import Cursor, Limit, Page
+from scheduler.api.state import Conn, TheCaller
 from scheduler.services import access
-from scheduler.services.access import Role, Scope
+from scheduler.services.access import Grant, Role, Scope
 from scheduler.store import tokens
 
 router = APIRouter(prefix="/tokens", tags=["tokens"], route_class=GuardedRoute)
@@ -28,6 +30,10 @@ class NewToken(Inward):
     expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = Field(
         default=None, examples=["2030-01-31T00:00:00Z"]
     )
+    user: Annotated[str, Field(min_length=1, max_length=63)] | None = Field(
+        default=None,
+        description="Whose it is; it may do no more than its user. Null for a machine's.",
+    )
 
 
 class Token(Outward):
@@ -37,6 +43,7 @@ class Token(Outward):
     name: str
     prefix: str = Field(description="Its beginning, to know it again by.")
     role: RoleName
+    user: str | None = Field(description="Null for a machine.")
     scopes: list[str] | None
     created_at: Time
     created_by: str | None
@@ -49,33 +56,55 @@ class MadeToken(Token):
     token: str = Field(description="Shown now and never again.")
 
 
-class Tokens(BaseModel):
-    items: list[Token]
-
-
-@router.post("", status_code=201, responses=problems(413, 422))
-async def create_token(wish: NewToken, conn: Conn, by: By, response: Response) -> MadeToken:
-    """Make a token."""
-    id, token = await access.grant(
-        conn, wish.name, Role(wish.role), scopes=wish.scopes, expires_at=wish.expires_at, by=by
+@router.post("", status_code=201, responses=problems(409, 413, 422))
+async def create_token(
+    wish: NewToken, conn: Conn, caller: TheCaller, response: Response
+) -> MadeToken:
+    """Make a token, for a machine or for a user. A token with scopes makes none beyond these."""
+    given = Grant(
+        name=wish.name,
+        role=Role(wish.role),
+        scopes=wish.scopes,
+        expires_at=wish.expires_at,
+        user=wish.user,
     )
+    id, token = await access.grant(conn, given, by=caller)
     response.headers["Location"] = f"/api/v1/tokens/{id}"
-    return MadeToken.model_validate({**await access.get(conn, id), "token": token})
+    return MadeToken.model_validate({**await access.get(conn, id, caller.sight), "token": token})
 
 
-@router.get("", responses=problems())
-async def list_tokens(conn: Conn) -> Tokens:
-    """List tokens, those that are revoked or expired too."""
-    return Tokens(items=[Token.model_validate(row) for row in await tokens.all(conn)])
+@router.get("", responses=problems(422))
+async def list_tokens(
+    conn: Conn,
+    caller: TheCaller,
+    user: Annotated[str | None, Query(max_length=63)] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[Token]:
+    """List tokens, the newest first, those that are revoked or expired too.
+
+    Whoever is no admin sees their own and the one that they ask with.
+    """
+    rows = await tokens.page(
+        conn,
+        caller.sight,
+        name=user,
+        after=pages.decode(cursor, pages.big_number),
+        limit=limit + 1,
+    )
+    return pages.page_of(rows, limit, "id", Token.model_validate)
 
 
 @router.get("/{token}", responses=problems(404, 422))
-async def get_token(token: Id, conn: Conn) -> Token:
+async def get_token(token: Id, conn: Conn, caller: TheCaller) -> Token:
     """Show a token, without its clear text."""
-    return Token.model_validate(await access.get(conn, token))
+    return Token.model_validate(await access.get(conn, token, caller.sight))
 
 
 @router.delete("/{token}", responses=problems(404, 409, 422))
-async def revoke_token(token: Id, conn: Conn) -> Token:
-    """Revoke a token: it is refused from now on, streams that it follows end soon."""
-    return Token.model_validate(await access.revoke(conn, token))
+async def revoke_token(token: Id, conn: Conn, caller: TheCaller) -> Token:
+    """Revoke a token: it is refused from now on, streams that it follows end soon.
+
+    Whoever is no admin revokes their own and the one that they ask with.
+    """
+    return Token.model_validate(await access.revoke(conn, token, caller.sight))

@@ -33,6 +33,14 @@ class Invalid(Refusal): ...
 class Unavailable(Refusal): ...
 
 
+class TooMany(Unavailable):
+    """Asked too often; the next time may be in so many seconds."""
+
+    def __init__(self, message: str, *, seconds: int):
+        super().__init__(message, remedy=f"ask again in {seconds} s")
+        self.seconds = seconds
+
+
 class Forbidden(Refusal):
     """Who asks is known and may not do this."""
 

@@ -15,9 +15,10 @@ from typing import Any, Literal
 
 from psycopg import AsyncConnection
 
-from scheduler.domain.errors import Conflict, Invalid, NotFound, Unauthenticated
-from scheduler.store import tokens
+from scheduler.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
+from scheduler.store import tokens, users
 from scheduler.store.rows import Row
+from scheduler.store.tokens import Sight
 
 Conn = AsyncConnection[Any]
 
@@ -47,12 +48,14 @@ Scope = Literal[
     "tasks",
     "dead-letters",
     "queues",
+    "schedules",
     "approvals",
     "variables",
     "events",
     "workers",
     "health",
     "tokens",
+    "users",
     "audit",
     "secrets",
     "compatibility",
@@ -66,13 +69,30 @@ def at_least(role: Role) -> frozenset[Role]:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    id: int
+    """Who asks: a machine by its token, a user by a token of theirs or signed in."""
+
+    id: int | None  # of the token; None for somebody who is signed in
     name: str
     role: Role
     scopes: frozenset[str] | None = None  # the parts of the API; None for all
+    user: int | None = None
 
     def reaches(self, scope: str) -> bool:
         return self.scopes is None or scope in self.scopes
+
+    @property
+    def may_all(self) -> bool:
+        return self.role is Role.ADMIN and self.scopes is None
+
+    @property
+    def sight(self) -> Sight:
+        """Whose tokens this one sees: an admin everybody's, others their own."""
+        return Sight(of_all=self.role is Role.ADMIN, user=self.user, token=self.id)
+
+    @property
+    def only(self) -> int | None:
+        """The user whose affairs this one may see; None for everybody's, 0 for nobody's."""
+        return None if self.role is Role.ADMIN else self.user or 0
 
 
 def new_token(role: Role) -> str:
@@ -101,6 +121,7 @@ async def register(
     *,
     scopes: Sequence[str] | None = None,
     by: str | None = None,
+    user: int | None = None,
 ) -> int:
     return await tokens.create(
         conn,
@@ -111,43 +132,98 @@ async def register(
         expires_at=expires_at,
         scopes=scopes,
         by=by,
+        user=user,
     )
 
 
-async def grant(
-    conn: Conn,
-    name: str,
-    role: Role,
-    *,
-    scopes: Sequence[str] | None,
-    expires_at: datetime | None,
-    by: str,
-) -> tuple[int, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A wish for a token: of a user, or of a machine."""
+
+    name: str
+    role: Role
+    scopes: Sequence[str] | None = None
+    expires_at: datetime | None = None
+    user: str | None = None
+
+
+async def grant(conn: Conn, wish: Grant, *, by: Caller) -> tuple[int, str]:
     """A new token, by its id and in clear text."""
-    if expires_at is not None and expires_at <= datetime.now(UTC):
-        raise Invalid(f"{expires_at:%Y-%m-%d %H:%M:%S %Z} is over already", field="expires_at")
-    token = new_token(role)
-    return await register(conn, token, name, role, expires_at, scopes=scopes, by=by), token
+    if wish.expires_at is not None and wish.expires_at <= datetime.now(UTC):
+        raise Invalid(f"{wish.expires_at:%Y-%m-%d %H:%M:%S %Z} is over already", field="expires_at")
+    require_within(by, wish.scopes)
+    token = new_token(wish.role)
+    async with conn.transaction():
+        owner = None if wish.user is None else await owner_of(conn, wish)
+        made = await register(
+            conn,
+            token,
+            wish.name,
+            wish.role,
+            wish.expires_at,
+            scopes=wish.scopes,
+            by=by.name,
+            user=owner,
+        )
+    return made, token
 
 
-async def get(conn: Conn, token: int) -> Row:
-    found = await tokens.get(conn, token)
+def require_within(caller: Caller, scopes: Sequence[str] | None) -> None:
+    """Nobody gives what they do not have."""
+    if caller.scopes is None:
+        return
+    if scopes is None or not caller.scopes.issuperset(scopes):
+        raise Forbidden(
+            "a token with scopes makes tokens within these alone",
+            field="scopes",
+            remedy="leave out all but " + ", ".join(sorted(caller.scopes)),
+        )
+
+
+async def owner_of(conn: Conn, wish: Grant) -> int:
+    found = await users.lock(conn, wish.user or "")
+    if found is None:
+        raise Invalid(f"there is no user {wish.user!r}", field="user")
+    if found["disabled_at"] is not None:
+        raise Conflict(f"user {wish.user!r} is disabled: enable it first", field="user")
+    if wish.role not in PEOPLE or wish.role not in upto(Role(found["role"])):
+        raise Invalid(
+            f"user {wish.user!r} is {found['role']}, so a token of role {wish.role} is beyond it",
+            field="role",
+            remedy="take one of " + ", ".join(upto(Role(found["role"]))),
+        )
+    owner: int = found["id"]
+    return owner
+
+
+def upto(role: Role) -> tuple[Role, ...]:
+    return PEOPLE[: PEOPLE.index(role) + 1]
+
+
+async def get(conn: Conn, token: int, sight: Sight) -> Row:
+    """A token that this caller may see; any other is as good as none."""
+    found = await tokens.get(conn, token, sight)
     if found is None:
         raise NotFound(f"there is no token {token}")
     return found
 
 
-async def revoke(conn: Conn, token: int) -> Row:
+async def revoke(conn: Conn, token: int, sight: Sight) -> Row:
     """Revoked already is revoked; the last admin stays, or nobody could make another."""
     async with conn.transaction():
-        await conn.execute("select pg_advisory_xact_lock(%s)", [LOCK])
-        found = await get(conn, token)
-        if found["role"] == Role.ADMIN and not await tokens.has_other_admin(conn, token):
+        await lock_admins(conn)
+        found = await get(conn, token, sight)
+        if found["role"] == Role.ADMIN and not await tokens.has_other_admin(conn, token=token):
             raise Conflict(
                 "this is the last admin token that does not expire: make another one first"
             )
         await tokens.revoke(conn, token)
-    return await get(conn, token)
+    return await get(conn, token, sight)
+
+
+async def lock_admins(conn: Conn) -> None:
+    """Of two who take the last admins away, one waits and sees what the other did."""
+    await conn.execute("select pg_advisory_xact_lock(%s)", [LOCK])
 
 
 async def authenticate(conn: Conn, token: str) -> Caller:
@@ -172,7 +248,8 @@ async def authenticate_all(conn: Conn, given: Sequence[str]) -> list[Caller | Ex
 
 def caller_of(row: Row) -> Caller:
     scopes = None if row["scopes"] is None else frozenset(row["scopes"])
-    return Caller(row["id"], row["name"], Role(row["role"]), scopes)
+    name = row["user_name"] or row["name"]
+    return Caller(row["id"], name, Role(row["role"]), scopes, row["user_id"])
 
 
 def unknown() -> Unauthenticated:
@@ -186,7 +263,7 @@ async def ensure_admin(conn: Conn, file: Path) -> bool:
     registers what it holds.
     """
     async with conn.transaction():
-        await conn.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+        await lock_admins(conn)
         if await tokens.has_admin(conn):
             return False
         await register(conn, first_token(file), "admin", Role.ADMIN)
@@ -202,7 +279,7 @@ async def register_first(conn: Conn, token: str) -> bool:
             field="admin_token",
         )
     async with conn.transaction():
-        await conn.execute("select pg_advisory_xact_lock(%s)", [LOCK])
+        await lock_admins(conn)
         if await tokens.has_admin(conn):
             return False
         await register(conn, token, "admin", Role.ADMIN)

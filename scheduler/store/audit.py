@@ -18,7 +18,7 @@ class Actor:
     """Who asks, by which token, from where, for what."""
 
     actor: str
-    token: int
+    token: int | None  # None for somebody who is signed in
     source: str
     operation: str
 

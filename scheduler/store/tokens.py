@@ -1,6 +1,7 @@
 """Bearer tokens, by their digest. One function for each statement in sql/queries/tokens.sql."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,15 @@ TOKENS = statements("tokens")
 Conn = AsyncConnection[Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """Whose tokens somebody sees: everybody's, else those of a user and one that stands alone."""
+
+    of_all: bool = False
+    user: int | None = None
+    token: int | None = None
+
+
 async def create(
     conn: Conn,
     *,
@@ -23,6 +33,7 @@ async def create(
     expires_at: datetime | None = None,
     scopes: Sequence[str] | None = None,
     by: str | None = None,
+    user: int | None = None,
 ) -> int:
     token: int = await fetch_value(
         conn,
@@ -34,6 +45,7 @@ async def create(
         expires_at=expires_at,
         scopes=None if scopes is None else list(scopes),
         by=by,
+        user=user,
     )
     return token
 
@@ -50,17 +62,39 @@ async def used(conn: Conn, ids: Sequence[int]) -> None:
     await execute(conn, TOKENS["used"], ids=list(ids))
 
 
-async def get(conn: Conn, token: int) -> Row | None:
-    return await fetch_row(conn, TOKENS["get"], id=token)
+async def get(conn: Conn, token: int, sight: Sight) -> Row | None:
+    return await fetch_row(
+        conn,
+        TOKENS["get"],
+        id=token,
+        of_all=sight.of_all,
+        user=sight.user,
+        token=sight.token,
+    )
 
 
-async def all(conn: Conn) -> list[Row]:
-    return await fetch_rows(conn, TOKENS["all"])
+async def page(
+    conn: Conn, sight: Sight, *, limit: int, after: int | None = None, name: str | None = None
+) -> list[Row]:
+    return await fetch_rows(
+        conn,
+        TOKENS["page"],
+        of_all=sight.of_all,
+        user=sight.user,
+        token=sight.token,
+        name=name,
+        after=after,
+        limit=limit,
+    )
 
 
 async def revoke(conn: Conn, token: int) -> bool:
     return await execute(conn, TOKENS["revoke"], id=token) == 1
 
 
-async def has_other_admin(conn: Conn, token: int) -> bool:
-    return bool(await fetch_value(conn, TOKENS["has_other_admin"], id=token))
+async def revoke_of_user(conn: Conn, user: int) -> int:
+    return await execute(conn, TOKENS["revoke_of_user"], user=user)
+
+
+async def has_other_admin(conn: Conn, *, token: int | None = None, user: int | None = None) -> bool:
+    return bool(await fetch_value(conn, TOKENS["has_other_admin"], token=token, user=user))

@@ -1,20 +1,32 @@
-"""Every route and every role, from the application's own routes."""
+"""Every route and every role, from the application's own routes; what is one's own, and
+what is not."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from psycopg import AsyncConnection
 
-from scheduler.api.access import OPEN, VERDICTS, require_verdicts
+from scheduler.api.access import OPEN, OWN, VERDICTS, require_verdicts, scope_of
 from scheduler.app import MOUNTED, PREFIX
 from scheduler.domain.errors import Conflict, Invalid
 from scheduler.services import access
-from scheduler.services.access import Role
+from scheduler.services.access import PEOPLE, Role
 from scheduler.store import connections
 from tests.support.api import Api, serving
+from tests.support.people_api import (
+    PASSWORD,
+    a_token,
+    ask,
+    sign_in,
+    signed_in,
+    with_password,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -31,23 +43,19 @@ def routes() -> Iterator[tuple[str, str, str]]:
         for route in router.routes:
             assert isinstance(route, APIRoute)
             for method in route.methods or ():
-                yield route.name, method, f"http://server{prefix}{filled(route.path_format)}"
+                yield route.name, method, f"http://server{prefix}{filled(route)}"
 
 
-def filled(path: str) -> str:
-    for name, value in {
-        "run": "01900000-0000-7000-8000-000000000000",
-        "letter": "999",
-        "selection": "01900000-0000-7000-8000-000000000000",
-        "token": "999",
-        "attempt": "1",
-        "name": "no-such",
-        "record": "no-such",
-        "task": "no-such",
-    }.items():
-        path = path.replace(f"{{{name}}}", value)
-    assert "{" not in path, f"a parameter of {path} is not filled"
-    return path
+NOTHING = {UUID: "01900000-0000-7000-8000-000000000000", int: "999"}
+
+
+def filled(route: APIRoute) -> str:
+    """Its path, to something that is not there."""
+    given = {
+        each.alias: NOTHING.get(cast("type", each.field_info.annotation), "no-such")
+        for each in route.dependant.path_params
+    }
+    return route.path_format.format(**given)
 
 
 async def test_every_route_answers_each_role_as_the_table_declares(api: Api) -> None:
@@ -61,13 +69,115 @@ async def test_every_route_answers_each_role_as_the_table_declares(api: Api) -> 
     assert wrong == []
 
 
-async def test_nothing_but_the_pulse_is_told_to_those_without_a_token(api: Api) -> None:
+async def test_nothing_but_what_is_open_is_told_to_those_without_a_token(api: Api) -> None:
     answered = {
         name
         for name, method, path in routes()
         if (await api.as_role(None).request(method, path)).status_code != 401
     }
-    assert answered == {"get_liveness"}
+    assert answered == {name for name, roles in VERDICTS.items() if roles is OPEN}
+    assert answered == {"get_liveness", "set_password"}
+
+
+async def test_a_token_reaches_the_parts_of_its_scopes_and_no_other(api: Api) -> None:
+    parts = {route.name: scope_of(route) for route in guarded_routes()}
+    wrong = []
+    for part in sorted(set(parts.values())):
+        others = sorted(set(parts.values()) - {part})
+        token = await a_token(api, role="admin", scopes=others)
+        for name, method, path in routes():
+            if VERDICTS[name] is OPEN or (parts[name] != part and method != "GET"):
+                continue
+            refused = (await ask(api, token, method, path)).status_code == 403
+            if refused != (parts[name] == part):
+                wrong.append((name, part))
+    assert wrong == []
+
+
+def guarded_routes() -> Iterator[APIRoute]:
+    for _, router in MOUNTED:
+        for route in router.routes:
+            assert isinstance(route, APIRoute)
+            yield route
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """A user with a token and a session."""
+
+    name: str
+    token: dict[str, Any]
+    session: int
+
+    def at(self, operation: str) -> str:
+        """Where this operation reaches what is theirs."""
+        return {
+            "get_token": f"/tokens/{self.token['id']}",
+            "revoke_token": f"/tokens/{self.token['id']}",
+            "get_user": f"/users/{self.name}",
+            "change_password": f"/users/{self.name}/password",
+            "end_session": f"/sessions/{self.session}",
+        }[operation]
+
+
+LISTS = {"list_tokens": "user", "list_users": "name", "list_sessions": "user"}
+# In this order: the last ones take away what the others need.
+SINGLE = ("get_user", "get_token", "change_password", "end_session", "revoke_token")
+
+
+async def somebody(api: Api, name: str, role: Role) -> Somebody:
+    await with_password(api, name, role)
+    signed = await signed_in(api, await sign_in(api, name))
+    assert signed is not None
+    return Somebody(name, await a_token(api, name, role=role), signed.id)
+
+
+def test_each_operation_on_what_is_ones_own_is_shown_below() -> None:
+    assert {*LISTS, *SINGLE} == OWN
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+async def test_people_reach_their_own_and_only_admins_what_is_somebody_elses(
+    api: Api, role: Role
+) -> None:
+    mine, theirs = await somebody(api, "mine", role), await somebody(api, "theirs", Role.VIEWER)
+    methods = {name: (method, path) for name, method, path in routes()}
+    for operation, key in LISTS.items():
+        path = methods[operation][1]
+        seen = {each[key] for each in (await ask(api, mine.token, "GET", path)).json()["items"]}
+        assert "mine" in seen
+        assert ("theirs" in seen) == (role is Role.ADMIN), operation
+    body = {"old": PASSWORD, "password": "another one, and longer"}
+    for operation in SINGLE:
+        method = methods[operation][0]
+        more: dict[str, Any] = {"json": body} if operation == "change_password" else {}
+        foreign = await ask(api, mine.token, method, theirs.at(operation), **more)
+        own = await ask(api, mine.token, method, mine.at(operation), **more)
+        none = await api.as_role(None).request(method, mine.at(operation), **more)
+        assert own.is_success, (operation, own.text)
+        assert none.status_code == 401, operation
+        if operation == "change_password" and role is Role.ADMIN:
+            assert foreign.status_code == 403
+        elif role is Role.ADMIN:
+            assert foreign.is_success, operation
+        else:
+            assert foreign.status_code == 404, operation
+            assert foreign.json()["detail"].startswith("there is no"), operation
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+async def test_a_machine_reaches_its_own_token_and_no_other(api: Api, role: Role) -> None:
+    mine, other = await a_token(api, role=role), await a_token(api)
+    seen = (await ask(api, mine, "GET", "/tokens")).json()["items"]
+    if role is Role.ADMIN:
+        assert len(seen) > 1
+        return
+    assert [each["id"] for each in seen] == [mine["id"]]
+    assert (await ask(api, mine, "GET", "/users")).json()["items"] == []
+    assert (await ask(api, mine, "GET", "/sessions")).json()["items"] == []
+    assert (await ask(api, mine, "DELETE", f"/tokens/{other['id']}")).status_code == 404
+    assert (await ask(api, mine, "DELETE", f"/tokens/{mine['id']}")).status_code == 200
+    assert (await ask(api, mine, "GET", "/me")).status_code == 401
 
 
 async def test_a_refusal_for_want_of_a_token_says_what_to_send(api: Api) -> None:
