@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import signal
+from collections.abc import Callable
 from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1
@@ -32,8 +33,9 @@ def forbid_new_privileges() -> None:
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
-def split() -> None:
-    """Go on in a child, the runner, while the caller becomes its guard and never returns.
+def split(afterwards: Callable[[], None]) -> None:
+    """Go on in a child, the runner, while the caller becomes its guard and never returns; when
+    nothing of the runner is left, the guard does what is to be done afterwards.
 
     The runner must have a handler for GUARD_DIED before; it is also raised if the guard died
     before the kernel was asked to tell.
@@ -42,14 +44,14 @@ def split() -> None:
     guard = os.getpid()
     runner = os.fork()
     if runner:
-        watch(runner)
+        watch(runner, afterwards)
     prctl(PR_SET_PDEATHSIG, GUARD_DIED)
     if os.getppid() != guard:
         os.kill(os.getpid(), GUARD_DIED)
     adopt_orphans()
 
 
-def watch(runner: int) -> NoReturn:
+def watch(runner: int, afterwards: Callable[[], None]) -> NoReturn:
     """Wait for the runner's end, then end what it left."""
     close_all_but_locks()
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
@@ -63,6 +65,8 @@ def watch(runner: int) -> NoReturn:
             if pid == runner:
                 break
     kill_children()
+    with contextlib.suppress(Exception):
+        afterwards()
     os._exit(0 if status == 0 else 1)
 
 

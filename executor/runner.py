@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from executor import guard, spool
+from executor import guard, secret_files, spool
 from executor.loop import Runner
 from executor.spawn import UNIGNORED
 
@@ -71,7 +71,8 @@ def serve(options: argparse.Namespace, folder: int, ready: int | None) -> NoRetu
     make_room(options.slots)
     orphaned = []
     signal.signal(guard.GUARD_DIED, lambda *_: orphaned.append(True))
-    guard.split()
+    secret_files.clear(folder)
+    guard.split(lambda: secret_files.clear(folder))
     runner = Runner(folder, slots=options.slots, idle_exit=options.idle_exit, quota=options.quota)
     if orphaned:
         runner.lose_guard()

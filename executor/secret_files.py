@@ -1,14 +1,14 @@
 """Secrets that a command finds in files: in memory where the machine allows it, gone with it.
 
 Never in the spool: that outlives the runner, and a command of another user cannot enter it. What a
-killed runner left behind, the next one of the same spool takes away.
+killed runner left behind its guard takes away, or else the next runner of the same spool.
 """
 
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from executor import words
@@ -19,19 +19,10 @@ PLACES = ("/dev/shm", "/tmp")
 
 class SecretFiles:
     def __init__(self, spool: int, places: tuple[str, ...] = PLACES):
-        facts = os.fstat(spool)
-        self.prefix = f"procession-{facts.st_dev:x}-{facts.st_ino:x}-"
-        self.places = [Path(place) for place in places if os.access(place, os.W_OK | os.X_OK)]
+        self.prefix = prefix_of(spool)
+        self.places = usable(places)
         self.room: Path | None = None  # made when the first command asks for one
         self.folders: dict[str, Path] = {}
-        for left in self.left_behind():
-            shutil.rmtree(left, ignore_errors=True)
-
-    def left_behind(self) -> Iterator[Path]:
-        for place in self.places:
-            for entry in os.scandir(place):
-                if entry.name.startswith(self.prefix) and is_our_folder(entry):
-                    yield Path(entry.path)
 
     def lay_out(self, key: str, files: Mapping[str, str], user: str | None) -> dict[str, str]:
         """Variables with the paths of their files, which only this command's user can read."""
@@ -69,6 +60,23 @@ class SecretFiles:
         if self.room is not None:
             shutil.rmtree(self.room, ignore_errors=True)
             self.room = None
+
+
+def prefix_of(spool: int) -> str:
+    facts = os.fstat(spool)
+    return f"procession-{facts.st_dev:x}-{facts.st_ino:x}-"
+
+
+def usable(places: Iterable[str]) -> list[Path]:
+    return [Path(place) for place in places if os.access(place, os.W_OK | os.X_OK)]
+
+
+def clear(spool: int) -> None:
+    """What runners of this spool left, when none of them lives any more."""
+    for place in usable(PLACES):
+        for entry in os.scandir(place):
+            if entry.name.startswith(prefix_of(spool)) and is_our_folder(entry):
+                shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def is_our_folder(entry: "os.DirEntry[str]") -> bool:

@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from executor.base import Ending
 from executor.link import ensure_runner
 from executor.secret_files import PLACES
-from tests.support.runners import Client, a_runner, all_gone, end_runner
+from tests.support.runners import Client, a_runner, all_gone, end_runner, parent_of
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -166,14 +167,25 @@ async def test_nothing_of_a_secret_lies_in_the_spool_whatever_its_state(
             assert shown not in client.output("a.1") + client.output("a.2")
 
 
-async def test_what_a_killed_runner_left_of_secret_files_the_next_one_takes_away(
+async def test_a_killed_runners_secret_files_go_with_its_commands(tmp_path: Path, pem: str) -> None:
+    async with a_runner(tmp_path) as client:
+        client.script("a.1", 'echo "$KEY"; sleep 60', secret_files={"KEY": pem})
+        await client.printed("a.1", b"\n")
+        room = Path(client.output("a.1").decode().strip()).parent.parent
+        await end_runner(client)
+        await until(lambda: not is_there(room), within=2)
+
+
+async def test_what_runner_and_guard_left_of_secret_files_the_next_runner_takes_away(
     tmp_path: Path, pem: str
 ) -> None:
     async with a_runner(tmp_path) as client:
         client.script("a.1", 'echo "$KEY"; sleep 60', secret_files={"KEY": pem})
         await client.printed("a.1", b"\n")
         left = Path(client.output("a.1").decode().strip())
+        os.kill(parent_of(client.link.hello.pid), signal.SIGSTOP)
         await end_runner(client)
+        os.kill(parent_of(client.link.hello.pid), signal.SIGKILL)
         assert await all_gone("a.1")
     assert is_there(left)
     await ensure_runner(tmp_path / "spool")
