@@ -14,6 +14,7 @@ from scheduler.domain.board import Board
 from scheduler.domain.errors import Conflict, Invalid, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.domain.process_types import ProcessType
+from scheduler.domain.values import refuse_unstorable
 from scheduler.domain.wakes import Wake
 from scheduler.services import definitions as published
 from scheduler.services.catalog import Catalog
@@ -24,6 +25,8 @@ from scheduler.store.rows import Row
 from scheduler.store.runs import Start
 
 Conn = AsyncConnection[Any]
+
+MOST_OUTPUT = 256 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +164,41 @@ async def stop(
     by: str,
     kill: bool = False,
     why: str | None = None,
+    undo: bool = False,
 ) -> Row:
-    return await change(conn, catalog, run, lambda board: board.stop(by, kill=kill, why=why), by=by)
+    """With `undo`, what was done is undone before the run ends."""
+
+    def decide(board: Board) -> None:
+        board.stop(by, kill=kill, why=why, undo=undo)
+
+    return await change(conn, catalog, run, decide, by=by)
+
+
+async def undo(conn: Conn, catalog: Catalog, run: UUID, *, by: str) -> Row:
+    """Undo what a run that has ended did, or what of it could not be undone before."""
+    return await change(conn, catalog, run, lambda board: board.compensate(by), by=by)
+
+
+async def skip_task(
+    conn: Conn, catalog: Catalog, run: UUID, task: str, *, by: str, why: str
+) -> Row:
+    """Go on without a task, by its name or its position."""
+    return await change(conn, catalog, run, lambda board: board.skip(by, task, why), by=by)
+
+
+async def mark_task_done(
+    conn: Conn, catalog: Catalog, run: UUID, task: str, output: Any, *, by: str, why: str
+) -> Row:
+    """Go on as if a task had succeeded with this output, because somebody says that it has."""
+    refuse_unstorable(output, "the output")
+    if len(json.dumps(output)) > MOST_OUTPUT:
+        raise Invalid(
+            f"the output has more than {MOST_OUTPUT} bytes: keep it elsewhere, and say where",
+            field="output",
+        )
+    return await change(
+        conn, catalog, run, lambda board: board.mark_done(by, task, output, why), by=by
+    )
 
 
 async def retry(

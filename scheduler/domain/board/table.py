@@ -69,6 +69,9 @@ class Table:
     def of_role(self, *roles: Role) -> list[Task]:
         return [task for role in roles for task in self._roles.get(role, ())]
 
+    def of_state(self, *states: TaskState) -> list[Task]:
+        return [task for task in self.tasks.values() if task.state in states]
+
     def items_of(self, task: Task) -> list[Task]:
         if task.role != "task" or self.definition_of(task).for_each is None:
             return []
