@@ -150,7 +150,7 @@ class Worker:
             "promote": self._steadily("promote", promoter.work, engine=True),
             "reap": self._steadily("reap", reaper.work, engine=True),
             "reconcile": self._steadily("reconcile", self._reconcile),
-            "unseal": self._steadily("unseal", self._unsealer.work),
+            "unseal": self._steadily("unseal", self._unsealer.work, engine=True),
         }
 
     def _steadily(

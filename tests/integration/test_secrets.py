@@ -13,6 +13,7 @@ from scheduler.domain.errors import Conflict, Invalid, NotFound, Refusal, Unavai
 from scheduler.services import secrets
 from scheduler.services.keyring import Keyring, Keys
 from scheduler.services.secrets import NotGranted
+from scheduler.store.secrets import SECRETS
 from tests.support.builders import chain, engine, one, publish, start
 
 pytestmark = pytest.mark.anyio
@@ -181,6 +182,23 @@ async def test_a_deleted_secret_is_gone_with_its_value(dsn: str) -> None:
         assert await one(conn, "select count(*) from secret_cells") == 0
         with pytest.raises(NotFound):
             await secrets.delete(conn, "db/password")
+
+
+async def test_what_runs_ask_for_is_found_by_index_however_many_there_are(dsn: str) -> None:
+    """As a worker asks, on an engine connection, with the plan that serves every batch."""
+    async with await engine(dsn) as conn:
+        ring = a_ring()
+        await a_secret(conn, ring)
+        run = await a_run(conn)
+        for _ in range(8):
+            await values(conn, ring, run, "db/password")
+        statement = SECRETS["asked"].as_string(conn) % {
+            "runs": f"array['{run}']",
+            "names": "array['db/password']",
+        }
+        plan = await conn.execute(f"explain {statement}".encode())
+        lines = [str(row[0]) for row in await plan.fetchall()]
+        assert not [line for line in lines if "Seq Scan" in line], lines
 
 
 def test_keys_are_read_from_text_from_a_file_and_from_the_data_folder(tmp_path: Path) -> None:
