@@ -1,4 +1,4 @@
-"""Commands for those who look after the system: dead letters, queues, workers."""
+"""Commands for those who look after the system: queues, workers, statistics."""
 
 from typing import Any
 
@@ -6,27 +6,9 @@ import click
 
 from scheduler import show
 from scheduler.cli_base import Desk, Listing, asks, of, quoted
-from scheduler.cli_inputs import collect, takes_input
-from scheduler.cli_runs import input_schema
+from scheduler.cli_letters import dead_letters
 from scheduler.show import Column
 
-LETTERS: list[Column] = [
-    ("ID", of("id")),
-    ("TYPE", of("type")),
-    ("TASK", of("task")),
-    ("RUN", lambda row: show.short(row["run"])),
-    ("STATUS", of("status")),
-    ("SINCE", lambda row: show.moment(row["made_at"])),
-    ("ERROR", of("error")),
-]
-GROUPS: list[Column] = [
-    ("LETTERS", of("letters")),
-    ("TYPE", of("type")),
-    ("TASK", of("task")),
-    ("FIRST", lambda row: show.moment(row["first_at"])),
-    ("LAST", lambda row: show.moment(row["last_at"])),
-    ("ERROR", of("error")),
-]
 QUEUES: list[Column] = [
     ("QUEUE", of("name")),
     ("READY", of("ready")),
@@ -45,72 +27,6 @@ WORKERS: list[Column] = [
     ("RENEWED", lambda row: show.moment(row["renewed_at"])),
     ("QUEUES", lambda row: " ".join(row["queues"])),
 ]
-
-
-@click.group("dead-letters", cls=Listing)
-def dead_letters() -> None:
-    """Tasks that gave up, until somebody decides. Without a command: list them."""
-
-
-@dead_letters.command("list")
-@click.option(
-    "--status",
-    type=click.Choice(["OPEN", "REDRIVEN", "DISCARDED"], case_sensitive=False),
-    default="OPEN",
-    show_default=True,
-)
-@click.option("--type", help="Of this process type.")
-@click.option("--groups", is_flag=True, help="Group them by task and kind of error.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
-@asks
-def list_letters(desk: Desk, status: str, type: str | None, groups: bool, limit: int) -> None:
-    """List dead letters, the newest first."""
-    if groups:
-        found = desk.client.get("/dead-letters/groups", limit=min(limit, 200))["items"]
-        desk.table(found, GROUPS, "no dead letters")
-        return
-    found = desk.client.pages("/dead-letters", limit, status=status, type=type)
-    desk.table(found, LETTERS, "no dead letters")
-
-
-@dead_letters.command("show")
-@click.argument("letter", type=int)
-@asks
-def show_letter(desk: Desk, letter: int) -> None:
-    """Show a dead letter."""
-    found = desk.client.get(f"/dead-letters/{letter}")
-    if desk.as_json:
-        desk.json(found)
-    else:
-        click.echo(show.fields([(name.replace("_", " "), found[name]) for name in found]))
-
-
-@dead_letters.command()
-@click.argument("letter", type=int)
-@takes_input
-@asks
-def redrive(desk: Desk, letter: int, **given: Any) -> None:
-    """Take its run up again from what failed; --input lays values over those it had."""
-    found = desk.client.get(f"/dead-letters/{letter}")
-    edited = collect(
-        given["pairs"],
-        given["json_input"],
-        given["input_file"],
-        lambda: input_schema(desk.client, found["type"], None),
-    )
-    input = None if edited is None else {**found["input"], **edited}
-    run = desk.client.post(f"/dead-letters/{letter}/redrive", {"input": input})
-    desk.say(run, f"run {show.short(run['id'])} is {run['status']}, round {run['round']}")
-
-
-@dead_letters.command()
-@click.argument("letter", type=int)
-@click.option("--note", required=True, help="Why.")
-@asks
-def discard(desk: Desk, letter: int, note: str) -> None:
-    """Close a dead letter for good."""
-    found = desk.client.post(f"/dead-letters/{letter}/discard", {"note": note})
-    desk.say(found, f"dead letter {found['id']} is {found['status']}")
 
 
 @click.group(cls=Listing)
@@ -182,4 +98,58 @@ def resume_worker(desk: Desk, name: str) -> None:
     desk.say(desk.client.post(f"/workers/{quoted(name)}/resume"), f"worker {name} goes on")
 
 
-COMMANDS = (dead_letters, queues, workers)
+TYPES: list[Column] = [
+    ("TYPE", of("type")),
+    ("RUNS", of("total")),
+    ("SUCCEEDED", lambda row: percent(row["success_rate"])),
+    ("TOOK", lambda row: half_and_most(row["duration"])),
+    ("WAITED", lambda row: half_and_most(row["wait"])),
+]
+
+
+@click.command()
+@click.option(
+    "--window",
+    type=click.Choice(["1h", "24h", "7d"]),
+    default="24h",
+    show_default=True,
+    help="How far to look back.",
+)
+@asks
+def statistics(desk: Desk, window: str) -> None:
+    """What became of the runs of the last hour, day or week."""
+    found = desk.client.get("/statistics", window=window)
+    if desk.as_json:
+        desk.json(found)
+        return
+    click.echo(show.fields(figures(found)))
+    if found["types"]:
+        click.echo()
+        click.echo(show.table(TYPES, found["types"]))
+
+
+def figures(found: dict[str, Any]) -> list[tuple[str, Any]]:
+    about = "about " if found["is_approximate"] else ""
+    return [
+        ("runs", f"{about}{found['total']}"),
+        *((f"  {state}", count) for state, count in found["runs"].items() if count),
+        ("succeeded", percent(found["success_rate"])),
+        ("took", half_and_most(found["duration"])),
+        ("waited", half_and_most(found["wait"])),
+        ("living now", sum(found["living"].values())),
+        ("dead letters", found["dead_letters"]["open"]),
+    ]
+
+
+def percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
+def half_and_most(spread: dict[str, float] | None) -> str:
+    """How long at most for half of them, and for nineteen of twenty."""
+    if spread is None:
+        return ""
+    return f"{show.duration(spread['p50'])}, p95 {show.duration(spread['p95'])}"
+
+
+COMMANDS = (dead_letters, queues, workers, statistics)

@@ -9,6 +9,7 @@ import click
 from scheduler import show
 from scheduler.cli_base import Desk, asks, of, quoted
 from scheduler.cli_inputs import collect, takes_input
+from scheduler.cli_times import When
 from scheduler.cli_watch import watch
 from scheduler.client import Client, Refused
 from scheduler.show import Column
@@ -125,15 +126,45 @@ def input_schema(client: Client, type: str, version: int | None) -> dict[str, An
 @click.option("--type", help="Of this process type.")
 @click.option("--record", help="Of this process record.")
 @click.option("--status", multiple=True, help="In this state. Repeatable.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Repeatable.")
+@click.option("--since", "created_from", type=When(), help="A time, or 2h for two hours ago.")
+@click.option("--until", "created_to", type=When(), help="Created before this time.")
+@click.option("--error", metavar="TEXT", help="Whose error holds it, in whatever case.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
 @asks
 def runs(
-    desk: Desk, type: str | None, record: str | None, status: tuple[str, ...], limit: int
+    desk: Desk, status: tuple[str, ...], labels: tuple[str, ...], limit: int, **filters: str | None
 ) -> None:
     """List runs, the newest first."""
     states = [each.upper() for each in status] or None
-    found = desk.client.pages("/runs", limit, type=type, record=record, status=states)
-    desk.table(found, RUNS, "no runs yet: `procession start TYPE`")
+    wanted = [":".join(label_of(each)) for each in labels] or None
+    found = desk.client.pages("/runs", limit, status=states, label=wanted, **filters)
+    none = "no such run" if wanted or any(filters.values()) else "no runs yet"
+    desk.table(found, RUNS, f"{none}: `procession start TYPE` starts one")
+
+
+@click.command()
+@click.argument("run")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Repeatable.")
+@click.option("--unlabel", multiple=True, metavar="KEY", help="Take it away. Repeatable.")
+@click.option("--priority", type=PRIORITY, help="0 to 9; 9 is the most urgent.")
+@asks
+def change(
+    desk: Desk,
+    run: str,
+    labels: tuple[str, ...],
+    unlabel: tuple[str, ...],
+    priority: int | None,
+) -> None:
+    """Give a run other labels or another priority."""
+    over: dict[str, str | None] = {**dict(label_of(each) for each in labels)}
+    over |= dict.fromkeys(unlabel)
+    wish = {"labels": over or None, "priority": priority}
+    given = {name: value for name, value in wish.items() if value is not None}
+    if not given:
+        raise Refused("say what to change: --label, --unlabel or --priority")
+    found = desk.client.patch(f"/runs/{desk.run_id(run)}", given)
+    desk.say(found, f"run {show.short(found['id'])} changed")
 
 
 @click.command("show")
@@ -174,6 +205,7 @@ def facts(run: dict[str, Any]) -> list[tuple[str, Any]]:
         ("started", show.moment(run["started_at"])),
         ("ended", show.moment(run["finished_at"])),
         ("took", show.lasted(run, datetime.now(UTC))),
+        ("labels", run["labels"]),
         ("input", run["input"]),
         ("error", run["error"]),
     ]
@@ -254,4 +286,4 @@ def command(desk: Desk, run: str, verb: str, body: dict[str, Any] | None = None)
     desk.say(found, f"run {show.short(found['id'])} is {found['status']}")
 
 
-COMMANDS = (start, runs, show_run, why, hold, resume, stop, retry)
+COMMANDS = (start, runs, show_run, why, change, hold, resume, stop, retry)

@@ -24,6 +24,7 @@ from scheduler.api.dead_letter_bodies import (
 )
 from scheduler.api.documents import Responses, problems
 from scheduler.api.filters import Counted, Moment, moment
+from scheduler.api.links import OF_A_SELECTION, joined
 from scheduler.api.models import DeadLetter, DeadLetterGroup, Groups, Run
 from scheduler.api.pages import CountedPage, Cursor, Limit
 from scheduler.api.state import By, Conn, TheCatalog
@@ -120,7 +121,9 @@ def discarding(wish: Discard) -> Wish:
     return Wish(action="discard", note=wish.note)
 
 
-@router.post("/selections", status_code=201, responses=SELECTED | problems(413, 422))
+@router.post(
+    "/selections", status_code=201, responses=joined(SELECTED, OF_A_SELECTION, problems(413, 422))
+)
 async def select_dead_letters(
     wish: SelectDeadLetters, conn: Conn, by: By, response: Response
 ) -> Selection:

@@ -11,9 +11,10 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from scheduler.api import editions, pages, starting
 from scheduler.api.access import GuardedRoute
-from scheduler.api.documents import CREATED, problems
+from scheduler.api.documents import CREATED, Responses, problems
 from scheduler.api.editions import IfMatch, Outdated
 from scheduler.api.filters import Counted
+from scheduler.api.links import OF_A_NEW_RECORD, OF_A_NEW_RUN, joined
 from scheduler.api.models import (
     ChangeRecord,
     CreateRecord,
@@ -39,10 +40,22 @@ from scheduler.store.runs import Filter
 router = APIRouter(prefix="/process-records", tags=["process records"], route_class=GuardedRoute)
 
 Id = Annotated[str, Path(alias="record", min_length=1, max_length=200, examples=["nightly"])]
+MADE: Responses = {
+    201: {
+        "headers": {
+            "Location": {"description": "Where it is.", "schema": {"type": "string"}},
+            "ETag": {"description": "For `If-Match`.", "schema": {"type": "string"}},
+        }
+    }
+}
 PATIENCE = 60  # seconds that a restart waits for the end of the run before
 
 
-@router.post("", status_code=201, responses=problems(404, 409, 413, 422))
+@router.post(
+    "",
+    status_code=201,
+    responses=joined(MADE, OF_A_NEW_RECORD, problems(404, 409, 413, 422)),
+)
 async def create_process_record(
     draft: CreateRecord, conn: Conn, catalog: TheCatalog, by: By, response: Response
 ) -> Record:
@@ -172,7 +185,11 @@ async def delete_process_record(record: Id, conn: Conn, if_match: IfMatch = None
         await records.delete(conn, record, expected=editions.expected(if_match))
 
 
-@router.post("/{record}/start", status_code=201, responses=CREATED | problems(404, 409, 422))
+@router.post(
+    "/{record}/start",
+    status_code=201,
+    responses=joined(CREATED, OF_A_NEW_RUN, problems(404, 409, 422)),
+)
 async def start_process_record(
     record: Id,
     response: Response,
@@ -223,7 +240,11 @@ async def resume_process_record(record: Id, conn: Conn, catalog: TheCatalog, by:
     return shown(await records.get(conn, record))
 
 
-@router.post("/{record}/restart", status_code=201, responses=CREATED | problems(404, 409, 422))
+@router.post(
+    "/{record}/restart",
+    status_code=201,
+    responses=joined(CREATED, OF_A_NEW_RUN, problems(404, 409, 422)),
+)
 async def restart_process_record(
     record: Id,
     response: Response,

@@ -15,6 +15,7 @@ from scheduler.api.access import GuardedRoute
 from scheduler.api.bodies import UNSTORABLE, UnknownMedia
 from scheduler.api.documents import Responses, problems
 from scheduler.api.filters import Counted
+from scheduler.api.links import OF_A_TYPE
 from scheduler.api.models import (
     DefinitionFault,
     Published,
@@ -92,7 +93,7 @@ async def list_process_types(
     return CountedPage(items=page.items, next=page.next, **pages.counted(total))
 
 
-@router.post("/process-types", responses=REFUSED, openapi_extra=BODY)
+@router.post("/process-types", responses=OF_A_TYPE | REFUSED, openapi_extra=BODY)
 async def publish_process_types(request: Request, conn: Conn, by: By) -> PublishedAll:
     """Publish process types: all of the text, or nothing of it.
 

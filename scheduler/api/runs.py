@@ -17,10 +17,10 @@ from scheduler.api.filters import (
     Label,
     labels,
 )
+from scheduler.api.links import OF_A_NEW_RUN, OF_A_RUN, joined
 from scheduler.api.models import ChangeRun, Retry, Run, StartRun, Stop, Why
 from scheduler.api.pages import CountedPage, Cursor, Limit
 from scheduler.api.preferences import seconds
-from scheduler.api.quick import QuickRoute
 from scheduler.api.starting import Key, Prefer
 from scheduler.api.state import By, Conn, TheCatalog, TheServer
 from scheduler.domain.states import RunState
@@ -49,6 +49,7 @@ ErrorText = Annotated[
 ]
 
 
+@router.post("", status_code=201, responses=joined(CREATED, OF_A_NEW_RUN, problems(404, 409, 422)))
 async def start_run(
     wish: StartRun,
     response: Response,
@@ -64,20 +65,6 @@ async def start_run(
     """
     order = starting.order_of(wish, by=by, key=key)
     return await starting.ordered(server, response.headers, order, prefer)
-
-
-class StartRoute(GuardedRoute, QuickRoute):
-    quickly = starting.quickly
-
-
-router.add_api_route(
-    "",
-    start_run,
-    methods=["POST"],
-    status_code=201,
-    responses=CREATED | problems(404, 409, 422),
-    route_class_override=StartRoute,
-)
 
 
 @router.get("", responses=problems(422))
@@ -177,7 +164,7 @@ async def cancel_run(
     return await stop_run(run, conn, catalog, by, wish)
 
 
-@router.post("/{run}/retry", responses=problems(404, 409, 422))
+@router.post("/{run}/retry", responses=OF_A_RUN | problems(404, 409, 422))
 async def retry_run(
     run: UUID, conn: Conn, catalog: TheCatalog, by: By, wish: Retry | None = None
 ) -> Run:

@@ -206,6 +206,57 @@ def test_a_dead_letter_is_listed_redriven_and_discarded(shell: Shell) -> None:
     assert "DISCARDED" in shell.says("dead-letters", "discard", str(other["id"]), "--note", "x")
 
 
+def test_many_dead_letters_are_decided_on_by_ids_or_by_what_they_are(shell: Shell) -> None:
+    shell.apply("brittle", "name: snap, run: 'false'")
+    for _ in range(5):
+        shell.run("start", "brittle", "--wait")
+    one, other, *_ = [
+        each["id"] for each in shell.json("dead-letters", "list", "--type", "brittle")
+    ]
+    both = (str(one), str(other))
+    assert "discarded" in shell.says("dead-letters", "discard", *both, "--note", "x")
+    assert "skipped" in shell.says("dead-letters", "discard", *both, "--note", "x")
+    refused = shell.run("dead-letters", "discard", "--type", "brittle", "--note", "x", input="n\n")
+    assert refused.returncode == 130
+    assert "3 in all" in refused.stderr
+    told = shell.says("dead-letters", "redrive", "--type", "brittle", "--since", "1h", "--yes")
+    assert told == "3 redriven\n"
+    assert shell.run("dead-letters", "redrive", "--yes").returncode == 2
+    assert shell.run("dead-letters", "redrive", "7", "--all").returncode == 2
+
+
+def test_runs_are_found_by_labels_times_and_errors_and_changed(shell: Shell) -> None:
+    run = shell.json("start", "two-task-process", "--label", "team=reports")["id"]
+    shell.says("change", run, "--label", "line=2", "--unlabel", "team", "--priority", "9")
+    assert [each["id"] for each in shell.json("runs", "--label", "line=2")] == [run]
+    assert shell.json("runs", "--label", "team=reports") == []
+    assert shell.json("runs", "--until", "2020-01-01") == []
+    assert run in [each["id"] for each in shell.json("runs", "--since", "1h")]
+    assert "no such run" in shell.says("runs", "--error", "no such error")
+    assert shell.run("runs", "--since", "yesterday").returncode == 2
+    assert shell.run("change", run).returncode == 2
+
+
+def test_statistics_name_the_types_that_ran(shell: Shell) -> None:
+    shell.apply("counted", "name: only, noop: true")
+    shell.run("start", "counted", "--wait")
+    told = shell.says("statistics", "--window", "1h")
+    assert "counted" in told
+    assert shell.json("statistics")["window"] == "24h"
+
+
+def test_a_type_is_compared_retired_and_reinstated(shell: Shell) -> None:
+    shell.apply("passing", "name: only, noop: true")
+    shell.apply("passing", "name: only, noop: true", more="timeout: 5m\n")
+    assert "+timeout: 5m" in shell.says("types", "passing", "--diff", "1")
+    shell.says("retire", "passing", "--note", "use counted")
+    assert "use counted" in shell.run("start", "passing").stderr
+    assert "passing" not in shell.says("types")
+    assert "passing" in shell.says("types", "--retired")
+    shell.says("reinstate", "passing")
+    assert "passing" in shell.says("types", "--find", "ASSI")
+
+
 def test_hold_why_resume_and_retry_reach_a_run(shell: Shell) -> None:
     shell.says("queues", "pause", "slow", "--note", "serviced")
     shell.apply("waiter", "name: wait, run: 'true', queue: slow")
