@@ -49,6 +49,17 @@ print(word, json.dumps({"files": [{"path": "left", "name": "of " + os.environ["P
 """
 
 
+SONG = """
+def sing(token, words):
+    print("nobody-minds-this", token, words)
+    return {"nest": "nobody-minds-this", token: [token, words]}
+
+
+def cry(token):
+    raise ValueError("nobody-minds-this " + token)
+"""
+
+
 def a_canary() -> str:
     """With something in it that each way of writing writes otherwise."""
     return f"{secrets.token_urlsafe(9)}/'\"<&> %+\\é{secrets.token_urlsafe(9)}"
@@ -184,6 +195,10 @@ async def test_canaries_are_heard_nowhere_but_in_their_commands(
     work.mkdir()
     work.chmod(0o777)
     (work / "sing.py").write_text(SING)
+    (work / "song.py").write_text(SONG)
+    token, words = "${{ secrets['db/password'] }}", ["as ${{ secrets['deploy-key'] }} says"]
+    sung = {"call": "song:sing", "args": {"token": token, "words": words}}
+    cried = {"call": "song:cry", "args": {"token": token}}
     asked = {"secrets": {"PW": "db/password"}, "secret_files": {"KEY": "deploy-key"}}
     sing = {"run": ["python3", "-I", "sing.py"], "cwd": str(work), **asked}
     hold = 'echo "begun $PW"; until [ -e go ]; do sleep 0.05; done; echo "nobody-minds-this $PW"'
@@ -193,6 +208,8 @@ async def test_canaries_are_heard_nowhere_but_in_their_commands(
         "tasks": [
             {"name": "sing", **sing},
             {"name": "hold", "shell": hold, "cwd": str(work), **asked},
+            {"name": "call", "python": sung, "cwd": str(work)},
+            {"name": "cry", "python": cried, "cwd": str(work), "on_failure": "continue"},
             {"name": "fail", "shell": 'echo "$PW" >&2; cat "$KEY" >&2; exit 3', **asked},
         ],
     }
@@ -221,12 +238,17 @@ async def test_canaries_are_heard_nowhere_but_in_their_commands(
             assert (await api.ended(stolen))["status"] == "FAILED"
 
             tasks = {t["name"]: t for t in (await api.get(f"/runs/{run}/tasks"))["items"]}
-            assert [tasks[name]["status"] for name in ("sing", "hold", "fail")] == [
-                "COMPLETED",
-                "COMPLETED",
-                "FAILED",
-            ]
+            ended = {name: task["status"] for name, task in tasks.items()}
+            assert ended == {
+                "sing": "COMPLETED",
+                "hold": "COMPLETED",
+                "call": "COMPLETED",
+                "cry": "FAILED",
+                "fail": "FAILED",
+            }
             assert tasks["sing"]["output"]["written"] == f"{NEST} ***"
+            assert tasks["call"]["output"] == {"nest": NEST, "***": ["***", ["as *** says"]]}
+            assert tasks["cry"]["error"] == f"ValueError: {NEST} ***"
             refused = await api.task(stolen)
             assert "secret 'foreign' is not granted to the type 'thief'" in refused["error"]
             assert "grant" in refused["error"]
