@@ -1,5 +1,6 @@
 """Secrets in the database: what is kept, for whom it is opened, and how keys change."""
 
+import asyncio
 import base64
 import os
 from pathlib import Path
@@ -129,6 +130,33 @@ async def test_keys_change_in_batches_and_the_old_one_is_needed_no_more(
         assert await values(conn, a_ring(new), run, *given) == given
         keys = await secrets.all_keys(conn, both)
         assert [(key["secrets"], key["is_current"]) for key in keys] == [(11, True), (0, False)]
+
+
+async def test_new_values_keys_and_uses_do_not_stand_in_each_others_way(dsn: str) -> None:
+    """Two put, two rotate by turns to another key, two use: nobody fails, everything is read."""
+    first, second = a_line(), a_line()
+    rings = [a_ring(first, second), a_ring(second, first)]
+    names = [f"s{number}" for number in range(4)]
+
+    async with await engine(dsn) as conn:
+        for name in names:
+            await a_secret(conn, rings[0], name)
+        run = await a_run(conn)
+
+    async def work(number: int) -> None:
+        ring = rings[number % 2]
+        async with await engine(dsn) as conn:
+            for turn in range(30):
+                if number < 2:
+                    await a_secret(conn, ring, names[turn % 4])
+                elif number < 4:
+                    await secrets.rotate_batch(conn, ring)
+                else:
+                    assert set(await values(conn, ring, run, *names)) == set(names)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(6):
+            group.create_task(work(number))
 
 
 async def test_a_key_that_is_not_at_hand_is_named(dsn: str) -> None:
