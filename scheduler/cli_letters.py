@@ -9,7 +9,7 @@ from scheduler import show
 from scheduler.cli_base import Command, Desk, Listing, asks, of
 from scheduler.cli_inputs import collect, takes_input
 from scheduler.cli_runs import input_schema
-from scheduler.cli_times import When
+from scheduler.cli_times import time_option
 from scheduler.client import Refused
 from scheduler.show import Column
 
@@ -38,8 +38,8 @@ Filters = dict[str, Any]
 def filtered(command: Command) -> Command:
     """By what many dead letters are named."""
     for option in (
-        click.option("--until", "made_to", type=When(), help="Before this time."),
-        click.option("--since", "made_from", type=When(), help="A time, or 2h for two hours ago."),
+        time_option("--until", "made_to", "Before this time."),
+        time_option("--since", "made_from", "A time, or 2h for two hours ago."),
         click.option("--fingerprint", help="Of this kind of error, as `list --groups` shows it."),
         click.option("--task", help="Of this task."),
         click.option("--type", help="Of this process type."),

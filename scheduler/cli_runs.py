@@ -9,7 +9,7 @@ import click
 from scheduler import show
 from scheduler.cli_base import Desk, asks, of, quoted
 from scheduler.cli_inputs import collect, takes_input
-from scheduler.cli_times import When
+from scheduler.cli_times import time_option
 from scheduler.cli_watch import watch
 from scheduler.client import Client, Refused
 from scheduler.show import Column
@@ -127,8 +127,8 @@ def input_schema(client: Client, type: str, version: int | None) -> dict[str, An
 @click.option("--record", help="Of this process record.")
 @click.option("--status", multiple=True, help="In this state. Repeatable.")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Repeatable.")
-@click.option("--since", "created_from", type=When(), help="A time, or 2h for two hours ago.")
-@click.option("--until", "created_to", type=When(), help="Created before this time.")
+@time_option("--since", "created_from", "A time, or 2h for two hours ago.")
+@time_option("--until", "created_to", "Created before this time.")
 @click.option("--error", metavar="TEXT", help="Whose error holds it, in whatever case.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
 @asks
