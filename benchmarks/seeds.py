@@ -2,7 +2,7 @@
 failures, some of records, labels on all."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import LiteralString
 from urllib.parse import urlencode
 from uuid import UUID
@@ -82,5 +82,22 @@ def pages(count: int) -> Mapping[str, str]:
         "type_failed": {"type": "type-7", "status": "FAILED"},
         "type_held": {"type": "type-7", "status": "HELD"},
         "record_failed": {"record": "record-7", "status": "FAILED"},
+        "label": {"label": "team:team-7"},
+        "label_rare": {"label": f"order:{count // 2}"},
+        "label_unknown": {"label": "team:nobody"},
+        "label_failed": {"label": "team:team-7", "status": "FAILED"},
+        "created": {"created_from": when(count // 3), "created_to": when(count // 2)},
+        "finished": {"finished_from": when(count // 3), "finished_to": when(count // 2)},
+        "error": {"error": "exit code 3"},
+        "error_rare": {"error": f"part {count // 100 * 50 + 7}"},
+        "error_unknown": {"error": "no such text"},
+        "counted": {"count": "true"},
+        "failed_counted": {"status": "FAILED", "count": "true"},
+        "label_counted": {"label": "team:team-7", "count": "true"},
     }
     return {name: f"/runs?{urlencode(query)}" for name, query in asked.items()}
+
+
+def when(number: int) -> str:
+    moment = BEGAN + timedelta(milliseconds=number * APART)
+    return moment.isoformat().replace("+00:00", "Z")

@@ -34,6 +34,7 @@ from scheduler.api import (
     runs,
     schedules,
     secrets,
+    starting,
     statistics,
     tasks,
     tokens,
@@ -47,6 +48,7 @@ from scheduler.api.headers import SecurityHeaders
 from scheduler.api.live import SAFETY, Hub
 from scheduler.api.measures import Measure
 from scheduler.api.methods import Head, addresses
+from scheduler.api.quick import Quick, Way
 from scheduler.api.state import Server
 from scheduler.loops.listener import Listener
 from scheduler.settings import ServerSettings
@@ -81,6 +83,7 @@ log = logging.getLogger(__name__)
 
 PREFIX = "/api/v1"
 MOUNTED = [*((PREFIX, part.router) for part in PARTS), ("", metrics.router), ("", aliases.router)]
+QUICK = {("POST", f"{PREFIX}/runs"): Way("start_run", "runs", starting.quickly)}
 STATEMENTS_END = "10s"
 
 
@@ -103,6 +106,7 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
             Middleware(SecurityHeaders),
             Middleware(Head),
             Middleware(Deadline, server=server),
+            Middleware(Quick, ways=QUICK),
         ],
     )
     app.state.server = server

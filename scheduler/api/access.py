@@ -196,17 +196,22 @@ class GuardedRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
-            request.scope.get(OPERATION, {})["name"] = self.name
-            refuse_nul(request.scope)
-            caller = await admit(request, VERDICTS.get(self.name), scope_of(self))
-            request.state.caller = caller
-            if caller is not None and request.method not in SAFE:
-                ACTOR.set(Actor(caller.name, caller.id, source_of(request), self.name))
-            careful = CarefulRequest(request.scope, request.receive)
-            await careful.read(server_of(request).settings.body_limit)
-            return await handle(careful)
+            return await handle(await guard(request, self.name, scope_of(self)))
 
         return guarded
+
+
+async def guard(request: Request, name: str, scope: str) -> CarefulRequest:
+    """Nothing of a request is read before its caller may do what the route of this name does."""
+    request.scope.get(OPERATION, {})["name"] = name
+    refuse_nul(request.scope)
+    caller = await admit(request, VERDICTS.get(name), scope)
+    request.state.caller = caller
+    if caller is not None and request.method not in SAFE:
+        ACTOR.set(Actor(caller.name, caller.id, source_of(request), name))
+    careful = CarefulRequest(request.scope, request.receive)
+    await careful.read(server_of(request).settings.body_limit)
+    return careful
 
 
 async def admit(request: Request, roles: Roles | None, scope: str) -> Caller | None:

@@ -11,10 +11,10 @@ from psycopg import AsyncConnection
 from pydantic import ValidationError
 from starlette.datastructures import MutableHeaders
 
+from scheduler.api.bodies import CarefulRequest
 from scheduler.api.live import SAFETY
 from scheduler.api.models import Run, StartRun
 from scheduler.api.preferences import LONGEST, seconds
-from scheduler.api.quick import is_plain
 from scheduler.api.state import ACTOR, Server, caller_of, server_of
 from scheduler.domain.errors import Invalid
 from scheduler.services import runs
@@ -47,7 +47,7 @@ Prefer = Annotated[
 Start = Callable[[AsyncConnection[Any]], Awaitable[Begun]]
 
 
-async def quickly(request: Request) -> Response | None:
+async def quickly(request: CarefulRequest) -> Response | None:
     """A start that is in order; None for what the checks of the framework are to name."""
     key, prefer = request.headers.get("idempotency-key"), request.headers.get("prefer")
     if not is_plain(request) or not await request.body():
@@ -62,6 +62,12 @@ async def quickly(request: Request) -> Response | None:
     order = order_of(wish, by=caller_of(request).name, key=key)
     run = await ordered(server_of(request), headers, order, prefer)
     return Response(run.model_dump_json(), 201, headers, "application/json")
+
+
+def is_plain(request: Request) -> bool:
+    """JSON by its usual name, which is what nearly everybody sends."""
+    kind = request.headers.get("content-type", "").partition(";")[0]
+    return kind == "application/json"
 
 
 def order_of(wish: StartRun, *, by: str, key: str | None) -> Order:
