@@ -44,7 +44,9 @@ from scheduler.api import (
 )
 from scheduler.api.access import OPEN, VERDICTS, require_verdicts
 from scheduler.api.deadlines import Deadline
+from scheduler.api.compression import Compress
 from scheduler.api.headers import SecurityHeaders
+from scheduler.api.documents import Traits
 from scheduler.api.live import SAFETY, Hub
 from scheduler.api.measures import Measure
 from scheduler.api.methods import Head, addresses

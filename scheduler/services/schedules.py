@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
-from uuid import UUID
 
 from psycopg import AsyncConnection
 
@@ -20,9 +19,10 @@ from scheduler.domain.schedule_reading import write_schedule
 from scheduler.domain.schedules import EPOCH, Plan, Quiet, ScheduleSpec
 from scheduler.domain.ticks import Standing, Turn, decide
 from scheduler.services import definitions as published
-from scheduler.services import records
+from scheduler.services import records, runs
 from scheduler.services.catalog import Catalog
 from scheduler.services.firing import Decided, move_of, ticks_of
+from scheduler.services.runs import Begun, Order
 from scheduler.services.ticking import (
     key_of,
     pause_of,
@@ -32,8 +32,9 @@ from scheduler.services.ticking import (
     start_run,
     target_of,
 )
-from scheduler.store import process_records, ticks
+from scheduler.store import runs as stored_runs
 from scheduler.store import schedules as stored
+from scheduler.store import ticks
 from scheduler.store.rows import Row
 from scheduler.store.schedules import Target
 
@@ -42,6 +43,10 @@ Specs = Sequence[ScheduleSpec]
 
 PERSON, DEFINITION, RECORD = "person", "definition", "record"
 CHANGED = "the schedule was changed before it was started"
+
+
+class Outdated(Conflict):
+    """It was changed since the caller read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +151,7 @@ async def change(
     async with conn.transaction():
         row = await locked(conn, schedule)
         if expected is not None and expected != row["version"]:
-            raise Conflict(
+            raise Outdated(
                 f"the schedule is at version {row['version']}, not {expected}: "
                 "read it again and repeat the change"
             )
@@ -258,27 +263,27 @@ async def trigger(
     *,
     by: str,
     input: dict[str, Any] | None = None,
-) -> UUID:
+    key: str | None = None,
+) -> Begun:
     """Start a run now, whatever its plan, its pause or its policy for overlaps says.
 
-    A record has one living run at most all the same.
+    A record has one living run at most all the same. The same key gives the same run.
     """
+    wish = Order(type=f"schedule {schedule}", input=input or {}, by=by, key=key)
     async with conn.transaction():
         row = await locked(conn, schedule)
-        target = target_of(row)
-        if target.record is not None:
-            await require_idle(conn, target.record)
+        if key is not None and await stored_runs.remembered(conn, key):
+            return await runs.replay(conn, wish)
         tick: datetime = row["now"]
         run = await start_run(conn, catalog, row, plan_of(row), tick, by=by, input=input)
         await ticks.trigger(conn, schedule, tick, run=run, reason=said("triggered", by, None))
         await stored.add_living(conn, schedule, run)
-    return run
-
-
-async def require_idle(conn: Conn, record: str) -> None:
-    found = await process_records.lock(conn, record)
-    if found is not None and await records.is_running(conn, found["current_run"]):
-        raise Conflict(f"process record {record!r} is already running: stop it or wait")
+        if key is not None and not await stored_runs.remember(conn, key, runs.digest(wish), run):
+            raise Conflict(
+                f"the idempotency key {key!r} is being used by another request",
+                field="Idempotency-Key",
+            )
+    return Begun(run)
 
 
 def firings(plan: Plan, now: datetime, count: int) -> list[Firing]:

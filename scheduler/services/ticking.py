@@ -9,8 +9,9 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
+from scheduler.domain.errors import Conflict
 from scheduler.domain.schedule_reading import read_schedule
-from scheduler.domain.schedules import EPOCH, Plan, Quiet, ScheduleSpec
+from scheduler.domain.schedules import EPOCH, Overlap, Plan, Quiet, ScheduleSpec
 from scheduler.services import records, runs
 from scheduler.services.catalog import Catalog
 from scheduler.services.runs import Order
@@ -34,7 +35,10 @@ def target_of(row: Row) -> Target:
 
 def plan_of(row: Row) -> Plan:
     """Raises Invalid where what was stored once means nothing any more."""
-    return Plan(spec_of(json.dumps(row["spec"])), key_of(target_of(row), row["name"]))
+    spec = spec_of(json.dumps(row["spec"]))
+    if row["record_id"] is not None and spec.overlap is Overlap.ALLOW:
+        spec = replace(spec, overlap=Overlap.SKIP)  # a record has one living run at most
+    return Plan(spec, key_of(target_of(row), row["name"]))
 
 
 @lru_cache(maxsize=4096)
@@ -79,6 +83,8 @@ async def start_run(
 
 async def start_of_record(conn: Conn, catalog: Catalog, record: str, order: Order) -> UUID:
     found = await records.locked(conn, record)
+    if await records.is_running(conn, found["current_run"]):
+        raise Conflict(f"process record {record!r} is already running: stop it or wait")
     own = records.order_of(found, by=order.by, input=order.input, key=None)
     priority = own.priority if order.priority is None else order.priority
     begun = await runs.start_within(

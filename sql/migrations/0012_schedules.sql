@@ -103,7 +103,11 @@ create trigger audit_schedules_made after insert or delete on schedules
     execute function audit_row('id');
 -- What the clock moves is no change that anybody made.
 create trigger audit_schedules after update of spec, paused_at, paused_until, note on schedules
-    for each row when (current_setting('procession.actor', true) <> '')
+    for each row when (
+        current_setting('procession.actor', true) <> ''
+        and (old.spec, old.paused_at, old.paused_until, old.note)
+            is distinct from (new.spec, new.paused_at, new.paused_until, new.note)
+    )
     execute function audit_row('id');
 create trigger audit_backfills after insert or update of ended_at on backfills
     for each row when (current_setting('procession.actor', true) <> '')

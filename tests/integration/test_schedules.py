@@ -174,13 +174,16 @@ async def test_a_run_that_is_replaced_is_stopped_and_the_new_one_waits_for_its_e
     assert await states(conn, schedule) == ["STARTED", "STARTED"]
 
 
-async def test_a_record_has_one_living_run_whoever_started_it(conn: Conn) -> None:
+@pytest.mark.parametrize("overlap", ["allow", "skip"])
+async def test_a_record_has_one_living_run_whoever_started_it(conn: Conn, overlap: str) -> None:
     await records.create(conn, Catalog(), "nightly", Draft(type="one", input={}), by="ann")
-    schedule = await a_schedule(conn, record="nightly", every="1h", overlap="skip")
+    schedule = await a_schedule(conn, record="nightly", every="1h", overlap=overlap)
     by_hand = await records.start(conn, Catalog(), "nightly", by="ann")
     await due_since(conn, schedule, HOUR)
     await tick_all(conn)
     assert await states(conn, schedule) == ["SKIPPED"]
+    with pytest.raises(Conflict, match="already running"):
+        await schedules.trigger(conn, Catalog(), schedule, by="ann")
     await runs.stop(conn, Catalog(), by_hand.id, by="ann")
     await conn.execute("delete from ticks")
     await due_since(conn, schedule, HOUR)
@@ -278,8 +281,11 @@ async def test_a_trigger_starts_a_run_now_with_input_of_its_own(conn: Conn) -> N
     schedule = await a_schedule(conn, type="daily", every="1h", input={"day": "2026-01-01"})
     before = await standing(conn, schedule)
     await schedules.pause(conn, schedule, by="ann")
-    run = await schedules.trigger(conn, Catalog(), schedule, by="ann", input={"day": "2026-02-02"})
-    assert (await runs.get(conn, run))["input"] == {"day": "2026-02-02"}
+    wish: dict[str, Any] = {"by": "ann", "input": {"day": "2026-02-02"}, "key": "once"}
+    begun = await schedules.trigger(conn, Catalog(), schedule, **wish)
+    again = await schedules.trigger(conn, Catalog(), schedule, **wish)
+    assert (again.id, again.replayed) == (begun.id, True)
+    assert (await runs.get(conn, begun.id))["input"] == {"day": "2026-02-02"}
     assert (await standing(conn, schedule))["next_tick"] == before["next_tick"]
     assert await fates(conn, schedule) == [("STARTED", "triggered by ann")]
 
