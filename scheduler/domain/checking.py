@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scheduler.domain import expressions, order, rendering
+from scheduler.domain import expressions, known_shapes, order, rendering
 from scheduler.domain.definitions import Branch, ProcessType, TaskDefinition
 from scheduler.domain.expression_syntax import (
     Index,
@@ -15,8 +15,10 @@ from scheduler.domain.expression_syntax import (
     Tree,
     children,
 )
+from scheduler.domain.expression_types import LIST, TEXT, Kinds, Scope, in_words, infer
 from scheduler.domain.expressions import SCOPES
-from scheduler.domain.fields import Field, Path
+from scheduler.domain.fields import NOTHING, Field, Path
+from scheduler.domain.known_shapes import PART_OF_TEXT, WANTED
 from scheduler.domain.names import suggestion
 from scheduler.domain.sections import Cursor, Section
 from scheduler.domain.templates import Placed
@@ -24,9 +26,9 @@ from scheduler.domain.templates import Placed
 Tasks = Sequence[TaskDefinition]
 Cursors = Sequence[Cursor]
 
-OF_UNDO = frozenset({"output", "exit_code"})
+OF_UNDO = frozenset({"output"})
 OF_HOOKS = frozenset({"error", "failed"})
-INPUT_ALONE = frozenset({"input", "vars"})
+AT_THE_START = frozenset({"input", "vars", "run"})
 
 
 def names_are_sound(tasks: Tasks, cursors: Cursors) -> bool:
@@ -58,36 +60,33 @@ def named(task: TaskDefinition) -> Iterator[tuple[Path, str]]:
 
 
 def order_is_sound(tasks: Tasks, cursors: Cursors) -> bool:
+    """False where nobody can say who comes before whom."""
     by_name = {task.name: cursor for task, cursor in zip(tasks, cursors, strict=True)}
-    before = len(cursors[0].faults.found)
-    outside = order.handlers(tasks)
+    outside, sound = order.handlers(tasks), True
     for task in tasks:
-        cursor = by_name[task.name]
+        _check_join(task, by_name[task.name])
         if task.name in outside and task.needs:
-            at(cursor, "needs").fail(
+            at(by_name[task.name], "needs").fail(
                 "this task handles a failure and runs only then: leave 'needs' out"
             )
+            sound = False
         if task.name in outside and task.after != "success":
-            at(cursor, "when").fail("this task handles a failure, which is its condition already")
-        if task.join.count is not None and task.join.count > max(1, len(task.needs)):
-            at(cursor, "join").fail(
-                f"{task.join.count} of {len(task.needs)} can never succeed: lower the count"
+            at(by_name[task.name], "when").fail(
+                "this task handles a failure, which is its condition already"
             )
     if way := order.cycle(tasks):
         at(by_name[way[1]], "needs").fail(
             f"these wait for each other: {' → '.join(way)}; let one of them not wait"
         )
-    return before == len(cursors[0].faults.found)
+        sound = False
+    return sound
 
 
-@dataclass(frozen=True, slots=True)
-class Speaker:
-    """Whoever's expressions are looked at: whom it is called, and who is over by then."""
-
-    called: str
-    over: "Over"
-    also: frozenset[str] = frozenset()
-    scopes: frozenset[str] = SCOPES
+def _check_join(task: TaskDefinition, cursor: Cursor) -> None:
+    if task.join.count is not None and task.join.count > max(1, len(task.needs)):
+        at(cursor, "join").fail(
+            f"{task.join.count} of {len(task.needs)} can never succeed: lower the count"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,47 +117,90 @@ class Over:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Whose expressions are looked at: what they may speak of, and what is known of that."""
+
+    over: Over
+    shapes: Scope
+    also: frozenset[str] = NOTHING
+    scopes: frozenset[str] = SCOPES
+
+
 def check_expressions(process_type: ProcessType, section: Section) -> None:
-    before = order.Before(process_type.tasks)
-    known = frozenset(task.name for task in process_type.tasks)
     closed = closed_fields(process_type.input_schema)
-    for cursor, field, speaker in _parts(process_type, section, known, before):
-        for path, placed in field.placed():
-            where = at(cursor, *path)
-            for fault in _faults(field, placed, speaker, closed):
-                where.fail(str(fault), part=placed.expression.text[fault.at :].split("\n")[0])
+    lenient = section.cursor.faults.lenient
+    for cursor, field, speaker in Parts(process_type, section):
+        for path, template in field.templates():
+            for placed in template.placed:
+                faults = list(_faults(field, placed, speaker, closed))
+                if not faults and not lenient:
+                    wanted = WANTED[field.wants] if template.whole else PART_OF_TEXT
+                    faults = list(_type_faults(placed, speaker.shapes, wanted))
+                _tell(faults, placed, at(cursor, *path))
 
 
-def _parts(
-    process_type: ProcessType, section: Section, known: frozenset[str], before: order.Before
-) -> Iterator[tuple[Cursor, Field, Speaker]]:
+class Parts:
     """Every part of a type that may hold expressions, with its place and what it may speak of."""
-    whole = section.cursor
-    for task, cursor in zip(process_type.tasks, section.entries["tasks"].items(), strict=True):
-        speaker = Speaker(task.name, Over(known, before, task))
-        yield from ((cursor, field, speaker) for field in rendering.fields(task))
-        refuse_unpassable(task, cursor)
+
+    def __init__(self, process_type: ProcessType, section: Section) -> None:
+        self.type = process_type
+        self.section = section
+        self.before = order.Before(process_type.tasks)
+        self.known = frozenset(task.name for task in process_type.tasks)
+        self.shapes = known_shapes.scope_of(process_type)
+
+    def __iter__(self) -> Iterator[tuple[Cursor, Field, Speaker]]:
+        cursors = self.section.entries["tasks"].items()
+        for task, cursor in zip(self.type.tasks, cursors, strict=True):
+            yield from self.of_task(task, cursor)
+        for name, hook in self.type.hooks.items():
+            begins = name == "start"
+            speaker = self.speaker(nothing=begins, also=NOTHING if begins else OF_HOOKS)
+            yield from of_part(hook, at(self.section.cursor, "hooks", name), speaker)
+        yield from self.of_type()
+
+    def of_task(
+        self, task: TaskDefinition, cursor: Cursor
+    ) -> Iterator[tuple[Cursor, Field, Speaker]]:
+        yield from of_part(task, cursor, self.speaker(task))
         if task.undo:
-            undoer = Speaker(task.name, Over(known, before, task, itself=True), OF_UNDO)
-            place = at(cursor, "undo")
-            yield from ((place, field, undoer) for field in rendering.fields(task.undo))
-            refuse_unpassable(task.undo, place)
-    for name, hook in process_type.hooks.items():
-        over = Over(known, before, nothing=name == "start")
-        speaker = Speaker(hook.name, over, frozenset() if name == "start" else OF_HOOKS)
-        place = at(whole, "hooks", name)
-        yield from ((place, field, speaker) for field in rendering.fields(hook))
-        refuse_unpassable(hook, place)
-    if process_type.concurrency:
-        over = Over(known, before, nothing=True)
-        field = rendering.group_field(process_type.concurrency.key)
-        yield whole, field, Speaker("concurrency", over, scopes=INPUT_ALONE)
-    if process_type.result is not None:
-        yield (
-            whole,
-            rendering.result_field(process_type.result),
-            Speaker("result", Over(known, before)),
-        )
+            own = frozenset({"item"}) if task.for_each else NOTHING
+            undoing = self.speaker(task, itself=True, also=OF_UNDO | own)
+            yield from of_part(task.undo, at(cursor, "undo"), undoing)
+
+    def of_type(self) -> Iterator[tuple[Cursor, Field, Speaker]]:
+        cursor = self.section.cursor
+        if self.type.concurrency:
+            speaker = self.speaker(nothing=True, scopes=AT_THE_START)
+            yield cursor, rendering.group_field(self.type.concurrency.key), speaker
+        if self.type.result is not None:
+            yield cursor, rendering.result_field(self.type.result), self.speaker()
+
+    def speaker(
+        self,
+        task: TaskDefinition | None = None,
+        *,
+        nothing: bool = False,
+        itself: bool = False,
+        also: frozenset[str] = NOTHING,
+        scopes: frozenset[str] = SCOPES,
+    ) -> Speaker:
+        over = Over(self.known, self.before, task, nothing=nothing, itself=itself)
+        shapes = known_shapes.scope_for(task, self.shapes) if task else self.shapes
+        return Speaker(over, shapes, also, scopes)
+
+
+def of_part(
+    task: TaskDefinition, cursor: Cursor, speaker: Speaker
+) -> Iterator[tuple[Cursor, Field, Speaker]]:
+    refuse_unpassable(task, cursor)
+    yield from ((cursor, field, speaker) for field in rendering.fields(task))
+
+
+def _tell(faults: Iterable[SyntaxFault], placed: Placed, where: Cursor) -> None:
+    for fault in faults:
+        where.fail(str(fault), part=placed.expression.text[fault.at :].split("\n")[0])
 
 
 def _faults(
@@ -170,6 +212,21 @@ def _faults(
         if fault := speaker.over.fault(mention.name):
             yield SyntaxFault(fault, mention.at)
     yield from _input_faults(placed.expression.tree, closed)
+
+
+def _type_faults(placed: Placed, shapes: Scope, wanted: Kinds) -> Iterator[SyntaxFault]:
+    if placed.expression.secret is not None:
+        return
+    tree = placed.expression.tree
+    shape, faults = infer(tree, shapes)
+    yield from faults
+    if not faults and not shape.kinds & wanted:
+        yield SyntaxFault(_unwanted(wanted, shape.kinds), tree.at)
+
+
+def _unwanted(wanted: Kinds, kinds: Kinds) -> str:
+    said = f"{in_words(wanted)} is needed here, not {in_words(kinds)}"
+    return f"{said}: join it with .join(',')" if LIST in kinds and TEXT in wanted else said
 
 
 def refuse_unpassable(task: TaskDefinition, cursor: Cursor) -> None:

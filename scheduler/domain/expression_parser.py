@@ -20,6 +20,7 @@ from scheduler.domain.expression_syntax import (
     MapOf,
     Member,
     Name,
+    Otherwise,
     SyntaxFault,
     Token,
     Tree,
@@ -173,11 +174,22 @@ class _Parser:
         if not self.skip("("):
             return self.part(Name(token.text, token.at))
         args = self.arguments(")")
+        if token.text == "default":
+            return self.otherwise(args, token)
         if token.text != "has":
             return self.part(Call(token.text, tuple(args), False, token.at))
         if len(args) != 1 or not isinstance(args[0], Member):
             raise SyntaxFault("has() asks for one field: has(input.day)", token.at)
         return self.part(Has(args[0], token.at))
+
+    def otherwise(self, args: list[Tree], token: Token) -> Tree:
+        if len(args) != 2 or not isinstance(args[0], Member | Index):
+            raise SyntaxFault(
+                "default() takes a field and what stands for it where it is absent or null: "
+                "default(input.day, 'today')",
+                token.at,
+            )
+        return self.part(Otherwise(args[0], args[1], token.at))
 
     def pairs(self) -> list[tuple[Tree, Tree]]:
         pairs: list[tuple[Tree, Tree]] = []

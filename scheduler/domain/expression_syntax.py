@@ -68,6 +68,15 @@ class Has:
 
 
 @dataclass(frozen=True, slots=True)
+class Otherwise:
+    """A field's value, or another where it is absent or null."""
+
+    of: "Tree"
+    other: "Tree"
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unary:
     sign: str
     of: "Tree"
@@ -103,7 +112,19 @@ class MapOf:
 
 
 Tree = (
-    Literal | Name | Member | Index | Call | Macro | Has | Unary | Binary | Choice | ListOf | MapOf
+    Literal
+    | Name
+    | Member
+    | Index
+    | Call
+    | Macro
+    | Has
+    | Otherwise
+    | Unary
+    | Binary
+    | Choice
+    | ListOf
+    | MapOf
 )
 
 
@@ -111,7 +132,7 @@ def children(tree: Tree) -> Iterator[Tree]:
     match tree:
         case Member(of) | Unary(_, of) | Has(of):
             yield of
-        case Index(left, right) | Binary(_, left, right):
+        case Index(left, right) | Binary(_, left, right) | Otherwise(left, right):
             yield from (left, right)
         case Call(_, items) | ListOf(items):
             yield from items

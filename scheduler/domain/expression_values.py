@@ -19,6 +19,7 @@ from scheduler.domain.expression_syntax import (
     MapOf,
     Member,
     Name,
+    Otherwise,
     Tree,
     Unary,
 )
@@ -63,14 +64,7 @@ class _Evaluation:
         return field(self.value(tree.of, scope), tree.name)
 
     def index(self, tree: Index, scope: Scope) -> Any:
-        of, key = self.value(tree.of, scope), self.value(tree.key, scope)
-        if not isinstance(of, list):
-            return field(of, key)
-        if not isinstance(key, int) or isinstance(key, bool):
-            raise ValueFault(f"a list is indexed by a number, not {kind_of(key)}")
-        if not 0 <= key < len(of):
-            raise ValueFault(f"the list has {len(of)} elements, none at {key}")
-        return of[key]
+        return element(self.value(tree.of, scope), self.value(tree.key, scope))
 
     def call(self, tree: Call, scope: Scope) -> Any:
         function = FUNCTIONS[tree.function, len(tree.args)]
@@ -79,6 +73,23 @@ class _Evaluation:
     def has(self, tree: Has, scope: Scope) -> bool:
         of = self.value(tree.member.of, scope)
         return isinstance(of, Mapping) and tree.member.name in of
+
+    def otherwise(self, tree: Otherwise, scope: Scope) -> Any:
+        found = self.perhaps(tree.of, scope)
+        return self.value(tree.other, scope) if found is None else found
+
+    def perhaps(self, tree: Tree, scope: Scope) -> Any:
+        """The value of a path of fields; null where a step of it is absent."""
+        if not isinstance(tree, Member | Index):
+            return self.value(tree, scope)
+        self.meter.spend(1)
+        of = self.perhaps(tree.of, scope)
+        name = tree.name if isinstance(tree, Member) else self.value(tree.key, scope)
+        if of is None or (isinstance(of, Mapping) and isinstance(name, str) and name not in of):
+            return None
+        if isinstance(of, list) and isinstance(name, int) and name >= len(of):
+            return None
+        return element(of, name)
 
     def unary(self, tree: Unary, scope: Scope) -> Any:
         value = self.value(tree.of, scope)
@@ -156,6 +167,16 @@ def field(of: Any, name: Any) -> Any:
     if name not in of:
         raise ValueFault(f"there is no {name[:80]!r}: {suggestion(name, map(str, of))}")
     return of[name]
+
+
+def element(of: Any, key: Any) -> Any:
+    if not isinstance(of, list):
+        return field(of, key)
+    if not isinstance(key, int) or isinstance(key, bool):
+        raise ValueFault(f"a list is indexed by a number, not {kind_of(key)}")
+    if not 0 <= key < len(of):
+        raise ValueFault(f"the list has {len(of)} elements, none at {key}")
+    return of[key]
 
 
 def boolean(value: Any) -> bool:
@@ -272,6 +293,7 @@ _STEPS: Mapping[type, Callable[[_Evaluation, Any, Scope], Any]] = {
     Index: _Evaluation.index,
     Call: _Evaluation.call,
     Has: _Evaluation.has,
+    Otherwise: _Evaluation.otherwise,
     Unary: _Evaluation.unary,
     Binary: _Evaluation.binary,
     Choice: _Evaluation.choice,

@@ -26,9 +26,7 @@ from scheduler.domain.expression_values import evaluate as evaluate_tree
 from scheduler.domain.names import suggestion
 
 SCOPES = frozenset({"input", "vars", "tasks", "run"})
-OF_A_TASK = frozenset(
-    {"output", "exit_code", "status", "error", "stdout", "started_at", "finished_at"}
-)
+OF_A_TASK = frozenset({"output", "exit_code", "status", "error", "started_at", "finished_at"})
 FIELDS: Mapping[str, frozenset[str]] = {
     "run": frozenset({"id", "type", "record", "round", "labels", "started_at"}),
     "item": frozenset({"value", "index", "key"}),

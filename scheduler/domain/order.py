@@ -10,6 +10,8 @@ from scheduler.domain.definitions import Branch, TaskDefinition
 
 Tasks = Sequence[TaskDefinition]
 
+MOST_IN_A_ROW = 100  # conditions: each needs all before it, and who needs the last needs enough
+
 
 def handlers(tasks: Tasks) -> frozenset[str]:
     """The tasks that run only when another one has failed for good."""
@@ -28,15 +30,25 @@ def branches(tasks: Tasks) -> dict[str, tuple[str, ...]]:
 
 
 def in_list_order(tasks: Tasks) -> tuple[TaskDefinition, ...]:
-    """Each task needs the one before it; handlers, and what a branch chooses, stand outside."""
+    """Each task needs the one before it; handlers, and what a branch chooses, stand outside.
+
+    After tasks with a condition the list goes on whether they ran or not, so what follows needs
+    the last one without a condition as well.
+    """
     chosen, called = branches(tasks), handlers(tasks)
-    resolved, before = [], ""
+    resolved: list[TaskDefinition] = []
+    before: tuple[str, ...] = ()
     for task in tasks:
         is_outside = task.name in called or task.name in chosen
-        needs = (before,) if before and not is_outside else chosen.get(task.name, ())
-        resolved.append(replace(task, needs=needs))
-        before = before if is_outside else task.name
+        resolved.append(replace(task, needs=chosen.get(task.name, ()) if is_outside else before))
+        if not is_outside:
+            rest = before[:MOST_IN_A_ROW] if has_condition(task) else ()
+            before = (*rest, task.name)
     return tuple(resolved)
+
+
+def has_condition(task: TaskDefinition) -> bool:
+    return task.after != "success" or task.when is not None
 
 
 def with_branches(tasks: Tasks) -> tuple[TaskDefinition, ...]:

@@ -13,8 +13,11 @@ MOST_FAULTS = 100
 
 
 class Faults:
-    def __init__(self, source: str) -> None:
+    """`lenient` towards what was published before: what could be done then can be done still."""
+
+    def __init__(self, source: str, *, lenient: bool = False) -> None:
         self.source = source
+        self.lenient = lenient
         self.found: list[tuple[Mark, str]] = []
 
     def add(self, mark: Mark | None, path: str, what: str) -> None:

@@ -65,7 +65,7 @@ def read_text(text: str, source: str) -> list[ProcessType]:
 
 
 def read_document(document: Mapping[str, Any]) -> ProcessType:
-    faults = Faults(STORED)
+    faults = Faults(STORED, lenient=True)
     try:
         types = [_read(node_of(dict(document)), faults)]
     except UnreadableDocument as fault:

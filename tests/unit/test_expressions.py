@@ -65,6 +65,12 @@ def value(text: str) -> Any:
         ("1 + 2 * 3 == 7 ? 'a' : 'b'", "a"),
         ("-9223372036854775808", -(2**63)),
         ("0x1F", 31),
+        ("default(input.day, 'x')", "2026-01-01"),
+        ("default(input.gone, 'x')", "x"),
+        ("default(input.none, 'x')", "x"),
+        ("default(input.gone.deeper[3].still, 0) + 1", 1),
+        ("default(input.list[7], 8)", 8),
+        ("default(input['gone'], input.n)", 3),
     ],
 )
 def test_an_expression_has_its_value(text: str, result: Any) -> None:
@@ -79,6 +85,8 @@ def test_an_expression_has_its_value(text: str, result: Any) -> None:
         ("input.zzz", "there is no 'zzz': known: day"),
         ("input.dat", "did you mean 'day'"),
         ("input.list[3]", "the list has 3 elements"),
+        ("default(input.day.x, 1)", "text has no fields"),
+        ("default(input.gone, input.gone)", "there is no 'gone'"),
         ("input.day + 1", "string"),
         ("1 / 0", "division by zero"),
         ("9223372036854775807 + 1", "64 bits"),
@@ -99,7 +107,8 @@ def test_what_has_no_value_says_why(text: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("text", "at"),
     [("1 +", 3), ("", 0), ("a b", 2), ("(1", 2), ("'x", 0), ("1 @ 2", 2), ("[1 2]", 3),
-     ("a.", 2), ("x.map(1, 2)", 2), ("has(1)", 0), ("1x", 0), ("'\\q'", 0)],
+     ("a.", 2), ("x.map(1, 2)", 2), ("has(1)", 0), ("default(1, 2)", 0), ("default(a.b)", 0),
+     ("1x", 0), ("'\\q'", 0)],
 )  # fmt: skip
 def test_a_fault_of_syntax_knows_its_column(text: str, at: int) -> None:
     with pytest.raises(SyntaxFault) as refused:

@@ -24,7 +24,11 @@ SCHEMA = json.loads((Path(scheduler.__file__).parent / "definition.schema.json")
 EXAMPLES = sorted((Path(scheduler.__file__).parents[1] / "examples").rglob("*.yaml"))
 
 GUIDE = Path(scheduler.__file__).parents[1] / "docs" / "definitions.md"
-BLOCKS = re.findall(r"^```yaml\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+BLOCKS = [
+    block
+    for page in (GUIDE, GUIDE.with_name("translating.md"))
+    for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+]
 
 EVERYTHING = """\
 name: everything
