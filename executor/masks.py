@@ -11,12 +11,15 @@ import re
 from base64 import b64encode
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from html import escape
 from itertools import chain, compress, count
 from typing import Any, Literal
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
+from executor import plain
+from executor.base import Outcome
 from executor.output import Bare, Masker
 
 STARS = b"***"
@@ -188,6 +191,15 @@ class Shared:
         if needles is None:
             needles = self.known[secrets] = Needles(secrets)
         return needles
+
+
+def hide_outcome(outcome: Outcome, needles: Needles | None) -> Outcome:
+    """What was read once more: an escape of JSON may have kept a secret from being found."""
+    if needles is None:
+        return outcome
+    output = outcome.output and plain.write(needles.hide_in(plain.read(outcome.output)))
+    error = outcome.error and needles.hide_text(outcome.error)
+    return replace(outcome, output=output, error=error, detail=needles.hide_in(outcome.detail))
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executor.masks import PIECE, STARS, Mask, Needles, forms, merged
+from executor.base import Ending, Outcome
+from executor.masks import PIECE, STARS, Mask, Needles, forms, hide_outcome, merged
 from tests.support.runners import LONG
 
 SECRET = "s3cr/t+päss wörd&<\"'\\~ 42"
@@ -131,6 +132,23 @@ def test_however_long_the_secret_little_is_held_back() -> None:
 def test_a_stream_that_ends_within_a_secret_shows_what_came_of_it() -> None:
     mask = Mask(Needles(["s3cret"]))
     assert mask.feed(b"s3cre") + mask.flush() == b"s3cre"
+
+
+def test_in_an_outcome_no_escape_keeps_a_secret_from_being_found() -> None:
+    escaped = "".join(f"\\u{ord(each):04x}" for each in "s3cret")
+    outcome = Outcome(
+        ending=Ending.FAILED,
+        error="no s3cret here",
+        output=f'{{"body": ["{escaped}", 1, null], "{escaped}": true}}',
+        detail={"said": {"by": "s3cret"}, "pid": 7},
+    )
+    shown = hide_outcome(outcome, Needles(["s3cret"]))
+    assert shown.error == "no *** here"
+    assert json.loads(shown.output or "") == {"body": ["***", 1, None], "***": True}
+    assert shown.detail == {"said": {"by": "***"}, "pid": 7}
+    assert hide_outcome(outcome, None) is outcome
+    nothing = Outcome(ending=Ending.SUCCEEDED)
+    assert hide_outcome(nothing, Needles(["s3cret"])) == nothing
 
 
 letters = st.text("abcAB/+ \n\"'\\%=é", max_size=60)
