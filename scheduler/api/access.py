@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from scheduler.api import editions, once
 from scheduler.api.bodies import CarefulRequest, refuse_nul
 from scheduler.api.measures import OPERATION
 from scheduler.api.state import ACTOR, server_of
