@@ -1,5 +1,6 @@
 """Commands about dead letters: one, some, or all that were selected."""
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -33,6 +34,7 @@ GROUPS: list[Column] = [
 ]
 DECIDED: list[Column] = [("ID", of("id")), ("RESULT", of("result")), ("WHY", of("detail"))]
 Filters = dict[str, Any]
+PAUSE = 1.0
 
 
 def filtered(command: Command) -> Command:
@@ -185,10 +187,12 @@ def by_selection(
         click.echo(show.table(LETTERS, found["sample"], room=show.room()), err=True)
         click.confirm(f"{verb} {of_more(found)}?", abort=True, err=True)
     path = f"/dead-letters/selections/{found['id']}/{verb}"
-    done = desk.client.post(path, {"expected_count": count, **wish})
-    while done["progress"]["pending"]:
-        click.echo(f"{done['progress']['pending']} of {count} to go", err=True)
-        done = desk.client.post(path, {"expected_count": count, **wish})
+    done, before = desk.client.post(path, {"expected_count": count, **wish}), count
+    while left := done["progress"]["pending"]:
+        click.echo(f"{left} of {count} to go", err=True)
+        if left == before:  # somebody else has them in hand
+            time.sleep(PAUSE)
+        done, before = desk.client.post(path, {"expected_count": count, **wish}), left
     tell(desk, done)
 
 
