@@ -80,7 +80,7 @@ class NewProcessRecord(CamelInward):
         description="A JSON object, or `key:value;key:value`; other text names no variable.",
         examples=['{"input_file": "a.csv"}', "input_file:a.csv;output_dir:out"],
     )
-    schedule: Cron | None = Field(default=None, description="Kept with the record.")
+    schedule: Cron | None = Field(default=None, description="A cron expression, in UTC.")
 
 
 class EditedProcessRecord(CamelInward):

@@ -69,7 +69,7 @@ TEXT: dict[int | str, dict[str, Any]] = {
 async def alias_create_process_record(
     wish: NewProcessRecord, conn: Conn, catalog: TheCatalog, by: By
 ) -> ProcessRecordResponse:
-    """Create a process record. Its schedule is kept with it."""
+    """Create a process record; with a schedule it is started by it, in UTC."""
     meant = Wish(
         type=wish.type,
         input=words.input_of(wish.input_data),
@@ -101,7 +101,7 @@ async def alias_get_process_record(record: RecordId, conn: Conn) -> words.Proces
 
 @router.put("/process-records/{record}", responses=problems(404, 409, 413, 422))
 async def alias_replace_process_record(
-    record: RecordId, wish: EditedProcessRecord, conn: Conn, catalog: TheCatalog
+    record: RecordId, wish: EditedProcessRecord, conn: Conn, catalog: TheCatalog, by: By
 ) -> ProcessRecordResponse:
     """Change a process record; what is left out stays as it is."""
     text = wish.input_data
@@ -111,7 +111,7 @@ async def alias_replace_process_record(
         input_text=text,
         schedule=wish.schedule,
     )
-    row = await aliases.change(conn, catalog, record, meant)
+    row = await aliases.change(conn, catalog, record, meant, by=by)
     return told(row, f"Process record {record} updated")
 
 

@@ -16,12 +16,15 @@ from scheduler.domain import process_types as definitions
 from scheduler.domain.errors import Invalid, NotFound
 from scheduler.domain.names import TYPE_NAME, TYPE_NAME_RULE
 from scheduler.domain.process_types import ProcessType, TaskDefinition
+from scheduler.domain.schedule_reading import read_schedule
 from scheduler.services import definitions as published
 from scheduler.services import records
+from scheduler.services import schedules as planned
 from scheduler.services.catalog import Catalog
 from scheduler.services.records import Draft
-from scheduler.store import aliases, process_types
+from scheduler.store import aliases, process_types, schedules
 from scheduler.store.rows import Row
+from scheduler.store.schedules import Target
 
 Conn = AsyncConnection[Any]
 
@@ -99,11 +102,14 @@ async def create(conn: Conn, catalog: Catalog, record: str, wish: Wish, *, by: s
     async with conn.transaction():
         await records.create(conn, catalog, record, draft, by=by)
         await aliases.annotate(conn, record, input_text=wish.input_text, schedule=wish.schedule)
+        await plan(conn, record, wish.schedule, by=by)
     return await get(conn, record)
 
 
-async def change(conn: Conn, catalog: Catalog, record: str, wish: Wish) -> Row:
+async def change(conn: Conn, catalog: Catalog, record: str, wish: Wish, *, by: str) -> Row:
     async with conn.transaction():
+        if wish.schedule is not None:
+            await schedules.lock_all(conn, Target(record=record))  # before the record, as clocks do
         await records.locked(conn, record)
         kept = await records.get(conn, record)
         draft = Draft(
@@ -114,7 +120,16 @@ async def change(conn: Conn, catalog: Catalog, record: str, wish: Wish) -> Row:
         )
         await records.change(conn, catalog, record, draft)
         await aliases.annotate(conn, record, input_text=wish.input_text, schedule=wish.schedule)
+        await plan(conn, record, wish.schedule, by=by)
     return await get(conn, record)
+
+
+async def plan(conn: Conn, record: str, schedule: str | None, *, by: str) -> None:
+    """Make the text that is kept with a record the schedule that it means; none if it is empty."""
+    if schedule is None:
+        return
+    wanted = [read_schedule({"name": "kept", "cron": schedule})] if schedule.strip() else []
+    await planned.sync_of_record(conn, record, wanted, by, origin=planned.RECORD)
 
 
 async def get(conn: Conn, record: str) -> Row:

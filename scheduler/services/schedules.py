@@ -314,8 +314,10 @@ async def sync_of_type(conn: Conn, type: str, specs: Specs, by: str) -> None:
     await sync(conn, Target(type=type), specs, by)
 
 
-async def sync_of_record(conn: Conn, record: str, specs: Specs, by: str) -> None:
-    await sync(conn, Target(record=record), specs, by)
+async def sync_of_record(
+    conn: Conn, record: str, specs: Specs, by: str, *, origin: str = DEFINITION
+) -> None:
+    await sync(conn, Target(record=record), specs, by, origin=origin)
 
 
 async def sync(

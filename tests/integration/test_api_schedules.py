@@ -207,3 +207,20 @@ async def test_who_changed_a_schedule_is_in_the_audit_log_and_the_clock_is_not(a
         "pause_schedule",
         "create_schedule",
     ]
+
+
+async def test_a_schedule_kept_with_a_record_by_an_earlier_path_starts_it(api: Api) -> None:
+    wish = {"id": "nightly", "type": "two", "inputData": "", "schedule": "0 2 * * *"}
+    path = "http://server/process-records"
+    assert (await api.admin.post(path, json={**wish, "schedule": "x"})).status_code == 422
+    assert (await api.admin.post(path, json=wish)).status_code == 200
+    [kept] = (await api.admin.get("/schedules", params={"record": "nightly"})).json()["items"]
+    assert (kept["name"], kept["origin"]) == ("kept", "record")
+    await after_hours(api, kept["id"], 24)
+    [tick] = (await api.admin.get(f"/schedules/{kept['id']}/ticks")).json()["items"]
+    assert tick["status"] == "STARTED"
+    for schedule, expected in (("0 3 * * *", 1), ("", 0)):
+        edited = await api.admin.put(f"{path}/nightly", json={"schedule": schedule})
+        assert edited.status_code == 200, edited.text
+        found = (await api.admin.get("/schedules", params={"record": "nightly"})).json()["items"]
+        assert [each["spec"]["cron"] for each in found] == [schedule] * expected
