@@ -1,15 +1,17 @@
-"""What a worker carries commands out with: its runner, or nothing at all."""
+"""What a worker carries tasks out with: its runner, its own process, or nothing at all."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import uuid4
 
 from executor import link as runner
 from executor import python_call
 from executor.base import Invocation, Limits, Outcome
 from executor.link import RunnerLink
+from scheduler import calls
+from scheduler.calls import Calls
 from scheduler.domain.tasks import Claimed
 from scheduler.store.output import Chunk
 
@@ -20,23 +22,31 @@ Told = Callable[[str, Mapping[str, Any]], None]  # what an attempt says about it
 # wanted, and up to where their output is stored.
 Meet = Callable[[str, Collection[str]], Awaitable[Mapping[str, int]]]
 
+Want = Literal["stop", "kill", "freeze", "thaw"]
+
 STREAMS = {"out": 1, "err": 2}
 
 
 class Hands(Protocol):
     @property
     def busy(self) -> int:
-        """How many commands were begun and have not ended."""
+        """How many tasks were begun and have not ended."""
+
+    def outlives_us(self, kind: str) -> bool:
+        """Whether work of this kind goes on when the worker has ended."""
 
     async def open(self, meet: Meet, ended: Ended, printed: Printed, told: Told) -> None:
         """Find out what a former life left, and go on with what is still wanted of it."""
 
     def start(self, task: Claimed) -> None: ...
-    def want(self, key: str, what: str) -> None: ...
+    def want(self, key: str, what: Want) -> None: ...
     def lease(self, deadline: float, *, grace: float) -> None: ...
     def stored(self, chunks: Sequence[Chunk]) -> None: ...
     def acknowledge(self, keys: Sequence[str]) -> None: ...
     def stop_all(self) -> None: ...
+    async def leave(self, seconds: float) -> None:
+        """See to the end of what ends with us, for so long at most."""
+
     async def gone(self) -> None:
         """Waits until there is nothing to carry commands out with any more."""
 
@@ -48,17 +58,21 @@ class NoHands:
 
     busy = 0
 
+    def outlives_us(self, kind: str) -> bool:
+        return True
+
     async def open(self, meet: Meet, ended: Ended, printed: Printed, told: Told) -> None:
         await meet(uuid4().hex, ())
 
     def start(self, task: Claimed) -> None:
         raise RuntimeError(f"task {task.id} is a {task.kind}, and there is no runner")
 
-    def want(self, key: str, what: str) -> None: ...
+    def want(self, key: str, what: Want) -> None: ...
     def lease(self, deadline: float, *, grace: float) -> None: ...
     def stored(self, chunks: Sequence[Chunk]) -> None: ...
     def acknowledge(self, keys: Sequence[str]) -> None: ...
     def stop_all(self) -> None: ...
+    async def leave(self, seconds: float) -> None: ...
     async def gone(self) -> None:
         await asyncio.Event().wait()
 
@@ -77,6 +91,9 @@ class RunnerHands:
     @property
     def busy(self) -> int:
         return len(self._begun)
+
+    def outlives_us(self, kind: str) -> bool:
+        return True
 
     async def open(self, meet: Meet, ended: Ended, printed: Printed, told: Told) -> None:
         self._ended, self._printed = ended, printed
@@ -109,9 +126,9 @@ class RunnerHands:
         self._begun.add(task.key)
         self.link.start(task.key, invocation_of(task))
 
-    def want(self, key: str, what: str) -> None:
+    def want(self, key: str, what: Want) -> None:
         if key in self._begun:
-            (self.link.kill if what == "kill" else self.link.stop)(key)
+            getattr(self.link, what)(key)
 
     def lease(self, deadline: float, *, grace: float) -> None:
         self.link.lease(deadline, grace=grace)
@@ -130,6 +147,9 @@ class RunnerHands:
             self.link.stop(key)
         self.link.bye(stop_commands=True)
 
+    async def leave(self, seconds: float) -> None:
+        """Commands are the runner's."""
+
     async def gone(self) -> None:
         await self.link.wait_closed()
 
@@ -143,6 +163,56 @@ class RunnerHands:
 
     def _on_output(self, chunk: runner.Chunk) -> None:
         self._printed([as_stored(chunk)])
+
+
+class BothHands:
+    """Calls in this process, everything else as a command; they are counted together."""
+
+    def __init__(self, commands: Hands, calls: Calls) -> None:
+        self._commands = commands
+        self._calls = calls
+
+    @property
+    def busy(self) -> int:
+        return self._commands.busy + self._calls.busy
+
+    def outlives_us(self, kind: str) -> bool:
+        return kind not in calls.KINDS
+
+    async def open(self, meet: Meet, ended: Ended, printed: Printed, told: Told) -> None:
+        self._calls.open(ended)
+        await self._commands.open(meet, ended, printed, told)
+
+    def start(self, task: Claimed) -> None:
+        (self._calls if task.kind in calls.KINDS else self._commands).start(task)
+
+    def want(self, key: str, what: Want) -> None:
+        self._calls.want(key, what)
+        self._commands.want(key, what)
+
+    def lease(self, deadline: float, *, grace: float) -> None:
+        self._calls.lease(deadline)
+        self._commands.lease(deadline, grace=grace)
+
+    def stored(self, chunks: Sequence[Chunk]) -> None:
+        self._commands.stored(chunks)
+
+    def acknowledge(self, keys: Sequence[str]) -> None:
+        self._commands.acknowledge(keys)
+
+    def stop_all(self) -> None:
+        self._calls.withdraw()
+        self._commands.stop_all()
+
+    async def leave(self, seconds: float) -> None:
+        await self._calls.leave(seconds)
+
+    async def gone(self) -> None:
+        await self._commands.gone()
+
+    async def close(self) -> None:
+        await self._calls.close()
+        await self._commands.close()
 
 
 def as_stored(chunk: runner.Chunk) -> Chunk:

@@ -16,11 +16,13 @@ import uvicorn
 from psycopg import AsyncConnection, OperationalError
 
 from executor import link as runner
+from executor.http import Policy
 from scheduler import address
 from scheduler.app import create_app
+from scheduler.calls import Calls
 from scheduler.domain.errors import Invalid, Unavailable
 from scheduler.domain.wakes import Wake
-from scheduler.hands import RunnerHands
+from scheduler.hands import BothHands, RunnerHands
 from scheduler.loops.announcer import Announcer
 from scheduler.loops.clock import Clock
 from scheduler.loops.janitor import Janitor
@@ -31,7 +33,7 @@ from scheduler.loops.reaper import Reaper
 from scheduler.services import access, secrets
 from scheduler.services.catalog import Catalog
 from scheduler.services.keyring import Keys
-from scheduler.settings import ServerSettings, Settings, WorkerSettings
+from scheduler.settings import HttpSettings, ServerSettings, Settings, WorkerSettings
 from scheduler.signals import stop_on_signals
 from scheduler.steady import keep_going
 from scheduler.store import connections, tokens
@@ -207,7 +209,7 @@ def steadily(url: str, name: str, work: Any) -> Callable[[], Any]:
 async def worker_main(url: str, settings: Settings) -> None:
     """SIGTERM leaves commands to the runner, for the worker's next life; SIGINT stops them."""
     await require_ready(url)
-    worker = settings.worker.model_copy(update={"lease": settings.lease})
+    worker = settings.worker.model_copy(update={"lease": settings.lease, "http": settings.http})
     name = worker.name or f"{socket.gethostname()}-0"
     spool = settings.data_dir / "runners" / safe(name)
     signals: list[int] = []
@@ -226,7 +228,14 @@ def make_worker(url: str, name: str, spool: Path, settings: WorkerSettings, keys
     identity = identity_of(
         name, host=socket.gethostname(), version=version("procession"), settings=settings
     )
-    return Worker(url, settings, identity, RunnerHands(spool, slots=settings.slots), keys)
+    calls = Calls(policy_of(settings.http), slots=settings.slots)
+    hands = BothHands(RunnerHands(spool, slots=settings.slots), calls)
+    return Worker(url, settings, identity, hands, keys)
+
+
+def policy_of(settings: HttpSettings) -> Policy:
+    ca_file = str(settings.ca_file) if settings.ca_file else None
+    return Policy(settings.allow_private, ca_file)
 
 
 def keys_of(settings: Settings) -> Keys:

@@ -6,6 +6,7 @@ variable in small letters.
 
 import os
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,14 @@ class LeaseSettings(BaseModel, frozen=True):
     renew_every: Duration = timedelta(seconds=10)
 
 
+class HttpSettings(BaseModel, frozen=True):
+    """What tasks of the kind http may reach beside the public internet."""
+
+    # Networks, for tasks that say `allow_private: true`: ["10.1.0.0/16"].
+    allow_private: tuple[IPv4Network | IPv6Network, ...] = ()
+    ca_file: Path | None = None  # instead of the authorities that come along
+
+
 class WorkerSettings(BaseModel, frozen=True):
     name: str | None = None  # default: host name and index
     queues: tuple[str, ...] = ("default",)
@@ -43,6 +52,7 @@ class WorkerSettings(BaseModel, frozen=True):
     poll: Duration = timedelta(seconds=1)
     grace: Duration = timedelta(seconds=15)
     lease: LeaseSettings = LeaseSettings()
+    http: HttpSettings = HttpSettings()
 
 
 class SignInSettings(BaseModel, frozen=True):
@@ -77,6 +87,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     server: ServerSettings = ServerSettings()
     lease: LeaseSettings = LeaseSettings()
+    http: HttpSettings = HttpSettings()
 
 
 def load() -> Settings:

@@ -17,6 +17,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from executor.base import Ending, Outcome
+from scheduler.calls import LEFT
 from scheduler.domain import secrets
 from scheduler.domain.board import Board
 from scheduler.domain.floors import Floors
@@ -52,6 +53,7 @@ LOOK_AGAIN = 0.2  # seconds
 STOP_AT = 0.75  # of the lease: what is left is for the grace, and for a clock that runs apart
 CLAIM_AT_LEAST = 0.05  # seconds: how long successors may keep the claim from its turn
 DONE = Outcome(ending=Ending.SUCCEEDED)
+LOST = Outcome(ending=Ending.LOST, error=LEFT)
 NO_KEYS = Keys()
 
 
@@ -128,6 +130,8 @@ class Worker:
     async def _leave(self, down: bool) -> None:
         if down:
             self._hands.stop_all()
+        await self._hands.leave(self._settings.grace.total_seconds() / 2)
+        if down:
             while self._in_hand:
                 await self._emptied.wait(1.0)
         await self._filing.drained()
@@ -189,8 +193,15 @@ class Worker:
         held = {task.key: task for task in await tasks.in_hand(conn, self.holder)}
         self._in_hand = {key: task for key, task in held.items() if key in known}
         mine = [(task.id, task.attempt) for task in self._in_hand.values()]
-        await self._hand_back(conn, [task for key, task in held.items() if key not in known])
+        missing = [task for key, task in held.items() if key not in known]
+        await self._hand_back(conn, [t for t in missing if self._hands.outlives_us(t.kind)])
+        self._lose([t for t in missing if not self._hands.outlives_us(t.kind)])
         return {f"{end.task_id}.{end.attempt}": end.stored for end in await output.ends(conn, mine)}
+
+    def _lose(self, begun: Sequence[Claimed]) -> None:
+        """What ended with our former life: how far it came, nobody knows."""
+        self._in_hand.update((task.key, task) for task in begun)
+        self._submit([Result(task, LOST) for task in begun])
 
     async def _hand_back(self, conn: Conn, given: Sequence[Claimed]) -> None:
         """Give back what was claimed and never begun; it costs the task nothing."""
