@@ -7,6 +7,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Response
 from psycopg import AsyncConnection
+from starlette.routing import Match
+from starlette.types import Scope
 
 from scheduler.api import pages
 from scheduler.api.access import GuardedRoute
@@ -39,7 +41,17 @@ from scheduler.store.dead_letter_selections import Chosen
 from scheduler.store.dead_letters import Filter
 from scheduler.store.rows import Row
 
-router = APIRouter(prefix="/dead-letters", tags=["dead letters"], route_class=GuardedRoute)
+
+class LetterRoute(GuardedRoute):
+    """A word is no id: `/dead-letters/discard` is not the dead letter of that name."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        letter = str(found.get("path_params", {}).get("letter", "0"))
+        return (match, found) if letter.isascii() and letter.isdecimal() else (Match.NONE, {})
+
+
+router = APIRouter(prefix="/dead-letters", tags=["dead letters"], route_class=LetterRoute)
 
 Id = Annotated[int, Path(alias="letter", ge=1, le=2**63 - 1)]
 MadeFrom = Annotated[Moment | None, moment("Since this time.")]

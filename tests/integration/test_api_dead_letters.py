@@ -88,6 +88,14 @@ async def test_letters_are_found_by_what_they_are_of_and_counted(api: Api) -> No
     assert (page["count"], page["count_is_capped"]) == (2, False)
 
 
+async def test_what_is_done_with_many_is_no_letter_of_that_name(api: Api) -> None:
+    for word in ("discard", "redrive", "selections"):
+        refused = await api.admin.get(f"/dead-letters/{word}")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "OPTIONS, POST"), word
+    assert (await api.admin.get("/dead-letters/one")).status_code == 404
+    assert (await api.admin.post("/dead-letters/one/redrive")).status_code == 404
+
+
 async def test_each_of_many_gets_its_own_answer(api: Api) -> None:
     one, other, gone = await fail(api, 3)
     await post(api, f"/{gone}/discard", {"note": "seen"})
