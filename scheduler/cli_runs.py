@@ -225,10 +225,11 @@ def why(desk: Desk, run: str) -> None:
 
 @click.command()
 @click.argument("run")
+@click.option("--freeze", is_flag=True, help="Commands in hand stand still, and their timeouts.")
 @asks
-def hold(desk: Desk, run: str) -> None:
-    """Begin nothing more of a run; what is in hand goes on to its end."""
-    command(desk, run, "hold")
+def hold(desk: Desk, run: str, freeze: bool) -> None:
+    """Begin nothing more of a run; what is in hand goes on to its end, or is frozen."""
+    command(desk, run, "hold", {"freeze": True} if freeze else None)
 
 
 @click.command()

@@ -181,6 +181,12 @@ class StartRecord(Inward):
     input: Input | None = Field(default=None, description="Laid over the input of the record.")
 
 
+class Hold(Inward):
+    freeze: bool = Field(
+        default=False, description="Commands in hand stand still too, and so do their timeouts."
+    )
+
+
 class Stop(Inward):
     kill: bool = Field(default=False, description="At once, without the grace of the commands.")
     why: Note | None = None

@@ -18,7 +18,7 @@ from scheduler.api.filters import (
     labels,
 )
 from scheduler.api.links import OF_A_NEW_RUN, OF_A_RUN, joined
-from scheduler.api.models import ChangeRun, Retry, Run, StartRun, Stop, Why
+from scheduler.api.models import ChangeRun, Hold, Retry, Run, StartRun, Stop, Why
 from scheduler.api.pages import CountedPage, Cursor, Limit
 from scheduler.api.preferences import seconds
 from scheduler.api.starting import Key, Prefer
@@ -130,9 +130,12 @@ async def change_run(run: UUID, change: ChangeRun, conn: Conn, by: By) -> Run:
 
 
 @router.post("/{run}/hold", responses=problems(404, 409, 422))
-async def hold_run(run: UUID, conn: Conn, catalog: TheCatalog, by: By) -> Run:
-    """Begin nothing more of a run; what is in hand goes on to its end."""
-    return shown(await runs.hold(conn, catalog, run, by=by))
+async def hold_run(
+    run: UUID, conn: Conn, catalog: TheCatalog, by: By, wish: Hold | None = None
+) -> Run:
+    """Begin nothing more of a run; what is in hand goes on to its end, or is frozen."""
+    freeze = wish is not None and wish.freeze
+    return shown(await runs.hold(conn, catalog, run, by=by, freeze=freeze))
 
 
 @router.post("/{run}/pause", responses=problems(404, 409, 422))

@@ -86,3 +86,12 @@ class Task:
     item: dict[str, Any] | None = None  # its value, with its index or its key
     iteration: int = 0
     share: str | None = None
+
+    @property
+    def is_ending(self) -> bool:
+        """Somebody wants it to be over."""
+        return self.wanted in ("stop", "kill")
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.wanted == "freeze"

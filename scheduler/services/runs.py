@@ -148,8 +148,9 @@ async def change(conn: Conn, catalog: Catalog, run: UUID, decide: Decide, *, by:
     return await get(conn, run)
 
 
-async def hold(conn: Conn, catalog: Catalog, run: UUID, *, by: str) -> Row:
-    return await change(conn, catalog, run, lambda board: board.hold(by), by=by)
+async def hold(conn: Conn, catalog: Catalog, run: UUID, *, by: str, freeze: bool = False) -> Row:
+    """With `freeze`, the commands in hand stand still until the run goes on."""
+    return await change(conn, catalog, run, lambda board: board.hold(by, freeze=freeze), by=by)
 
 
 async def resume(conn: Conn, catalog: Catalog, run: UUID, *, by: str) -> Row:

@@ -126,7 +126,7 @@ async def in_hand(conn: Conn, holder: int) -> list[Claimed]:
     return await fetch_all(conn, Claimed, TASKS["in_hand"], holder=holder)
 
 
-async def wanted(conn: Conn, holder: int) -> list[tuple[int, int, str]]:
+async def wanted(conn: Conn, holder: int) -> list[tuple[int, int, Any]]:
     cursor = await conn.execute(TASKS["wanted"], {"holder": holder})
     return await cursor.fetchall()
 

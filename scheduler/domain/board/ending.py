@@ -74,7 +74,8 @@ def settle_run(table: Table) -> None:
 
 
 def in_hand(table: Table) -> bool:
-    return any(task.state is T.IN_PROGRESS for task in table.tasks.values())
+    """A command that is frozen does nothing."""
+    return any(task.state is T.IN_PROGRESS and not task.is_frozen for task in table.tasks.values())
 
 
 def take_next_step(table: Table) -> None:

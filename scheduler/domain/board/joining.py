@@ -100,8 +100,8 @@ def let_go(table: Table, task: Task, why: str) -> list[Task]:
         return []
     items = [each for each in table.items_of(task) if let_go(table, each, why)]
     if task.state is T.IN_PROGRESS or not parking.leave(table, task, "stop", why):
-        task.wanted = task.wanted or "stop"
-        table.touch(task)
+        if not task.is_ending:
+            table.want(task, "stop")
         return []
     begun = bool(task.attempt or items)
     table.finish(task, T.STOPPED if begun else T.SKIPPED, passed=False)

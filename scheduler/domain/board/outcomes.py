@@ -89,6 +89,8 @@ def close(table: Table, task: Task, outcome: Outcome) -> None:
 
 def release(table: Table, task: Task) -> None:
     task.holder = None
+    if not task.is_ending:
+        task.wanted = None
     table.touch(task)
 
 

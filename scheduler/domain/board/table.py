@@ -103,7 +103,7 @@ class Table:
 
     def goes_on(self, task: Task) -> bool:
         """May a task begin, or begin again, as its run now is?"""
-        if task.wanted in ("stop", "kill"):
+        if task.is_ending:
             return False
         if task.role == "hook":
             return True
@@ -148,6 +148,10 @@ class Table:
 
     def touch(self, task: Task) -> None:
         self._dirty[task.position] = task
+
+    def want(self, task: Task, what: str) -> None:
+        task.wanted = what
+        self.touch(task)
 
     def touch_run(self) -> None:
         self._run_changed = True

@@ -12,11 +12,16 @@ from scheduler.domain.states import Reason, RunState, TaskState
 
 R, T = RunState, TaskState
 
+FREEZABLE = ("run", "python")  # what is a command
 STARTABLE = (R.PENDING, R.IN_PROGRESS)
 
 
-def hold(table: Table, by: str) -> None:
+def hold(table: Table, by: str, *, freeze: bool = False) -> None:
+    """Nothing more begins. With `freeze`, commands in hand stand still, and so do their times."""
+    if freeze and not table.run.state.is_final:
+        freeze_commands(table)
     if table.run.state in (R.HOLDING, R.HELD):
+        settle_run(table)
         return
     require(table, "hold", STARTABLE)
     for task in table.tasks.values():
@@ -24,8 +29,14 @@ def hold(table: Table, by: str) -> None:
             table.move(task, T.WAITING, Reason.HOLD)
         elif task.reason is Reason.CHILD:
             parking.tell_children(table, task, "hold")
-    table.move_run(R.HOLDING, "run.holding", {"by": by})
+    table.move_run(R.HOLDING, "run.holding", {"by": by} | ({"freeze": True} if freeze else {}))
     settle_run(table)
+
+
+def freeze_commands(table: Table) -> None:
+    for task in table.tasks.values():
+        if task.state is T.IN_PROGRESS and task.kind in FREEZABLE and not task.is_ending:
+            table.want(task, "freeze")
 
 
 def resume(table: Table, by: str) -> None:
@@ -38,6 +49,8 @@ def resume(table: Table, by: str) -> None:
             ready(table, task)
         elif task.reason is Reason.CHILD:
             parking.tell_children(table, task, "resume")
+        elif task.is_frozen:
+            table.want(task, "thaw")
     settle_run(table)
 
 
