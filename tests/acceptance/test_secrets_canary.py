@@ -2,10 +2,15 @@
 
 import asyncio
 import contextlib
+import json
 import secrets
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -19,7 +24,7 @@ from tests.support.system import PROCESSION, Asking, System, a_system, pids
 pytestmark = pytest.mark.anyio
 
 NEST = "nobody-minds-this"  # printed beside the canaries: where this is found, they would be
-WORD = "::procession::"
+NEAR = {"PROCESSION_HTTP__ALLOW_PRIVATE": '["127.0.0.0/8"]'}
 
 SING = """
 import base64, html, json, os, sys, urllib.parse as url
@@ -58,6 +63,33 @@ def sing(token, words):
 def cry(token):
     raise ValueError("nobody-minds-this " + token)
 """
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with what it was sent, as it came and with every letter escaped."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        heard = [self.headers["authorization"], body]
+        escaped = [[f"\\u{ord(each):04x}" for each in said] for said in heard]
+        said = ", ".join(f'"{"".join(each)}"' for each in escaped)
+        answer = f'{{"nest": "{NEST}", "heard": {json.dumps(heard)}, "again": [{said}]}}'
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("location", "/" + quote(heard[0]))
+        self.end_headers()
+        self.wfile.write(answer.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@contextlib.contextmanager
+def an_echo() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
 
 
 def a_canary() -> str:
@@ -186,49 +218,66 @@ async def everything_said(api: Asking, runs: Iterable[str]) -> bytes:
     return b"\n".join(answer.content for answer in answers)
 
 
+PASSWORD, TOKEN = "${{ secrets['db/password'] }}", "${{ secrets.token }}"
+WORDS = ["as ${{ secrets['deploy-key'] }} says"]
+ASKED = {"secrets": {"PW": "db/password"}, "secret_files": {"KEY": "deploy-key"}}
+HOLD = 'echo "begun $PW"; until [ -e go ]; do sleep 0.05; done; echo "nobody-minds-this $PW"'
+FAIL = 'echo "$PW" >&2; cat "$KEY" >&2; exit 3'
+THIEF = {
+    "name": "thief",
+    "queue": "nest",
+    "tasks": [{"name": "it", "shell": 'echo "$X"', "secrets": {"X": "foreign"}}],
+}
+
+
+def the_choir(work: Path, url: str) -> dict[str, Any]:
+    """Every way to a secret, and every way out for it."""
+    here = {"cwd": str(work)}
+    ask = {
+        "method": "POST",
+        "url": url,
+        "allow_private": True,
+        "headers": {"Authorization": f"Bearer {TOKEN}"},
+        "json": {"a": [PASSWORD, *WORDS]},
+    }
+    call = {"call": "song:sing", "args": {"token": PASSWORD, "words": WORDS}}
+    cry = {"call": "song:cry", "args": {"token": PASSWORD}}
+    tasks: list[dict[str, Any]] = [
+        {"name": "sing", "run": ["python3", "-I", "sing.py"], **here, **ASKED},
+        {"name": "hold", "shell": HOLD, **here, **ASKED},
+        {"name": "ask", "http": ask},
+        {"name": "call", "python": call, **here},
+        {"name": "cry", "python": cry, **here, "on_failure": "continue"},
+        {"name": "fail", "shell": FAIL, **ASKED},
+    ]
+    return {"name": "choir", "queue": "nest", "tasks": tasks}
+
+
+def a_folder(parent: Path) -> Path:
+    work = parent / "work"
+    work.mkdir()
+    (work / "sing.py").write_text(SING)
+    (work / "song.py").write_text(SONG)
+    return work
+
+
 async def test_canaries_are_heard_nowhere_but_in_their_commands(
     databases: Databases, tmp_path: Path
 ) -> None:
-    password, key, foreign = a_canary(), a_key(), a_canary()
-    canaries = songs(password, key, foreign)
-    work = tmp_path / "work"
-    work.mkdir()
-    work.chmod(0o777)
-    (work / "sing.py").write_text(SING)
-    (work / "song.py").write_text(SONG)
-    token, words = "${{ secrets['db/password'] }}", ["as ${{ secrets['deploy-key'] }} says"]
-    sung = {"call": "song:sing", "args": {"token": token, "words": words}}
-    cried = {"call": "song:cry", "args": {"token": token}}
-    asked = {"secrets": {"PW": "db/password"}, "secret_files": {"KEY": "deploy-key"}}
-    sing = {"run": ["python3", "-I", "sing.py"], "cwd": str(work), **asked}
-    hold = 'echo "begun $PW"; until [ -e go ]; do sleep 0.05; done; echo "nobody-minds-this $PW"'
-    choir = {
-        "name": "choir",
-        "queue": "nest",
-        "tasks": [
-            {"name": "sing", **sing},
-            {"name": "hold", "shell": hold, "cwd": str(work), **asked},
-            {"name": "call", "python": sung, "cwd": str(work)},
-            {"name": "cry", "python": cried, "cwd": str(work), "on_failure": "continue"},
-            {"name": "fail", "shell": 'echo "$PW" >&2; cat "$KEY" >&2; exit 3', **asked},
-        ],
-    }
-    thief = {
-        "name": "thief",
-        "queue": "nest",
-        "tasks": [{"name": "it", "shell": 'echo "$X"', "secrets": {"X": "foreign"}}],
-    }
-    with a_system(databases, tmp_path) as system:
-        put(system, "db/password", password, "choir")
-        put(system, "deploy-key", key, "choir", "another")
+    values = {"db/password": a_canary(), "deploy-key": a_key(), "token": secrets.token_urlsafe(16)}
+    foreign, work = a_canary(), a_folder(tmp_path)
+    canaries = songs(*values.values(), foreign)
+    with an_echo() as url, a_system(databases, tmp_path, **NEAR) as system:
+        for name, value in values.items():
+            put(system, name, value, "choir", "another")
         put(system, "foreign", foreign, "choir")
         async with (
             system.asking() as api,
             system.worker("nest") as worker,
             watching(canaries, tmp_path / "data") as caught,
         ):
-            await api.publish(choir)
-            await api.publish(thief)
+            await api.publish(the_choir(work, url))
+            await api.publish(THIEF)
             run = str((await api.post("/runs", {"type": "choir"}))["id"])
             stolen = str((await api.post("/runs", {"type": "thief"}))["id"])
             await begun(api, run, "hold")
@@ -236,47 +285,41 @@ async def test_canaries_are_heard_nowhere_but_in_their_commands(
             (work / "go").touch()
             assert (await api.ended(run))["status"] == "FAILED"
             assert (await api.ended(stolen))["status"] == "FAILED"
-
-            tasks = {t["name"]: t for t in (await api.get(f"/runs/{run}/tasks"))["items"]}
-            ended = {name: task["status"] for name, task in tasks.items()}
-            assert ended == {
-                "sing": "COMPLETED",
-                "hold": "COMPLETED",
-                "call": "COMPLETED",
-                "cry": "FAILED",
-                "fail": "FAILED",
-            }
-            assert tasks["sing"]["output"]["written"] == f"{NEST} ***"
-            assert tasks["call"]["output"] == {"nest": NEST, "***": ["***", ["as *** says"]]}
-            assert tasks["cry"]["error"] == f"ValueError: {NEST} ***"
-            refused = await api.task(stolen)
-            assert "secret 'foreign' is not granted to the type 'thief'" in refused["error"]
-            assert "grant" in refused["error"]
+            await everybody_sang(api, run)
+            refused = str((await api.task(stolen))["error"])
+            assert "secret 'foreign' is not granted to the type 'thief'" in refused
             said = await everything_said(api, [run, stolen])
-            shown = b"".join(
-                output_of(system, line)
-                for line in (f"show {run}", f"logs {run}", "secrets", "secrets show db/password")
-            )
+            lines = (f"show {run}", f"logs {run}", "secrets", "secrets show db/password")
+            shown = [output_of(system, line) for line in lines]
             assert caught == []
         dump = a_dump(system)
         assert NEST.encode() in said
-        assert NEST.encode() in shown
+        assert NEST.encode() in shown[1]
         assert {"secrets", "secret_cells", "audit"} <= dump.keys()
         assert [table for table, data in dump.items() if NEST.encode() in data] != []
-        assert heard(canaries, said + shown) == []
-        assert {
-            table: heard(canaries, data) for table, data in dump.items() if heard(canaries, data)
-        } == {}
-        left = {
-            file: heard(canaries, data)
-            for file, data in files_below(tmp_path)
-            if file.parent != work
+        assert heard(canaries, said + b"".join(shown)) == []
+        assert [table for table, data in dump.items() if heard(canaries, data)] == []
+        kept = [found for found in files_below(tmp_path) if found[0].parent != work]
+        assert {"serve.log", "nest.log", "secret.keys", "journal"} <= {
+            file.name for file, _ in kept
         }
-        assert {file: found for file, found in left.items() if found} == {}
-        assert (tmp_path / "serve.log").exists()
-        assert (tmp_path / "nest.log").exists()
+        assert [file for file, data in kept if heard(canaries, data)] == []
         assert heard(canaries, command_lines()) == []
-    assert not [file for file, data in left_in_memory() if heard(canaries, data)]
+    assert [file for file, data in left_in_memory() if heard(canaries, data)] == []
+
+
+async def everybody_sang(api: Asking, run: str) -> None:
+    tasks = {task["name"]: task for task in (await api.get(f"/runs/{run}/tasks"))["items"]}
+    ended = {name: task["status"] for name, task in tasks.items()}
+    done = dict.fromkeys(("sing", "hold", "ask", "call"), "COMPLETED")
+    assert ended == {**done, "cry": "FAILED", "fail": "FAILED"}
+    assert tasks["sing"]["output"]["written"] == f"{NEST} ***"
+    answer = tasks["ask"]["output"]["body"]
+    assert answer["nest"] == NEST
+    assert answer["heard"] == answer["again"]
+    assert answer["heard"][0] == "Bearer ***"
+    assert tasks["call"]["output"] == {"nest": NEST, "***": ["***", ["as *** says"]]}
+    assert tasks["cry"]["error"] == f"ValueError: {NEST} ***"
 
 
 async def begun(api: Asking, run: str, name: str) -> None:
