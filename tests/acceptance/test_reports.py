@@ -208,3 +208,46 @@ def rows_of(conn: psycopg.Connection[Any], table: str, without: str) -> list[str
     own = [f"({task}," for (task,) in found] if table in BY_TASK else []
     rows = conn.execute(SQL("select t::text from {} t").format(Identifier(table))).fetchall()
     return sorted(row for (row,) in rows if not any(mark in row for mark in (without, *own)))
+
+
+FORMS = [
+    ("json", '{"a": [1]}', {"a": [1]}),
+    ("lines", "one\ntwo\n", ["one", "two"]),
+    ("text", "one\n", "one\n"),
+    ("none", "one\n", None),
+]
+
+
+@pytest.mark.parametrize(("form", "printed", "output"), FORMS)
+async def test_a_task_says_what_its_output_is_made_of(
+    api: Asking, form: str, printed: str, output: Any
+) -> None:
+    run = await api.start(f"form-{form}", "default", run=["cat"], stdin=printed, output=form)
+    assert (await api.ended(run))["status"] == "COMPLETED"
+    assert (await api.task(run))["output"] == output
+
+
+async def test_what_is_no_json_is_not_tried_again(api: Asking) -> None:
+    more = {"output": "json", "retries": {"max": 3, "delay": "10ms"}}
+    run = await api.start("no-json", "default", run=["echo", "{"], **more)
+    assert (await api.ended(run))["status"] == "FAILED"
+    assert len(await api.attempts(run)) == 1
+    assert "line 2, column 1" in (await api.task(run))["error"]
+
+
+async def test_a_python_function_is_a_task(api: Asking, tmp_path: Path) -> None:
+    (tmp_path / "sums.py").write_text("def add(a, b):\n    return {'sum': a + b}")
+    call = {"call": "sums:add", "args": {"a": 1, "b": "${{ input.b }}"}}
+    await api.publish(
+        {
+            "name": "adding",
+            "input": {"type": "object", "properties": {"b": {"type": "integer"}}},
+            "tasks": [
+                {"name": "add", "python": call, "cwd": str(tmp_path)},
+                {"name": "tell", "run": ["echo", "${{ tasks.add.output.sum }}"], "output": "text"},
+            ],
+        }
+    )
+    run = (await api.post("/runs", {"type": "adding", "input": {"b": 41}}))["id"]
+    assert (await api.ended(run))["status"] == "COMPLETED"
+    assert (await api.task(run, "tell"))["output"] == "42\n"
