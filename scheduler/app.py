@@ -26,6 +26,7 @@ from scheduler.api import (
     history,
     metrics,
     occurrences,
+    once,
     output_events,
     problems,
     process_records,
@@ -43,10 +44,10 @@ from scheduler.api import (
     workers,
 )
 from scheduler.api.access import OPEN, VERDICTS, require_verdicts
-from scheduler.api.deadlines import Deadline
 from scheduler.api.compression import Compress
-from scheduler.api.headers import SecurityHeaders
+from scheduler.api.deadlines import Deadline
 from scheduler.api.documents import Traits
+from scheduler.api.headers import SecurityHeaders
 from scheduler.api.live import SAFETY, Hub
 from scheduler.api.measures import Measure
 from scheduler.api.methods import Head, addresses
@@ -107,6 +108,7 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
             Middleware(Measure, requests=server.requests),
             Middleware(SecurityHeaders),
             Middleware(Head),
+            Middleware(Compress),
             Middleware(Deadline, server=server),
             Middleware(Quick, ways=QUICK),
         ],
@@ -128,8 +130,16 @@ def operation_id(route: APIRoute) -> str:
 
 def describe(app: FastAPI) -> str:
     """The text of openapi.yaml."""
-    public = frozenset(name for name, roles in VERDICTS.items() if roles is OPEN)
-    return documents.as_yaml(documents.described(app, public))
+    return documents.as_yaml(documents.described(app, traits(app.state.server.settings)))
+
+
+def traits(settings: ServerSettings) -> Traits:
+    routes = [each for _, router in MOUNTED for each in router.routes if isinstance(each, APIRoute)]
+    return Traits(
+        open=frozenset(name for name, roles in VERDICTS.items() if roles is OPEN),
+        keyed=frozenset(each.name for each in routes if once.takes_key(each)),
+        page=settings.page_limit,
+    )
 
 
 def lifespan(url: str, server: Server) -> Callable[[FastAPI], Any]:

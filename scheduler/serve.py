@@ -38,6 +38,7 @@ from scheduler.signals import stop_on_signals
 from scheduler.steady import keep_going
 from scheduler.store import connections, tokens
 from scheduler.store.migrations import pending, require_version
+from scheduler.wire import BoundedProtocol
 from scheduler.worker import Fenced, RunnerGone, Worker, identity_of
 
 log = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ def web_config(url: str, settings: ServerSettings, keys: Keys) -> uvicorn.Config
     app.state.keys = keys
     return uvicorn.Config(
         app,
-        http="httptools",  # a tenth of a millisecond less for each request than h11
+        http=BoundedProtocol,  # httptools: a tenth of a millisecond less a request than h11
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
@@ -186,7 +187,7 @@ def loops_of(url: str, settings: Settings) -> Loops:
         "promote": Promoter(catalog, looking, say).work,
         "clock": Clock(catalog).work,
         "reap": Reaper(catalog, settings.lease.length, Pulse(), say).work,
-        "janitor": Janitor().work,
+        "janitor": Janitor(settings.server.keys_live).work,
     }
     return {name: steadily(url, name, work) for name, work in works.items()}
 

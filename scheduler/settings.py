@@ -71,6 +71,10 @@ class ServerSettings(BaseModel, frozen=True):
     port: int = Field(default=8080, ge=0, le=65535)
     pool: int = Field(default=8, ge=2, le=100)
     body_limit: int = Field(default=1 << 20, ge=1 << 10, le=1 << 30)
+    json_depth: int = Field(default=64, ge=8, le=500)
+    page_limit: int = Field(default=200, ge=1, le=1000)
+    wait_limit: int = Field(default=60, ge=0, le=600)  # seconds that `Prefer: wait=N` waits at most
+    keys_live: Duration = timedelta(days=7)  # idempotency keys
     sign_in: SignInSettings = SignInSettings()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from scheduler.api import editions, once
 from scheduler.api.bodies import CarefulRequest, refuse_nul
 from scheduler.api.measures import OPERATION
 from scheduler.api.state import ACTOR, server_of
@@ -193,10 +194,14 @@ class GuardedRoute(APIRoute):
     """Asks the table first, then reads the body with care, then lets FastAPI go on."""
 
     def get_route_handler(self) -> Handler:
-        handle = super().get_route_handler()
+        handle, keyed = super().get_route_handler(), once.takes_key(self)
 
         async def guarded(request: Request) -> Response:
-            return await handle(await guard(request, self.name, scope_of(self)))
+            careful = await guard(request, self.name, scope_of(self))
+            key = once.key_of(careful) if keyed else None
+            if key is None:
+                return editions.revalidated(careful, await handle(careful))
+            return await once.answered(careful, self.name, key, handle)
 
         return guarded
 
@@ -210,7 +215,7 @@ async def guard(request: Request, name: str, scope: str) -> CarefulRequest:
     if caller is not None and request.method not in SAFE:
         ACTOR.set(Actor(caller.name, caller.id, source_of(request), name))
     careful = CarefulRequest(request.scope, request.receive)
-    await careful.read(server_of(request).settings.body_limit)
+    await careful.read(server_of(request).settings)
     return careful
 
 

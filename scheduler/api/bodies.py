@@ -10,6 +10,7 @@ from fastapi import Request
 from starlette.types import Scope
 
 from scheduler.domain.errors import Invalid
+from scheduler.settings import ServerSettings
 
 DEPTH = 64
 STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -34,10 +35,11 @@ class Malformed(Invalid):
 class CarefulRequest(Request):
     """Its body was read within the limit, and its JSON parsed by our rules."""
 
-    async def read(self, limit: int) -> None:
-        self._body = await self._bounded(limit)
+    async def read(self, limits: ServerSettings) -> None:
+        refuse_encoded(self.headers.get("content-encoding", "identity"))
+        self._body = await self._bounded(limits.body_limit)
         if self._body and is_json(self.headers.get("content-type", "")):
-            self._json = parse(self._body)
+            self._json = parse(self._body, limits.json_depth)
 
     async def _bounded(self, limit: int) -> bytes:
         declared = self.headers.get("content-length", "0")
@@ -52,6 +54,16 @@ class CarefulRequest(Request):
         return b"".join(chunks)
 
 
+def refuse_encoded(encoding: str) -> None:
+    """A few bytes may stand for as many as there is memory: none of them are unpacked."""
+    if encoding.strip().lower() != "identity":
+        raise UnknownMedia(
+            f"a body in the encoding {encoding[:40]!r} is not read here",
+            field="header.Content-Encoding",
+            remedy="send it as it is",
+        )
+
+
 def too_large(limit: int) -> TooLarge:
     return TooLarge(
         f"the body is larger than {limit} bytes", field="body", remedy="send less at once"
@@ -63,9 +75,9 @@ def is_json(content_type: str) -> bool:
     return kind == "application/json" or kind.endswith("+json")
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, depth: int = DEPTH) -> Any:
     """JSON without the things that JSON has no word for, or a database no place."""
-    require_shallow(body)
+    require_shallow(body, depth)
     try:
         value = json.loads(
             body.decode(),
@@ -84,12 +96,12 @@ def parse(body: bytes) -> Any:
     return value
 
 
-def require_shallow(body: bytes) -> None:
+def require_shallow(body: bytes, most: int) -> None:
     depth = 0
     for bracket in BRACKETS.findall(STRINGS.sub(b"", body)):
         depth += 1 if bracket in b"[{" else -1
-        if depth > DEPTH:
-            raise Malformed(f"the JSON is nested deeper than {DEPTH} levels", field="body")
+        if depth > most:
+            raise Malformed(f"the JSON is nested deeper than {most} levels", field="body")
 
 
 def no_constant(word: str) -> None:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from scheduler.api import problems
+from scheduler.api.limits import LIMITS
 from scheduler.api.preferences import seconds
 from scheduler.api.state import Server, carry_out
 from scheduler.domain.errors import Unavailable
@@ -33,6 +34,7 @@ class Deadline:
         if scope["type"] != "http" or group is None:
             await self.app(scope, receive, send)
             return
+        LIMITS.set(self.server.settings)
         answering = Answering(send, allowed(scope))
         work = self.app(scope, receive, answering.send)
         task = group.create_task(carry_out(work, answering.ended, None))

@@ -1,10 +1,13 @@
 """The API's description: what every operation has in common, and openapi.yaml."""
 
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 from fastapi import FastAPI
 
+from scheduler.api.pages import MOST
 from scheduler.api.problems import MEDIA_TYPE, Problem
 
 Responses = dict[int | str, dict[str, Any]]
@@ -41,6 +44,28 @@ known are refused. Refusals are problem documents (RFC 9457) that name the field
 """
 
 
+JSON = "application/json"
+REPLAYED = {
+    "description": "`true` if an earlier request with this key was answered so.",
+    "schema": {"type": "string"},
+}
+KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same request is answered as it was the first time.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
+}
+ETAG = {"description": "Names the edition that is shown.", "schema": {"type": "string"}}
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of an edition that is known: 304 if it is the one that there is.",
+    "schema": {"type": "string"},
+}
+
+
 def problems(*statuses: int) -> Responses:
     """The refusals of an operation, those that all have among them."""
     return {status: refusal(status) for status in (*statuses, *ALWAYS)}
@@ -54,27 +79,74 @@ def refusal(status: int) -> dict[str, Any]:
     }
 
 
-def described(app: FastAPI, open_operations: frozenset[str]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """Operations, by their names, that need no token, and that take an idempotency key; and how
+    much one page may hold."""
+
+    open: frozenset[str]
+    keyed: frozenset[str]
+    page: int
+
+
+def described(app: FastAPI, traits: Traits) -> dict[str, Any]:
     """The OpenAPI document, with the security of each operation and no more than is true."""
-    document = app.openapi()
+    document = deepcopy(app.openapi())
     document["components"]["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "pn_ROLE_…"}
     }
     document["security"] = [{"token": []}]
     for path in document["paths"].values():
-        for operation in path.values():
-            tidy(operation, open_operations)
+        for method, operation in path.items():
+            tidy(method, operation, traits)
     for unused in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(unused, None)
     return document
 
 
-def tidy(operation: dict[str, Any], open_operations: frozenset[str]) -> None:
-    if operation["operationId"] in open_operations:
+def tidy(method: str, operation: dict[str, Any], traits: Traits) -> None:
+    if operation["operationId"] in traits.open:
         operation["security"] = []
     for status, response in operation["responses"].items():
         if status.isdecimal() and int(status) >= 400:
             response["content"] = {MEDIA_TYPE: response["content"][MEDIA_TYPE]}
+    if operation["operationId"] in traits.keyed:
+        tell_key(operation)
+    for parameter in operation.get("parameters", []):
+        bound_page(parameter, traits.page)
+    if "requestBody" in operation:
+        for status in (413, 415, 422):
+            add_refusal(operation, status)
+    if method == "get" and JSON in operation["responses"].get("200", {}).get("content", {}):
+        tell_editions(operation)
+
+
+def bound_page(parameter: dict[str, Any], most: int) -> None:
+    if parameter["name"] == "limit" and parameter["schema"].get("maximum") == MOST:
+        parameter["schema"]["maximum"] = most
+
+
+def tell_key(operation: dict[str, Any]) -> None:
+    operation.setdefault("parameters", []).append(deepcopy(KEY))
+    for status, response in operation["responses"].items():
+        if status.startswith("2"):
+            response.setdefault("headers", {})["Idempotency-Replayed"] = deepcopy(REPLAYED)
+    for status in (409, 422):
+        add_refusal(operation, status)
+
+
+def tell_editions(operation: dict[str, Any]) -> None:
+    """Lists and single things alike say which edition they show."""
+    names = [each["name"] for each in operation.setdefault("parameters", [])]
+    if "If-None-Match" not in names:
+        operation["parameters"].append(deepcopy(IF_NONE_MATCH))
+    operation["responses"]["200"].setdefault("headers", {})["ETag"] = deepcopy(ETAG)
+    operation["responses"]["304"] = {"description": "Nothing has changed since that edition."}
+
+
+def add_refusal(operation: dict[str, Any], status: int) -> None:
+    told = {key: value for key, value in refusal(status).items() if key != "model"}
+    operation["responses"].setdefault(str(status), told)
 
 
 def as_yaml(document: dict[str, Any]) -> str:

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from scheduler.domain.errors import Conflict, Invalid
 
-TAG = re.compile(r'"(\d{1,9})(?:\.[0-9a-f]{16})?"')
+TAG = re.compile(r'"(\d{1,9})(?:\.[0-9a-f]{16})?(?:-gzip)?"')
+JSON = "application/json"
 
 IfMatch = Annotated[
     str | None,
@@ -34,8 +35,35 @@ def label(request: Request, response: Response, version: int, shown: BaseModel) 
     """Put the ETag on the answer; True if the caller has this very edition already."""
     etag = tag(version, shown)
     response.headers["ETag"] = etag
-    wanted = request.headers.get("if-none-match", "")
-    return etag in [each.strip().removeprefix("W/") for each in wanted.split(",")]
+    return is_known(request, etag)
+
+
+def is_known(request: Request, etag: str) -> bool:
+    wanted = [plain(each) for each in request.headers.get("if-none-match", "").split(",")]
+    return "*" in wanted or plain(etag) in wanted
+
+
+def plain(etag: str) -> str:
+    """Without what makes it weak, or tells how the answer was compressed."""
+    return etag.strip().removeprefix("W/").replace('-gzip"', '"')
+
+
+def revalidated(request: Request, response: Response) -> Response:
+    """The answer to a GET, with an ETag of what it shows; 304 for those who have just that."""
+    if request.method != "GET" or response.status_code != 200 or not is_json(response):
+        return response
+    etag = response.headers.setdefault("ETag", weak(bytes(response.body)))
+    if not is_known(request, etag):
+        return response
+    return Response(status_code=304, headers={"ETag": etag})
+
+
+def is_json(response: Response) -> bool:
+    return hasattr(response, "body") and response.headers.get("content-type") == JSON
+
+
+def weak(body: bytes) -> str:
+    return f'W/"{hashlib.sha256(body).hexdigest()[:16]}"'
 
 
 def expected(if_match: str | None) -> int | None:

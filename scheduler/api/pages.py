@@ -8,15 +8,18 @@ from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
+from scheduler.api.limits import within_page
 from scheduler.domain.counts import Count
 from scheduler.domain.errors import Invalid
 
 T = TypeVar("T")
-MOST = 200
+MOST = 1000  # whatever a server allows
 
-Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at most.")]
+Limit = Annotated[
+    int, Query(ge=1, le=MOST, description="How many at most."), AfterValidator(within_page)
+]
 Cursor = Annotated[
     str | None,
     Query(max_length=600, description="`next` of the page before; opaque, and good for long."),

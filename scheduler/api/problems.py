@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from scheduler.api.bodies import CONFIDENTIAL, Malformed, TooLarge, UnknownMedia
 from scheduler.api.editions import Outdated
 from scheduler.api.methods import allowed
+from scheduler.api.once import REPLAYED
 from scheduler.api.ranges import Unsatisfiable
 from scheduler.domain.errors import (
     Conflict,
@@ -29,6 +30,7 @@ from scheduler.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from scheduler.services.answers import ShownOnce
 
 log = logging.getLogger(__name__)
 
@@ -115,9 +117,14 @@ async def refuse(request: Request, error: Exception) -> Response:
         remedy=refusal.remedy,
         faults=faults,
     )
-    if isinstance(refusal, TooMany):
-        refused.headers["Retry-After"] = str(refusal.seconds)
+    refused.headers.update(told_besides(refusal))
     return refused
+
+
+def told_besides(refusal: Refusal) -> dict[str, str]:
+    if isinstance(refusal, TooMany):
+        return {"Retry-After": str(refusal.seconds)}
+    return {REPLAYED: "true"} if isinstance(refusal, ShownOnce) else {}
 
 
 def kind_of(status: int) -> str:

@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from scheduler.api.live import Hub
 from scheduler.api.measures import Requests
+from scheduler.api.once import HELD
 from scheduler.api.together import Together
 from scheduler.domain.errors import Unavailable
 from scheduler.services import access, starts
@@ -68,7 +69,13 @@ class Server:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection that has just answered; never held while a request only waits."""
+        """A connection that has just answered; never held while a request only waits.
+
+        A request with an idempotency key has one, in a transaction, for all that it does.
+        """
+        if (held := HELD.get()) is not None:
+            yield held
+            return
         pool = self.pool
         if pool is None:
             raise Unavailable("the server is starting or stopping")

@@ -1,4 +1,4 @@
-"""Upkeep: tomorrow's partitions, yesterday's holders and keys, contents that no file has."""
+"""Upkeep: tomorrow's partitions, yesterday's holders, keys, sessions; contents that no file has."""
 
 import asyncio
 import random
@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from scheduler.store import holders, runs, task_files
+from scheduler.store import answers, holders, runs, sessions, task_files
 
 EVERY = 3600.0
 KEYS_LIVE = timedelta(days=7)
@@ -25,4 +25,6 @@ class Janitor:
     async def tick(self, conn: AsyncConnection[Any]) -> int:
         await conn.execute("select keep_partitions()")
         swept = await task_files.sweep(conn)
-        return swept + await holders.forget(conn) + await runs.forget_keys(conn, self._keys_live)
+        keys = await runs.forget_keys(conn, self._keys_live)
+        keys += await answers.forget(conn, self._keys_live)
+        return swept + keys + await holders.forget(conn) + await sessions.forget(conn)

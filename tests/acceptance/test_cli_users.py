@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -49,7 +48,7 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def shell(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    folder: Path = tmp_path_factory.mktemp("users")
+    folder = tmp_path_factory.mktemp("users")
     with databases.cloned() as dsn, served(dsn, folder) as url:
         yield Shell(url, asyncio.run(tokens_of(dsn))[Role.ADMIN])
 

@@ -1,10 +1,13 @@
 """What holds for all operations alike."""
 
+import gzip
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from scheduler.services.access import Role
+from scheduler.settings import ServerSettings
 from tests.support.api import Api, serving
 
 pytestmark = pytest.mark.anyio
@@ -58,3 +61,129 @@ async def test_an_address_tells_the_methods_that_the_document_gives_it(api: Api)
         assert (answer.status_code, answer.headers["allow"]) == (204, methods)
         refused = await api.admin.request("TRACE", path)
         assert (refused.status_code, refused.headers["allow"]) == (405, methods)
+
+
+async def test_an_edition_that_is_known_is_not_sent_again(api: Api) -> None:
+    run = await api.start()
+    await api.admin.post("/process-records", json={"id": "a", "type": "two"})
+    for path in ("/runs", f"/runs/{run['id']}", "/process-records/a", "/process-types", "/queues"):
+        first = await api.admin.get(path)
+        known = {"If-None-Match": first.headers["etag"]}
+        again = await api.admin.get(path, headers=known)
+        assert (again.status_code, again.content) == (304, b""), path
+        assert again.headers["etag"] == first.headers["etag"]
+    one = {"If-None-Match": f'"x", {first.headers["etag"]}'}
+    assert (await api.admin.get("/queues", headers=one)).status_code == 304
+    assert (await api.admin.get("/queues", headers={"If-None-Match": '"x"'})).status_code == 200
+
+
+async def test_a_change_makes_another_edition_of_what_shows_it(api: Api) -> None:
+    before = (await api.admin.get("/queues")).headers["etag"]
+    await api.admin.post("/queues/default/pause", json={"note": "lunch"})
+    answer = await api.admin.get("/queues", headers={"If-None-Match": before})
+    assert answer.status_code == 200
+    assert answer.headers["etag"] != before
+
+
+async def test_whoever_may_not_look_learns_nothing_from_an_edition(api: Api) -> None:
+    etag = (await api.admin.get("/audit")).headers["etag"]
+    known = {"If-None-Match": etag}
+    viewer = api.as_role(Role.VIEWER)
+    assert (await viewer.get("/audit", headers=known)).status_code == 403
+    assert (
+        await api.as_role(None).get("/audit", headers={"If-None-Match": "*"})
+    ).status_code == 401
+
+
+PLAIN = {"Accept-Encoding": "identity"}
+GZIP = {"Accept-Encoding": "br;q=1.0, gzip;q=0.8"}
+
+
+async def test_large_answers_are_compressed_for_those_who_take_it(api: Api) -> None:
+    for _ in range(5):
+        await api.start()
+    plain = await api.admin.get("/runs", headers=PLAIN)
+    small = await api.admin.get("/runs", headers=GZIP)
+    assert "content-encoding" not in plain.headers
+    assert small.headers["content-encoding"] == "gzip"
+    assert int(small.headers["content-length"]) < len(plain.content) / 2
+    assert small.content == plain.content
+    for answer in (plain, small):
+        assert "Accept-Encoding" in answer.headers["vary"]
+    for refused in ("gzip;q=0", "br", ""):
+        answer = await api.admin.get("/runs", headers={"Accept-Encoding": refused})
+        assert "content-encoding" not in answer.headers, refused
+
+
+async def test_head_tells_the_length_that_get_would_have(api: Api) -> None:
+    for _ in range(5):
+        await api.start()
+    got = await api.admin.get("/runs", headers=GZIP)
+    head = await api.admin.head("/runs", headers=GZIP)
+    assert head.headers["content-length"] == got.headers["content-length"]
+    assert head.content == b""
+
+
+async def test_what_is_small_or_secret_or_asked_with_a_cookie_is_not_compressed(api: Api) -> None:
+    assert "content-encoding" not in (await api.admin.get("/me", headers=GZIP)).headers
+    wish = {"name": "x" * 200, "role": "viewer", "scopes": ["runs"] * 20}
+    token = await api.admin.post("/tokens", json=wish, headers=GZIP)
+    assert "content-encoding" not in token.headers
+    for _ in range(5):
+        await api.start()
+    cookie = {**GZIP, "Cookie": "session=x"}
+    assert "content-encoding" not in (await api.admin.get("/runs", headers=cookie)).headers
+
+
+async def test_an_edit_finds_the_edition_that_was_read_compressed(api: Api) -> None:
+    wish = {"id": "a", "type": "two", "description": "long " * 300}
+    await api.admin.post("/process-records", json=wish)
+    read = await api.admin.get("/process-records/a", headers=GZIP)
+    etag = read.headers["etag"]
+    assert etag.endswith('-gzip"')
+    known = await api.admin.get("/process-records/a", headers={"If-None-Match": etag, **GZIP})
+    assert known.status_code == 304
+    edit = await api.admin.patch(
+        "/process-records/a", json={"description": "short"}, headers={"If-Match": etag}
+    )
+    assert edit.status_code == 200
+
+
+@pytest.fixture
+async def strict(dsn: str) -> AsyncIterator[Api]:
+    """A server that allows little."""
+    settings = ServerSettings(body_limit=2048, json_depth=8, page_limit=3, wait_limit=0)
+    async with serving(dsn, settings) as api:
+        await api.publish()
+        yield api
+
+
+async def test_what_a_server_allows_is_as_it_is_set(strict: Api) -> None:
+    fits = {"type": "two", "input": {"a": "x" * 1900}}
+    large = {"type": "two", "input": {"a": "x" * 2100}}
+    assert (await strict.admin.post("/runs", json=fits)).status_code == 201
+    assert (await strict.admin.post("/runs", json=large)).status_code == 413
+
+    shallow: Any = {"type": "two", "input": {"a": [[[[[[]]]]]]}}
+    deep = {"type": "two", "input": {"a": [shallow["input"]["a"]]}}
+    assert (await strict.admin.post("/runs", json=shallow)).status_code == 201
+    assert (await strict.admin.post("/runs", json=deep)).status_code == 422
+
+    assert (await strict.admin.get("/runs?limit=3")).status_code == 200
+    refused = await strict.admin.get("/runs?limit=4")
+    assert (refused.status_code, refused.json()["field"]) == (422, "query.limit")
+
+    waited = await strict.admin.post("/runs", json={"type": "two"}, headers={"Prefer": "wait=30"})
+    assert waited.json()["status"] == "IN_PROGRESS"
+
+
+async def test_a_body_that_is_packed_is_refused_unopened(api: Api) -> None:
+    bomb = gzip.compress(b" " * (10 << 20))
+    for encoding in ("gzip", "br", "GZIP, identity", "deflate"):
+        answer = await api.admin.post(
+            "/runs",
+            content=bomb,
+            headers={"Content-Type": "application/json", "Content-Encoding": encoding},
+        )
+        assert answer.status_code == 415, encoding
+        assert answer.json()["field"] == "header.Content-Encoding"

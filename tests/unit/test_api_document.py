@@ -55,7 +55,8 @@ def test_refusals_are_problem_documents_and_nothing_else(
                 assert list(response["content"]) == ["application/problem+json"], (name, status)
 
 
-def test_only_the_pulse_needs_no_token(operations: dict[str, dict[str, Any]]) -> None:
-    assert [name for name, each in operations.items() if each.get("security") == []] == [
-        "get_liveness"
-    ]
+def test_what_is_open_says_so_and_all_else_needs_a_token(
+    operations: dict[str, dict[str, Any]],
+) -> None:
+    open_ones = {name for name, each in operations.items() if each.get("security") == []}
+    assert open_ones == {name for name, roles in VERDICTS.items() if roles is OPEN}
