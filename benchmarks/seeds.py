@@ -85,7 +85,8 @@ def pages(count: int) -> Mapping[str, str]:
         "label": {"label": "team:team-7"},
         "label_rare": {"label": f"order:{count // 2}"},
         "label_unknown": {"label": "team:nobody"},
-        "label_failed": {"label": "team:team-7", "status": "FAILED"},
+        "label_failed": {"label": "team:team-7", "status": "FAILED"},  # all failures are its own
+        "label_none_failed": {"label": "team:team-8", "status": "FAILED"},
         "created": {"created_from": when(count // 3), "created_to": when(count // 2)},
         "finished": {"finished_from": when(count // 3), "finished_to": when(count // 2)},
         "error": {"error": "exit code 3"},

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PEERS = all(importlib.util.find_spec(name) for name in ("pgqueuer", "procrastinate", "asyncpg"))
+DBOS = importlib.util.find_spec("dbos")
 
 
 def figures_of(*arguments: str) -> dict[str, Any]:
@@ -55,3 +56,16 @@ def test_commands_are_measured_beside_xargs_with_what_each_costs() -> None:
     assert figures["xargs_per_s"] > 0
     assert figures["ratio"] > 0
     assert {"runner_cpu_us", "worker_cpu_us", "postgres_cpu_us"} <= figures.keys()
+
+
+@pytest.mark.skipif(not DBOS, reason="the peer is not installed: make bench brings it")
+def test_starts_are_measured_beside_dbos_and_lists_over_many_runs() -> None:
+    figures = figures_of("api", "--scale", "0.001", "--seconds", "0.2")
+    for connections in (1, 8, 32, 64):
+        assert figures[f"start_{connections}_per_s"] > 0
+        assert figures[f"dbos_{connections}_per_s"] > 0
+        assert figures[f"start_{connections}_ms_p50"] <= figures[f"start_{connections}_ms_p99"]
+    assert figures["start_64_client_cpu_us"] > 0
+    assert figures["start_to_dbos"] > 0
+    assert figures["list_runs"] == 1000
+    assert figures["list_worst_ms_p95"] >= figures["list_deep_ms_p95"] > 0
