@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from executor.base import Ending, Outcome
-from scheduler.domain import templates
+from scheduler.domain import rendering
 from scheduler.domain.errors import Invalid
 
 OF_AN_EVENT = ("id", "source", "type", "key", "data", "time")
@@ -23,22 +23,15 @@ def as_value(event: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def met(call: Mapping[str, Any], event: Mapping[str, Any], input: Any) -> Outcome | None:
-    """None if the task goes on waiting."""
+def met(
+    call: Mapping[str, Any], event: Mapping[str, Any], scope: Mapping[str, Any]
+) -> Outcome | None:
+    """None if the task goes on waiting. The scope is that of its run, as it now is."""
     value = as_value(event)
     try:
-        if not wanted(call.get("when"), {"event": value, "input": input}):
+        if not rendering.is_awaited(call.get("when"), {**scope, "event": value}):
             return None
     except Invalid as fault:
         error = f"wait_for.when: {fault}"
         return Outcome(ending=Ending.FAILED, error=error, retryable=False)
     return Outcome(ending=Ending.SUCCEEDED, output=json.dumps(value))
-
-
-def wanted(when: str | None, scope: Mapping[str, Any]) -> bool:
-    if when is None:
-        return True
-    value = templates.read(when).value(scope)
-    if not isinstance(value, bool):
-        raise Invalid(f"{when} is neither true nor false")
-    return value

@@ -12,7 +12,7 @@ from scheduler.domain import signals
 from scheduler.domain.board import Board
 from scheduler.domain.errands import Errand
 from scheduler.domain.errors import Conflict
-from scheduler.services import families
+from scheduler.services import families, scopes
 from scheduler.store import errands, events, runs, tasks, waits
 
 log = logging.getLogger(__name__)
@@ -88,11 +88,14 @@ async def event_came(conn: Conn, errand: Errand) -> Outcome | None:
     task, run = await tasks.get(conn, errand.task_id or 0), await runs.get(conn, errand.run_id)
     if task is None or run is None or task["reason"] != "signal":
         return None
+    call, scope = task["invocation"], {}
+    if call.get("when") is not None:
+        scope = await scopes.of_run(conn, run)
     number: int | None = errand.data["event"]
     while number is not None:
         event = await events.get(conn, number)
         await waits.had(conn, task["id"], number)
-        outcome = event and signals.met(task["invocation"], event, run["input"])
+        outcome = event and signals.met(call, event, scope)
         if outcome:
             return outcome
         following = await waits.find(conn, [task["id"]])

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
+from scheduler.domain import scopes
 from scheduler.domain.board import IN_FLIGHT, MOST_GATHERED, Board, Changes
 from scheduler.domain.orders import Order
 from scheduler.domain.states import Reason, TaskState
@@ -71,7 +72,7 @@ async def write(conn: Conn, changes: Changes, by: str) -> Changes:
 async def settle(conn: Conn, board: Board) -> None:
     run = board.run.id
     around = await variables.of_record(conn, board.run.record_id)
-    board.vars = {**around.system, **board.definition.vars, **around.record}
+    board.vars = scopes.variables(around.system, board.definition.vars, around.record)
     board.settle(
         await tasks.results(conn, run),
         await tasks.gathered(conn, run, board.gatherable(), MOST_GATHERED),

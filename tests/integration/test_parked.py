@@ -42,8 +42,13 @@ tasks:
 """
 MUCH = """
 name: much
+vars: {least: 9}
 tasks:
-  - {name: paid, wait_for: {event: order.paid, when: "${{ event.data.amount > 9 }}"}}
+  - {name: least, noop: true}
+  - name: paid
+    wait_for:
+      event: order.paid
+      when: ${{ event.data.amount > vars.least && tasks.least.status == 'COMPLETED' }}
 """
 TWICE = """
 name: twice
@@ -180,6 +185,7 @@ async def test_the_same_event_twice_is_one_event(conn: Conn) -> None:
 
 async def test_an_event_that_is_not_wanted_is_passed_over(conn: Conn) -> None:
     run = await start(conn, "much")
+    await carry_out(conn, await a_holder(conn))
     await happen(conn, "order.paid", data={"amount": 3}, id="1")
     assert (await states_of(conn, run))["paid"] == "WAITING"
     await happen(conn, "order.paid", data={"amount": 10}, id="2")
@@ -188,6 +194,7 @@ async def test_an_event_that_is_not_wanted_is_passed_over(conn: Conn) -> None:
 
 async def test_what_cannot_be_compared_fails_the_wait_and_says_so(conn: Conn) -> None:
     run = await start(conn, "much")
+    await carry_out(conn, await a_holder(conn))
     await happen(conn, "order.paid", data={"amount": "much"})
     task = (await tasks_of(conn, run))["paid"]
     assert task["state"] == "FAILED"

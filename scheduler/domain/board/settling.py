@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from executor.base import Ending, Outcome
+from scheduler.domain import scopes
 from scheduler.domain.board import evaluating, expanding, filling, grouping, parked
 from scheduler.domain.board.ending import conclude, settle_run, wind_down
 from scheduler.domain.board.expanding import Gathered
@@ -87,19 +88,15 @@ def entered(table: Table, scope: Scope) -> bool:
 
 def scope_of(table: Table, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     run = table.run
-    return {
-        "input": run.input,
-        "vars": table.vars,
-        "tasks": results,
-        "run": {
-            "id": str(run.id),
-            "type": run.type,
-            "record": run.record_id,
-            "round": run.round,
-            "labels": run.labels,
-            "started_at": run.started_at.isoformat() if run.started_at else None,
-        },
-    }
+    of_run = scopes.of_run(
+        id=run.id,
+        type=run.type,
+        record=run.record_id,
+        round=run.round,
+        labels=run.labels,
+        started_at=run.started_at,
+    )
+    return {"input": run.input, "vars": table.vars, "tasks": results, "run": of_run}
 
 
 def scope_for(table: Table, task: Task, scope: Scope, outputs: Mapping[int, Any]) -> Scope:
