@@ -164,15 +164,31 @@ select id, attempt, wanted
  where holder = %(holder)s and wanted is not null;
 
 -- name: lock_of_runs
--- The tasks of runs that the caller has locked. A claim in flight is waited for and seen.
+-- The tasks of runs that the caller has locked. A claim in flight is waited for and seen; what is
+-- final nobody can change but the caller.
+with living as materialized (
+    select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank, required,
+           needed, open, passed, successors, handler, settles, judged, on_lost, limit_keys, attempt,
+           counted, lost, holder, wanted, invocation, exit_code, error, started_at, finished_at, role,
+           of, item, iteration, share
+      from tasks
+     where run_id = any(%(runs)s) and state not in ('COMPLETED', 'FAILED', 'SKIPPED', 'STOPPED')
+     order by id
+       for no key update
+)
+select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank, required,
+       needed, open, passed, successors, handler, settles, judged, on_lost, limit_keys, attempt,
+       counted, lost, holder, wanted, invocation, exit_code, error, started_at, finished_at, role,
+       of, item, iteration, share
+  from living
+union all
 select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank, required,
        needed, open, passed, successors, handler, settles, judged, on_lost, limit_keys, attempt,
        counted, lost, holder, wanted, invocation, exit_code, error, started_at, finished_at, role,
        of, item, iteration, share
   from tasks
- where run_id = any(%(runs)s)
- order by id
-   for no key update;
+ where run_id = any(%(runs)s) and state in ('COMPLETED', 'FAILED', 'SKIPPED', 'STOPPED')
+ order by position;
 
 -- name: lock
 -- Some tasks of runs that the caller has locked, in the order of their ids.
