@@ -36,7 +36,7 @@ select b.id, b.schedule_id, b.from_at, b.until_at, b.per_minute, b.at_once, b.ne
   from backfills b
   join schedules s on s.id = b.schedule_id
  where b.ended_at is null
-   and b.next_at <= clock_timestamp()
+   and b.next_at <= (select clock_timestamp())
    and not exists (select from schedule_stops where resumed_at is null)
  order by b.next_at
  limit 1

@@ -79,7 +79,7 @@ update schedules
 select s.id, s.name, s.type, s.record_id, s.spec, s.paused_at, s.paused_until, s.paused_by, s.note,
        s.next_tick, s.queued, clock_timestamp() as now
   from schedules s
- where s.next_at <= clock_timestamp()
+ where s.next_at <= (select clock_timestamp())
    and not exists (select from schedule_stops where resumed_at is null)
  order by s.next_at
  limit %(limit)s

@@ -109,6 +109,8 @@ async def test_a_clock_reads_no_schedule_that_sleeps(
     async with await AsyncConnection.connect(dsn, autocommit=True) as owner:
         await owner.execute("vacuum analyze schedules")
     plan = await plan_of(conn, "schedules", statement, values)
+    due = [node for node in nodes(plan) if node.get("Index Name") == "schedules_due"]
+    assert statement != "due" or "next_at" in due[0]["Index Cond"]
     partial = ("schedules_due", "schedules_waiting")
     for node in nodes(plan):
         if node.get("Relation Name") == "schedules":

@@ -69,3 +69,8 @@ async def standing(conn: Conn, schedule: int) -> Row:
 
 async def count(conn: Conn, what: str) -> int:
     return int(await one(conn, f"select count(*) from {what}"))
+
+
+async def seconds_pass(conn: Conn, seconds: float) -> None:
+    """By the clock of the database, which is the only one that schedules know."""
+    await conn.execute("select pg_sleep(%s)", [seconds])
