@@ -6,7 +6,7 @@ started by halves, until whoever is at fault stands alone.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ Conn = AsyncConnection[Any]
 Answer = Begun | Exception
 Asked = tuple[str, int | None]
 
+MOST_TASKS = 2000
 HOPELESS = (errors.QueryCanceled, errors.AdminShutdown)  # halves would fare no better
 
 
@@ -50,6 +51,7 @@ class Ready:
     new: Start
     input: dict[str, Any]
     begun: Begun
+    tasks: int
 
 
 async def start_all(conn: Conn, catalog: Catalog, wishes: Sequence[Wish]) -> list[Answer]:
@@ -63,7 +65,8 @@ async def start_all(conn: Conn, catalog: Catalog, wishes: Sequence[Wish]) -> lis
             ready.append(await prepare(conn, catalog, versions, place, wish))
         except Refusal as refusal:
             answers[place] = refusal
-    answers |= await begin(conn, catalog, ready)
+    for portion in portions(ready):
+        answers |= await begin(conn, catalog, portion)
     return [answers[place] for place in range(len(wishes))]
 
 
@@ -102,20 +105,31 @@ async def prepare(
         new=new_run(definition, version, order),
         input=definitions.check_input(definition, order.input),
         begun=begun,
+        tasks=len(definition.tasks),
     )
+
+
+def portions(ready: Iterable[Ready]) -> Iterator[list[Ready]]:
+    """No more in one transaction than is written in good time, though one run may be larger."""
+    portion: list[Ready] = []
+    size = 0
+    for each in ready:
+        if portion and size + each.tasks > MOST_TASKS:
+            yield portion
+            portion, size = [], 0
+        portion.append(each)
+        size += each.tasks
+    if portion:
+        yield portion
 
 
 async def begin(conn: Conn, catalog: Catalog, ready: Sequence[Ready]) -> dict[int, Answer]:
     """Start them together, or by halves. A lost connection leaves nobody's answer known."""
-    if not ready:
-        return {}
     try:
         return await begin_together(conn, catalog, ready)
     except Exception as error:
-        if conn.broken or isinstance(error, HOPELESS):
-            raise
-        if len(ready) == 1:
-            return {ready[0].place: told(ready[0], error)}
+        if len(ready) == 1 or conn.broken or isinstance(error, HOPELESS):
+            return {each.place: told(each, error) for each in ready}
     middle = len(ready) // 2
     first = await begin(conn, catalog, ready[:middle])
     return first | await begin(conn, catalog, ready[middle:])

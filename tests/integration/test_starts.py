@@ -88,6 +88,14 @@ async def test_a_mixture_of_types_versions_and_inputs_is_started_as_each_was_wis
     assert [await one(conn, ready, each.id) for each in answers] == [1, 1, 1, 1]
 
 
+async def test_large_runs_do_not_go_all_into_one_transaction(conn: Conn) -> None:
+    await builders.publish(conn, chain("large", *[""] * 900))
+    answers = begun(await together(conn, *(wish("large") for _ in range(5)), wish()))
+    assert len(answers) == 6
+    shares = await conn.execute("select count(*) from runs group by xmin order by min(id::text)")
+    assert [row[0] for row in await shares.fetchall()] == [2, 2, 2]
+
+
 async def test_a_wish_that_makes_no_sense_costs_its_neighbours_nothing(conn: Conn) -> None:
     answers = await together(
         conn,
