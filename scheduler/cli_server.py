@@ -146,7 +146,7 @@ def worker(
     database_url: str | None,
 ) -> None:
     """Carry out tasks. Any number of workers, on any number of machines."""
-    from scheduler.serve import worker_main
+    from scheduler.work import worker_main
 
     url = required_url(database_url)
     chosen = {"name": name, "queues": queues or None, "slots": slots}

@@ -1,28 +1,22 @@
-"""The whole life of a server and of a worker: what is started, and how it ends."""
+"""The whole life of a server: what is started, and how it ends."""
 
 import asyncio
 import gc
 import logging
 import os
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection
 
-from executor import link as runner
-from executor.http import Policy
 from scheduler import address
 from scheduler.app import create_app
-from scheduler.calls import Calls
-from scheduler.domain.errors import Invalid, Unavailable
+from scheduler.domain.errors import Invalid
 from scheduler.domain.wakes import Wake
-from scheduler.hands import BothHands, RunnerHands
 from scheduler.loops.announcer import Announcer
 from scheduler.loops.clock import Clock
 from scheduler.loops.janitor import Janitor
@@ -30,40 +24,19 @@ from scheduler.loops.listener import Listener
 from scheduler.loops.promoter import Promoter
 from scheduler.loops.pulse import Pulse
 from scheduler.loops.reaper import Reaper
+from scheduler.ready import keys_of, require_ready
 from scheduler.services import access, secrets
 from scheduler.services.catalog import Catalog
 from scheduler.services.keyring import Keys
-from scheduler.settings import HttpSettings, ServerSettings, Settings, WorkerSettings
+from scheduler.settings import ServerSettings, Settings
 from scheduler.signals import stop_on_signals
 from scheduler.steady import keep_going
 from scheduler.store import connections, tokens
-from scheduler.store.migrations import pending, require_version
 from scheduler.wire import BoundedProtocol
-from scheduler.worker import Fenced, RunnerGone, Worker, identity_of
 
 log = logging.getLogger(__name__)
 
 Loops = dict[str, Callable[[], Any]]
-
-
-async def require_ready(url: str, host: str | None = None) -> None:
-    """Refuse to begin on a database that is away, too old or not migrated, or without an admin
-    where others could come in."""
-    try:
-        async with await AsyncConnection.connect(url, connect_timeout=5) as conn:
-            require_version(conn.info.server_version)
-            if missing := await pending(conn):
-                raise Unavailable(
-                    f"the database lacks migration {missing[0]}: run `procession migrate` first"
-                )
-            if host is not None:
-                await access.require_admin_beyond_loopback(conn, host)
-    except OperationalError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise Unavailable(f"the database cannot be reached: {reason}") from error
-
-
-# The server
 
 
 class WebServer(uvicorn.Server):
@@ -202,51 +175,3 @@ def steadily(url: str, name: str, work: Any) -> Callable[[], Any]:
         )
 
     return loop
-
-
-# The worker
-
-
-async def worker_main(url: str, settings: Settings) -> None:
-    """SIGTERM leaves commands to the runner, for the worker's next life; SIGINT stops them."""
-    await require_ready(url)
-    worker = settings.worker.model_copy(update={"lease": settings.lease, "http": settings.http})
-    name = worker.name or f"{socket.gethostname()}-0"
-    spool = settings.data_dir / "runners" / safe(name)
-    signals: list[int] = []
-    with stop_on_signals(signals.append) as stop:
-        async with runner.hold_spool(spool):
-            life = make_worker(url, name, spool, worker, keys_of(settings))
-            try:
-                await life.run(stop, down=lambda: signal.SIGINT in signals)
-            except* (Fenced, RunnerGone) as group:
-                for error in group.exceptions:
-                    log.error(str(error))
-                raise SystemExit(1) from None
-
-
-def make_worker(url: str, name: str, spool: Path, settings: WorkerSettings, keys: Keys) -> Worker:
-    identity = identity_of(
-        name, host=socket.gethostname(), version=version("procession"), settings=settings
-    )
-    calls = Calls(policy_of(settings.http), slots=settings.slots)
-    hands = BothHands(RunnerHands(spool, slots=settings.slots), calls)
-    return Worker(url, settings, identity, hands, keys)
-
-
-def policy_of(settings: HttpSettings) -> Policy:
-    ca_file = str(settings.ca_file) if settings.ca_file else None
-    return Policy(settings.allow_private, ca_file)
-
-
-def keys_of(settings: Settings) -> Keys:
-    text = settings.secret_keys.get_secret_value() if settings.secret_keys else None
-    return Keys(text=text, file=settings.secret_keys_file, data_dir=settings.data_dir)
-
-
-def safe(name: str) -> str:
-    if not name or name.startswith(".") or os.sep in name or not name.isprintable():
-        raise Invalid(
-            f"{name!r} cannot be a worker's name: it must be good for a file", field="name"
-        )
-    return name
