@@ -8,7 +8,7 @@ import click
 
 from scheduler import show
 from scheduler.cli_base import Desk, asks, of, quoted
-from scheduler.cli_inputs import collect, takes_input
+from scheduler.cli_inputs import collect, exact, takes_input
 from scheduler.cli_times import time_option
 from scheduler.cli_watch import watch
 from scheduler.client import Client, Refused
@@ -244,10 +244,11 @@ def resume(desk: Desk, run: str) -> None:
 @click.argument("run")
 @click.option("--kill", is_flag=True, help="At once, without the grace of its commands.")
 @click.option("--why", "reason", help="For those who look at it later.")
+@click.option("--undo", is_flag=True, help="Undo what was done before the run ends.")
 @asks
-def stop(desk: Desk, run: str, kill: bool, reason: str | None) -> None:
+def stop(desk: Desk, run: str, kill: bool, reason: str | None, undo: bool) -> None:
     """Stop a run and the commands that it has in hand."""
-    command(desk, run, "stop", {"kill": kill, "why": reason})
+    command(desk, run, "stop", {"kill": kill, "why": reason, "undo": undo})
 
 
 @click.command()
@@ -287,4 +288,39 @@ def command(desk: Desk, run: str, verb: str, body: dict[str, Any] | None = None)
     desk.say(found, f"run {show.short(found['id'])} is {found['status']}")
 
 
-COMMANDS = (start, runs, show_run, why, change, hold, resume, stop, retry)
+@click.command()
+@click.argument("run")
+@click.argument("task")
+@click.option("--why", required=True, help="Kept in the history.")
+@asks
+def skip(desk: Desk, run: str, task: str, why: str) -> None:
+    """Go on without a task; of an ended run, in a new round."""
+    settle(desk, run, task, "skip", {"why": why})
+
+
+@click.command()
+@click.argument("run")
+@click.argument("task")
+@click.option("--why", required=True, help="Kept in the history.")
+@click.option("--output", metavar="JSON", help="What those that need the task read.")
+@asks
+def complete(desk: Desk, run: str, task: str, why: str, output: str | None) -> None:
+    """Go on as if a task had succeeded, because you say so."""
+    value = None if output is None else exact("--output", output)
+    settle(desk, run, task, "complete", {"why": why, "output": value})
+
+
+@click.command("undo")
+@click.argument("run")
+@asks
+def undo_run(desk: Desk, run: str) -> None:
+    """Undo what a run that failed or was stopped did."""
+    command(desk, run, "undo")
+
+
+def settle(desk: Desk, run: str, task: str, verb: str, body: dict[str, Any]) -> None:
+    found = desk.client.post(f"/runs/{desk.run_id(run)}/tasks/{quoted(task)}/{verb}", body)
+    desk.say(found, f"task {found['name']} is {found['status']}")
+
+
+COMMANDS = (start, runs, show_run, why, change, hold, resume, stop, retry, skip, complete, undo_run)

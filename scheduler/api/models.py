@@ -1,7 +1,7 @@
 """What goes in and out. What goes in knows its keys and refuses others."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -23,6 +23,14 @@ Labels = Annotated[
         Annotated[str, Field(max_length=200)],
     ],
     Field(max_length=32, examples=[{"team": "reports"}]),
+]
+Vars = Annotated[
+    dict[Annotated[str, Field(pattern="^[A-Za-z_][A-Za-z0-9_]{0,62}$")], Any],
+    Field(
+        max_length=100,
+        description="Read as `vars.NAME`, before those of the type and of the system.",
+        examples=[{"folder": "/srv/reports"}],
+    ),
 ]
 LabelChanges = Annotated[
     dict[
@@ -72,6 +80,13 @@ class Run(Outward):
     started_at: Time | None
     finished_at: Time | None
     due_at: Time | None = Field(description="When its timeout ends it.")
+    parent: UUID | None = Field(
+        default=None, validation_alias="parent_run", description="The run that started it."
+    )
+    depth: int = Field(default=0, description="How many runs are above it.")
+    compensated: Literal["yes", "partly", "no"] | None = Field(
+        default=None, description="Whether what it did was undone."
+    )
 
 
 class TaskProgress(Outward):
@@ -92,15 +107,19 @@ class Task(Outward):
     kind: str
     status: TaskState = state("WAITING always has a reason.")
     reason: Reason | None
-    blocked_on: str | None = Field(description="The limit that is full.")
+    blocked_on: str | None = Field(description="The limit that is full, or what it waits for.")
     due_at: Time | None
     queue: str
     priority: int
+    role: Literal["task", "item", "undo", "hook"] = "task"
+    of: int | None = Field(default=None, description="Of an item or an undo: of which position.")
+    item: dict[str, Any] | None = Field(default=None, description="Its value, index and key.")
+    iteration: int = Field(default=0, description="How often it was repeated.")
     needed: int = Field(description="Successes still missing before it may begin.")
     attempt: int = Field(description="The number of the latest attempt; 0 before the first.")
     retries_used: int = Field(validation_alias="counted", description="Attempts that counted.")
     on_lost: str
-    wanted: str | None = Field(description="What somebody wants of it: stop or kill.")
+    wanted: str | None = Field(description="What somebody wants: stop, kill, freeze or thaw.")
     invocation: dict[str, Any] | None = Field(description="The rendered command.")
     exit_code: int | None
     output: Any
@@ -143,6 +162,7 @@ class Record(Outward):
     type: str
     description: str
     input: dict[str, Any]
+    vars: dict[str, Any]
     priority: int | None
     version: int = Field(description="Rises with each edit.")
     current_run: UUID | None
@@ -190,6 +210,15 @@ class Hold(Inward):
 class Stop(Inward):
     kill: bool = Field(default=False, description="At once, without the grace of the commands.")
     why: Note | None = None
+    undo: bool = Field(default=False, description="Undo what was done before the run ends.")
+
+
+class SkipTask(Inward):
+    why: Annotated[Note, Field(min_length=1, description="Kept in the history.")]
+
+
+class CompleteTask(SkipTask):
+    output: Any = Field(default=None, description="What those that need the task read.")
 
 
 class Retry(Inward):
@@ -220,6 +249,7 @@ class CreateRecord(Inward):
     id: RecordId
     type: Name
     input: Input = Field(default_factory=dict)
+    vars: Vars = Field(default_factory=dict)
     description: Annotated[str, Field(max_length=2000)] = ""
     priority: Priority | None = None
 
@@ -227,6 +257,7 @@ class CreateRecord(Inward):
 class ReplaceRecord(Inward):
     type: Name
     input: Input
+    vars: Vars = Field(default_factory=dict)
     description: Annotated[str, Field(max_length=2000)] = ""
     priority: Priority | None = None
 
@@ -237,6 +268,7 @@ class ChangeRecord(Inward):
     type: Name = Field(default_factory=str)
     input: Input = Field(default_factory=dict, description="The whole of it.")
     changes: Input | None = Field(default=None, description="Laid over the input that it has.")
+    vars: Vars = Field(default_factory=dict)
     description: Annotated[str, Field(max_length=2000)] = Field(default_factory=str)
     priority: Priority | None = Field(default=None, description="Null for that of the type.")
 

@@ -63,6 +63,7 @@ async def create_process_record(
     wish = Draft(
         type=draft.type,
         input=draft.input,
+        vars=draft.vars,
         description=draft.description,
         priority=draft.priority,
     )
@@ -127,6 +128,7 @@ async def replace_process_record(
     wish = Draft(
         type=draft.type,
         input=draft.input,
+        vars=draft.vars,
         description=draft.description,
         priority=draft.priority,
     )
@@ -256,7 +258,9 @@ async def restart_process_record(
 ) -> Run:
     """Stop the run of a process record, wait until it has ended, and start a new one."""
     async with server.connection() as conn:
-        before = await restarts.stop_if_running(conn, server.catalog, record, by=by, key=key)
+        before = await restarts.stop_if_running(
+            conn, server.catalog, record, by=by, input=wish.input if wish else None, key=key
+        )
     if before is not None:
         await require_ended(server, before)
     return await start_process_record(record, response, server, by, wish, key, prefer)

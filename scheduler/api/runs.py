@@ -19,13 +19,14 @@ from scheduler.api.filters import (
 )
 from scheduler.api.links import OF_A_NEW_RUN, OF_A_RUN, joined
 from scheduler.api.models import ChangeRun, Hold, Retry, Run, StartRun, Stop, Why
-from scheduler.api.pages import CountedPage, Cursor, Limit
+from scheduler.api.pages import CountedPage, Cursor, Limit, Page
 from scheduler.api.preferences import seconds
 from scheduler.api.starting import Key, Prefer
 from scheduler.api.state import By, Conn, TheCatalog, TheServer
 from scheduler.domain.states import RunState
 from scheduler.services import run_changes, run_lists, run_lookup, runs, why
 from scheduler.services.run_changes import Change
+from scheduler.store import runs as stored
 from scheduler.store.runs import Filter
 
 router = APIRouter(prefix="/runs", tags=["runs"], route_class=GuardedRoute)
@@ -156,7 +157,27 @@ async def stop_run(
 ) -> Run:
     """Stop a run and the commands that it has in hand."""
     wish = wish or Stop()
-    return shown(await runs.stop(conn, catalog, run, by=by, kill=wish.kill, why=wish.why))
+    return shown(
+        await runs.stop(conn, catalog, run, by=by, kill=wish.kill, why=wish.why, undo=wish.undo)
+    )
+
+
+@router.post("/{run}/undo", responses=problems(404, 409, 422))
+async def undo_run(run: UUID, conn: Conn, catalog: TheCatalog, by: By) -> Run:
+    """Undo what a run that failed or was stopped did, or what of it could not be undone before."""
+    return shown(await runs.undo(conn, catalog, run, by=by))
+
+
+@router.get("/{run}/children", responses=problems(404, 422))
+async def list_run_children(
+    run: UUID, conn: Conn, limit: Limit = 50, cursor: Cursor = None
+) -> Page[Run]:
+    """List the runs that a run started, the newest first."""
+    await runs.get(conn, run)
+    rows = await stored.children(
+        conn, run, after=pages.decode(cursor, pages.run_id), limit=limit + 1
+    )
+    return pages.page_of(rows, limit, "id", shown)
 
 
 @router.post("/{run}/cancel", responses=problems(404, 409, 422))

@@ -13,10 +13,10 @@ from scheduler.api.access import GuardedRoute
 from scheduler.api.documents import problems
 from scheduler.api.live import SAFETY
 from scheduler.api.methods import is_head
-from scheduler.api.models import Attempt, Task
+from scheduler.api.models import Attempt, CompleteTask, SkipTask, Task
 from scheduler.api.pages import Cursor, Limit, Page
 from scheduler.api.ranges import Part
-from scheduler.api.state import Conn, Server, TheServer
+from scheduler.api.state import By, Conn, Server, TheCatalog, TheServer
 from scheduler.services import outputs, runs
 from scheduler.services.outputs import Extent
 from scheduler.store import run_tasks
@@ -76,6 +76,24 @@ async def list_run_tasks(
 @router.get("/{task}", responses=problems(404, 422))
 async def get_run_task(run: UUID, task: TaskName, conn: Conn) -> Task:
     """Show one task of a run."""
+    return Task.model_validate(await outputs.task_of(conn, run, task))
+
+
+@router.post("/{task}/skip", responses=problems(404, 409, 422))
+async def skip_task(
+    run: UUID, task: TaskName, wish: SkipTask, conn: Conn, catalog: TheCatalog, by: By
+) -> Task:
+    """Go on without a task, as if its condition was false; of an ended run, in a new round."""
+    await runs.skip_task(conn, catalog, run, task, by=by, why=wish.why)
+    return Task.model_validate(await outputs.task_of(conn, run, task))
+
+
+@router.post("/{task}/complete", responses=problems(404, 409, 413, 422))
+async def complete_task(
+    run: UUID, task: TaskName, wish: CompleteTask, conn: Conn, catalog: TheCatalog, by: By
+) -> Task:
+    """Go on as if a task had succeeded with this output, on the word of whoever asks."""
+    await runs.mark_task_done(conn, catalog, run, task, wish.output, by=by, why=wish.why)
     return Task.model_validate(await outputs.task_of(conn, run, task))
 
 

@@ -115,6 +115,7 @@ async def change(conn: Conn, catalog: Catalog, record: str, wish: Wish, *, by: s
         draft = Draft(
             type=wish.type or kept["type"],
             input=kept["input"] if wish.input is None else wish.input,
+            vars=kept["vars"],
             description=kept["description"],
             priority=kept["priority"],
         )

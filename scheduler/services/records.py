@@ -1,7 +1,7 @@
 """Process records: saved, startable processes. One transaction each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +31,7 @@ class Draft:
 
     type: str
     input: dict[str, Any]
+    vars: dict[str, Any] = field(default_factory=dict)
     description: str = ""
     priority: int | None = None
 
@@ -45,6 +46,7 @@ async def create(conn: Conn, catalog: Catalog, record: str, draft: Draft, *, by:
             type=draft.type,
             description=draft.description,
             input=draft.input,
+            vars=draft.vars,
             priority=draft.priority,
             by=by,
         )
@@ -98,7 +100,7 @@ async def patch(
     input."""
     async with conn.transaction():
         found = await locked(conn, record, expected)
-        kept = {name: found[name] for name in ("type", "input", "description", "priority")}
+        kept = {name: found[name] for name in ("type", "input", "vars", "description", "priority")}
         draft = Draft(**{**kept, **given})
         if changes is not None:
             draft = replace(draft, input={**draft.input, **changes})
@@ -114,6 +116,7 @@ async def write(conn: Conn, catalog: Catalog, record: str, draft: Draft) -> None
         type=draft.type,
         description=draft.description,
         input=draft.input,
+        vars=draft.vars,
         priority=draft.priority,
     )
 

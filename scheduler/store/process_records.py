@@ -30,6 +30,7 @@ async def create(
     type: str,
     description: str,
     input: dict[str, Any],
+    vars: dict[str, Any],
     priority: int | None,
     by: str,
 ) -> bool:
@@ -41,6 +42,7 @@ async def create(
             type=type,
             description=description,
             input=Jsonb(input),
+            vars=Jsonb(vars),
             priority=priority,
             by=by,
         )
@@ -71,6 +73,7 @@ async def change(
     type: str,
     description: str,
     input: dict[str, Any],
+    vars: dict[str, Any],
     priority: int | None,
 ) -> None:
     await execute(
@@ -80,6 +83,7 @@ async def change(
         type=type,
         description=description,
         input=Jsonb(input),
+        vars=Jsonb(vars),
         priority=priority,
     )
 

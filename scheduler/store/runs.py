@@ -154,6 +154,10 @@ async def page(conn: Conn, filter: Filter, *, limit: int, after: UUID | None = N
     return await fetch_planned(conn, RUNS["page"], **filter.values(), limit=limit, after=after)
 
 
+async def children(conn: Conn, run: UUID, *, limit: int, after: UUID | None = None) -> list[Row]:
+    return await fetch_rows(conn, RUNS["children"], run=run, limit=limit, after=after)
+
+
 async def horizon(
     conn: Conn, filter: Filter, *, most: int, after: UUID | None = None
 ) -> UUID | None:

@@ -1,12 +1,12 @@
 -- name: create
-insert into process_records (id, type, description, input, priority, created_by)
-values (%(id)s, %(type)s, %(description)s, %(input)s, %(priority)s, %(by)s)
+insert into process_records (id, type, description, input, vars, priority, created_by)
+values (%(id)s, %(type)s, %(description)s, %(input)s, %(vars)s, %(priority)s, %(by)s)
 on conflict do nothing
 returning id;
 
 -- name: get
 -- A record shows the state of its latest run.
-select p.id, p.type, p.description, p.input, p.priority, p.current_run, p.version,
+select p.id, p.type, p.description, p.input, p.vars, p.priority, p.current_run, p.version,
        coalesce(r.state::text, 'PENDING') as current_status,
        coalesce(r.total - r.open, 0) as current_task_index,
        coalesce(r.total, (
@@ -25,7 +25,7 @@ select p.id, p.type, p.description, p.input, p.priority, p.current_run, p.versio
  where p.id = %(id)s;
 
 -- name: page
-select p.id, p.type, p.description, p.input, p.priority, p.current_run, p.version,
+select p.id, p.type, p.description, p.input, p.vars, p.priority, p.current_run, p.version,
        coalesce(r.state::text, 'PENDING') as current_status,
        coalesce(r.total - r.open, 0) as current_task_index,
        coalesce(r.total, (
@@ -67,14 +67,14 @@ select count(*) as records
   ) as found;
 
 -- name: lock
-select id, type, description, input, priority, current_run, version
+select id, type, description, input, vars, priority, current_run, version
   from process_records
  where id = %(id)s
    for update;
 
 -- name: change
 update process_records
-   set type = %(type)s, description = %(description)s, input = %(input)s,
+   set type = %(type)s, description = %(description)s, input = %(input)s, vars = %(vars)s,
        priority = %(priority)s, version = version + 1, updated_at = clock_timestamp()
  where id = %(id)s;
 

@@ -141,6 +141,16 @@ select id, type, type_version, record_id, round, state::text as state, priority,
  order by id desc
  limit %(limit)s;
 
+-- name: children
+-- What a run started, the newest first, after a cursor.
+select id, type, type_version, record_id, round, state::text as state, priority, input, output,
+       error, labels, total, open, failed, events, triggered_by, created_at, started_at,
+       finished_at, due_at, parent_run, parent_task, depth, compensated
+  from runs
+ where parent_run = %(run)s and (%(after)s::uuid is null or id < %(after)s)
+ order by id desc
+ limit %(limit)s;
+
 -- name: horizon
 -- The last of so many runs with an error: nobody looks for a text beyond it at once.
 select id
