@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -32,6 +33,7 @@ from scheduler.api import (
     process_records,
     process_types,
     queues,
+    reference,
     runs,
     schedules,
     secrets,
@@ -85,7 +87,10 @@ PARTS = (
 log = logging.getLogger(__name__)
 
 PREFIX = "/api/v1"
-MOUNTED = [*((PREFIX, part.router) for part in PARTS), ("", metrics.router), ("", aliases.router)]
+MOUNTED = [
+    *((PREFIX, part.router) for part in PARTS),
+    *(("", part.router) for part in (metrics, reference, aliases)),
+]
 QUICK = {("POST", f"{PREFIX}/runs"): Way("start_run", "runs", starting.quickly)}
 STATEMENTS_END = "10s"
 
@@ -115,6 +120,7 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
     )
     app.state.server = server
     app.state.addresses = []
+    app.state.document = partial(document_of, app)
     for prefix, router in MOUNTED:
         require_verdicts(route.name for route in router.routes if isinstance(route, APIRoute))
         app.include_router(router, prefix=prefix)
@@ -130,7 +136,11 @@ def operation_id(route: APIRoute) -> str:
 
 def describe(app: FastAPI) -> str:
     """The text of openapi.yaml."""
-    return documents.as_yaml(documents.described(app, traits(app.state.server.settings)))
+    return documents.as_yaml(document_of(app))
+
+
+def document_of(app: FastAPI) -> dict[str, Any]:
+    return documents.described(app, traits(app.state.server.settings))
 
 
 def traits(settings: ServerSettings) -> Traits:

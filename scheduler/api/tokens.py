@@ -1,9 +1,10 @@
 """Tokens: who may ask. What a token is in clear text is shown once, when it is made."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from scheduler.api import pages
 from scheduler.api.access import GuardedRoute
@@ -21,14 +22,22 @@ Id = Annotated[int, Path(alias="token", ge=1, le=2**63 - 1)]
 RoleName = Literal["viewer", "operator", "author", "admin", "agent", "worker"]
 
 
+def in_utc(moment: datetime) -> datetime:
+    """What its zone alone puts into the year 9999 PostgreSQL would take, and nobody could read."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("Input should be before the year 10000 in UTC") from None
+
+
 class NewToken(Inward):
     name: Annotated[str, Field(min_length=1, max_length=200, examples=["ci of the press"])]
     role: RoleName
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)] | None = Field(
         default=None, description="The parts of the API that it may ask; all if left out."
     )
-    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = Field(
-        default=None, examples=["2030-01-31T00:00:00Z"]
+    expires_at: Annotated[AwareDatetime, Field(strict=False), AfterValidator(in_utc)] | None = (
+        Field(default=None, examples=["2030-01-31T00:00:00Z"])
     )
     user: Annotated[str, Field(min_length=1, max_length=63)] | None = Field(
         default=None,

@@ -56,6 +56,7 @@ Scope = Literal[
     "health",
     "tokens",
     "users",
+    "documentation",
     "audit",
     "secrets",
     "compatibility",

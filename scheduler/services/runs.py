@@ -68,6 +68,13 @@ async def start_within(conn: Conn, catalog: Catalog, order: Order) -> Begun:
     return Begun(run)
 
 
+async def require_startable(conn: Conn, catalog: Catalog, order: Order) -> None:
+    """Refuse what a start would refuse, and start nothing."""
+    row = await published.startable(conn, order.type, order.version)
+    definition = await catalog.get(conn, row["name"], row["version"])
+    definitions.check_input(definition, order.input)
+
+
 async def start_many(
     conn: Conn, catalog: Catalog, order: Order, inputs: Sequence[dict[str, Any]]
 ) -> list[UUID]:

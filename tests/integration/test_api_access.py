@@ -76,7 +76,13 @@ async def test_nothing_but_what_is_open_is_told_to_those_without_a_token(api: Ap
         if (await api.as_role(None).request(method, path)).status_code != 401
     }
     assert answered == {name for name, roles in VERDICTS.items() if roles is OPEN}
-    assert answered == {"get_liveness", "set_password"}
+    assert answered == {
+        "get_liveness",
+        "set_password",
+        "get_docs",
+        "get_openapi_json",
+        "get_openapi_yaml",
+    }
 
 
 async def test_a_token_reaches_the_parts_of_its_scopes_and_no_other(api: Api) -> None:

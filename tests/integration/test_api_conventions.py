@@ -187,3 +187,13 @@ async def test_a_body_that_is_packed_is_refused_unopened(api: Api) -> None:
         )
         assert answer.status_code == 415, encoding
         assert answer.json()["field"] == "header.Content-Encoding"
+
+
+async def test_a_restart_that_would_be_refused_stops_nothing(api: Api) -> None:
+    await api.admin.post("/process-records", json={"id": "kept", "type": "two"})
+    run = (await api.admin.post("/process-records/kept/start")).json()
+    refused = await api.admin.post(
+        "/process-records/kept/restart", json={"input": {"number": 2**63}}
+    )
+    assert refused.status_code == 422
+    assert (await api.admin.get(f"/runs/{run['id']}")).json()["status"] == "IN_PROGRESS"

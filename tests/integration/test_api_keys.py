@@ -34,7 +34,7 @@ async def post(api: Api, path: str, body: Any, key: str = "monday") -> httpx.Res
 
 
 async def count(db: AsyncConnection, table: str) -> int:
-    cursor = await db.execute(f"select count(*) from {table}")  # type: ignore[call-overload]
+    cursor = await db.execute(f"select count(*) from {table}")
     row = await cursor.fetchone()
     assert row is not None
     await db.rollback()
@@ -182,10 +182,10 @@ async def count_waiting(db: AsyncConnection) -> int:
     return int(row[0]) if row else 0
 
 
-@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "é".encode("latin-1")])
-async def test_what_is_no_key_is_refused(api: Api, key: str | bytes) -> None:
-    name: Any = b"Idempotency-Key" if isinstance(key, bytes) else "Idempotency-Key"
-    answer = await api.admin.post("/process-records", json=RECORD, headers={name: key})
+@pytest.mark.parametrize("key", [b"", b"a b", b"x" * 256, b"\xe9"])
+async def test_what_is_no_key_is_refused(api: Api, key: bytes) -> None:
+    headers = {b"Idempotency-Key": key}
+    answer = await api.admin.post("/process-records", json=RECORD, headers=headers)
     assert answer.status_code == 422
     assert answer.json()["field"] == "header.Idempotency-Key"
 

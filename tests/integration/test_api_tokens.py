@@ -92,3 +92,12 @@ async def test_the_last_admin_cannot_lock_everybody_out(api: Api) -> None:
     assert (await api.admin.delete(f"/tokens/{mine}")).status_code == 409
     await made(api, role="admin")
     assert (await api.admin.delete(f"/tokens/{mine}")).status_code == 200
+
+
+async def test_a_moment_that_only_its_zone_puts_within_the_calendar_is_refused(
+    api: Api, db: AsyncConnection
+) -> None:
+    wish = {"name": "late", "role": "viewer", "expires_at": "9999-12-31T23:59:59-14:00"}
+    assert (await api.admin.post("/tokens", json=wish)).status_code == 422
+    cursor = await db.execute("select from tokens where name = 'late'")
+    assert await cursor.fetchone() is None
