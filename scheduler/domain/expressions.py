@@ -30,7 +30,7 @@ OF_A_TASK = frozenset({"output", "exit_code", "status", "error", "started_at", "
 FIELDS: Mapping[str, frozenset[str]] = {
     "run": frozenset({"id", "type", "record", "round", "labels", "started_at"}),
     "item": frozenset({"value", "index", "key"}),
-    "event": frozenset({"type", "key", "data", "source", "id"}),
+    "event": frozenset({"type", "key", "data", "source", "id", "time"}),
 }
 # What some places may speak of beside that, and where those places are.
 ELSEWHERE: Mapping[str, str] = {

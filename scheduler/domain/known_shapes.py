@@ -42,7 +42,7 @@ _RUN = map_of(
     labels=of(MAP),
     started_at=_MAYBE_TEXT,
 )
-_EVENT = map_of(type=of(TEXT), key=of(TEXT), source=of(TEXT), id=of(TEXT))
+_EVENT = map_of(type=of(TEXT), key=of(TEXT), source=of(TEXT), id=of(TEXT), time=of(TEXT))
 _HTTP = Shape(frozenset({MAP, NULL}), {"status": of(NUMBER), "headers": of(MAP)})
 _OUTPUTS = {
     "text": _MAYBE_TEXT,

@@ -205,10 +205,6 @@ def _refuse_together(task: TaskDefinition, section: Section) -> None:
         for key in ("for_each", "repeat", "undo", "retries"):
             if key in section:
                 section.entries[key].fail(f"a branch only decides, so it has no {key}")
-    if task.for_each and task.repeat:
-        section.entries["repeat"].fail(
-            "for_each and repeat do not go together: let each item be a 'process' that repeats"
-        )
 
 
 def condition(cursor: Cursor) -> tuple[After, str | None]:

@@ -291,8 +291,6 @@ def with_input(*tasks: str) -> str:
         ("{run: 'x ${{ item.name }}', for_each: '${{ input.files }}'}", "run", "an item has no"),
         ("{run: x, for_each: [1, 2]}", "for_each", "vars.NAME"),
         ("{run: x, for_each: {in: '${{ input.files }}', min_success: 1.5}}", "min_success", "0.9"),
-        ("{run: x, for_each: '${{ input.files }}', repeat: {until: '${{ true }}', max: 2}}",
-         "repeat", "do not go together"),
         ("{run: x, repeat: {until: '${{ output.n }}'}}", "tasks[1].repeat", "'max' is missing"),
         ("{run: x, repeat: {until: '${{ 1 }}', max: 2}}", "repeat.until", "a boolean is needed"),
         ("{run: x, join: {count: 3}}", "tasks[1].join", "lower the count"),

@@ -26,6 +26,7 @@ from scheduler.domain.kinds import (
     sleep,
     wait_for,
 )
+from scheduler.domain.kinds.command import OF_WORKERS as OF_WORKERS
 from scheduler.domain.sections import Section
 
 
