@@ -17,6 +17,7 @@ from scheduler.domain.documents import Node, UnreadableDocument, load, node_of, 
 from scheduler.domain.errors import Invalid, InvalidDefinition
 from scheduler.domain.inputs import check_schema
 from scheduler.domain.readers import data, duration, priority, template, type_name
+from scheduler.domain.schedule_reading import schedules_at
 from scheduler.domain.sections import (
     Cursor,
     Faults,
@@ -113,7 +114,7 @@ def _read(node: Node, faults: Faults) -> ProcessType:
         concurrency=section.take("concurrency", concurrency, None),
         undo_on_stop=section.take("undo_on_stop", flag, False),
         result=section.take("result", data, None),
-        schedules=section.take("schedules", documents, ()),
+        schedules=section.take("schedules", planned, ()),
         triggers=section.take("triggers", documents, ()),
     )
     return checked(found, section)
@@ -157,6 +158,14 @@ def concurrency(cursor: Cursor) -> Concurrency | None:
         max=section.take("max", whole(1, 100_000), 1),
         on_conflict=cast("Any", on_conflict),
     )
+
+
+def planned(cursor: Cursor) -> tuple[dict[str, Any], ...]:
+    """Schedules, kept as they are written. What was published once stays readable, whatever has
+    become of its time zones."""
+    if not cursor.faults.lenient:
+        schedules_at(cursor)
+    return documents(cursor)
 
 
 def documents(cursor: Cursor) -> tuple[dict[str, Any], ...]:

@@ -10,6 +10,7 @@ from scheduler.domain import process_types as definitions
 from scheduler.domain.differences import Difference
 from scheduler.domain.errors import Conflict, Invalid, NotFound
 from scheduler.domain.process_types import ProcessType
+from scheduler.domain.schedule_reading import read_schedule
 from scheduler.store import process_types
 from scheduler.store.rows import Row
 
@@ -57,7 +58,15 @@ async def publish_one(conn: Conn, definition: ProcessType, by: str) -> Published
     await process_types.publish(conn, name, version, digest=digest, document=document, by=by)
     await process_types.add_tasks(conn, name, version, template_rows(definition))
     await process_types.advance(conn, name, version)
+    await declare_schedules(conn, definition, by)
     return Published(name, version, changed=True)
+
+
+async def declare_schedules(conn: Conn, definition: ProcessType, by: str) -> None:
+    from scheduler.services import schedules  # which starts runs of what is published here
+
+    wanted = [read_schedule(each) for each in definition.schedules]
+    await schedules.sync_of_type(conn, definition.name, wanted, by)
 
 
 async def lock_latest(conn: Conn, name: str) -> int:

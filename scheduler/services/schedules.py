@@ -326,6 +326,8 @@ async def sync(
     async with conn.transaction():
         catalog = Catalog()
         rows = {row["name"]: row for row in await stored.lock_all(conn, target)}
+        if not rows and not specs:
+            return
         for spec in specs:
             await declare(conn, catalog, target, spec, rows.pop(spec.name, None), by, origin)
         for row in rows.values():

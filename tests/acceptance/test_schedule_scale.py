@@ -50,7 +50,7 @@ select 'd' || n, 'one', '{"cron": "0 0 1 1 *"}', 'person', t, t, 'ann'
 LATENESS = """
 select count(*), count(distinct run_id),
        percentile_cont(array[0.5, 0.99, 1]) within group (
-           order by extract(epoch from r.created_at - t.due_at)::float8
+           order by extract(epoch from t.decided_at - t.due_at)::float8
        )
   from ticks t
   join runs r on r.id = t.run_id

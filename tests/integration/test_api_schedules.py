@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.services.access import Role
 from tests.support import builders
-from tests.support.api import Api, serving
+from tests.support.api import YAML, Api, serving
 from tests.support.timetables import due_since, tick_all
 
 pytestmark = pytest.mark.anyio
@@ -224,3 +224,43 @@ async def test_a_schedule_kept_with_a_record_by_an_earlier_path_starts_it(api: A
         assert edited.status_code == 200, edited.text
         found = (await api.admin.get("/schedules", params={"record": "nightly"})).json()["items"]
         assert [each["spec"]["cron"] for each in found] == [schedule] * expected
+
+
+PLANNED = """
+name: planned
+input: {type: object, properties: {day: {type: string}}, required: [day]}
+tasks: [{name: it, noop: true}]
+schedules:
+  - {cron: "30 2 * * *", zone: Europe/Rome, input: {day: "${{ tick.date }}"}, overlap: skip}
+  - {name: hourly, every: 1h, input: {day: now}}
+"""
+
+
+async def declared(api: Api) -> dict[str, Any]:
+    found = (await api.admin.get("/schedules", params={"type": "planned"})).json()["items"]
+    return {each["name"]: each for each in found}
+
+
+async def test_a_definition_brings_its_schedules_along(api: Api) -> None:
+    await api.publish(PLANNED)
+    first = await declared(api)
+    assert {name: each["origin"] for name, each in first.items()} == {
+        "main": "definition",
+        "hourly": "definition",
+    }
+    await api.publish(PLANNED.replace("  - {name: hourly, every: 1h, input: {day: now}}\n", ""))
+    assert {name: each["id"] for name, each in (await declared(api)).items()} == {
+        "main": first["main"]["id"]
+    }
+    without_day = PLANNED.replace("input: {day: now}", "input: {}")
+    refused = await api.admin.post("/process-types", content=without_day, headers=YAML)
+    assert refused.status_code == 422
+    assert list(await declared(api)) == ["main"]
+
+
+async def test_a_fault_of_a_schedule_in_a_definition_is_told_with_its_place(api: Api) -> None:
+    wrong = PLANNED.replace("Europe/Rome", "Europe/Roma")
+    answer = await api.admin.post("/process-types/validate", content=wrong, headers=YAML)
+    [fault] = answer.json()["faults"]
+    assert (fault["line"], fault["column"]) == (6, 32)
+    assert fault["message"].startswith("schedules[0].zone: there is no time zone 'Europe/Roma'")
