@@ -145,14 +145,16 @@ def told(ready: Ready, error: Exception) -> Exception:
 
 
 async def begin_together(conn: Conn, catalog: Catalog, ready: Sequence[Ready]) -> dict[int, Answer]:
-    async with conn.pipeline(), conn.transaction():
-        answers = await take_keys(conn, ready)
-        new = [each for each in ready if each.place not in answers]
-        wake = Wake()
-        for alike in groups(new):
-            wake.merge(await insert_alike(conn, catalog, alike))
-        await notify(conn, wake)
-        rows = await starts.rows(conn, [each.begun.id for each in new])
+    async with conn.pipeline():
+        async with conn.transaction():
+            answers = await take_keys(conn, ready)
+            new = [each for each in ready if each.place not in answers]
+            wake = Wake()
+            for alike in groups(new):
+                wake.merge(await insert_alike(conn, catalog, alike))
+            await notify(conn, wake)
+            found = await starts.rows(conn, [each.begun.id for each in new])
+        rows = {row["id"]: row for row in await found.fetchall()}
     return answers | {each.place: Begun(each.begun.id, row=rows[each.begun.id]) for each in new}
 
 

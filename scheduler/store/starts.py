@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import dict_row
 
 from scheduler.store.rows import Row, execute, fetch_column, fetch_rows
 from sql.statements import statements
@@ -58,5 +59,7 @@ async def patience(conn: Conn) -> None:
     await execute(conn, STARTS["patience"])
 
 
-async def rows(conn: Conn, ids: Sequence[UUID]) -> dict[UUID, Row]:
-    return {row["id"]: row for row in await fetch_rows(conn, STARTS["rows"], ids=list(ids))}
+async def rows(conn: Conn, ids: Sequence[UUID]) -> AsyncCursor[Row]:
+    """Asked for, but not waited for: within a pipeline they come with whatever is sent next."""
+    cursor = conn.cursor(row_factory=dict_row)
+    return await cursor.execute(STARTS["rows"], {"ids": list(ids)})
