@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import yaml
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from scheduler.api.access import OPEN, VERDICTS
 from scheduler.app import create_app, describe
@@ -24,6 +25,12 @@ def operations(text: str) -> dict[str, dict[str, Any]]:
 
 def test_openapi_yaml_says_what_the_code_does(text: str) -> None:
     assert (ROOT / "openapi.yaml").read_text() == text, "run `procession openapi`"
+
+
+def test_it_is_openapi_3_1_without_a_fault(text: str) -> None:
+    document = yaml.safe_load(text)
+    assert document["openapi"].startswith("3.1.")
+    assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
 
 
 def test_it_is_the_same_text_every_time(text: str) -> None:
@@ -53,6 +60,35 @@ def test_refusals_are_problem_documents_and_nothing_else(
         for status, response in operation["responses"].items():
             if int(status) >= 400:
                 assert list(response["content"]) == ["application/problem+json"], (name, status)
+
+
+def test_whatever_takes_a_body_tells_what_it_does_not_read(
+    operations: dict[str, dict[str, Any]],
+) -> None:
+    for name, operation in operations.items():
+        if "requestBody" in operation:
+            assert {"413", "415", "422"} <= set(operation["responses"]), name
+
+
+def test_whatever_shows_json_tells_its_edition(operations: dict[str, dict[str, Any]]) -> None:
+    for name, operation in operations.items():
+        ok = operation["responses"].get("200", {})
+        if "requestBody" in operation or "application/json" not in ok.get("content", {}):
+            continue
+        names = {each["name"] for each in operation.get("parameters", [])}
+        if "If-None-Match" in names:
+            assert "ETag" in ok["headers"], name
+            assert "304" in operation["responses"], name
+    shown = {"list_runs", "get_run", "list_queues", "get_openapi_json", "alias_list_workflows"}
+    for name in shown:
+        assert "304" in operations[name]["responses"], name
+
+
+def test_every_post_that_takes_a_key_says_so(operations: dict[str, dict[str, Any]]) -> None:
+    for name in ("start_run", "create_token", "create_user", "publish_process_types"):
+        names = [each["name"] for each in operations[name]["parameters"]]
+        assert names.count("Idempotency-Key") == 1, name
+        assert "409" in operations[name]["responses"], name
 
 
 def test_what_is_open_says_so_and_all_else_needs_a_token(
