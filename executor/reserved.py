@@ -26,15 +26,14 @@ class Lines:
         self.is_passing_over = False  # the rest of a reserved line that is too long
 
     def feed(self, data: bytes) -> None:
-        if self.is_passing_over:
-            data = self.pass_over(data)
+        at = self.pass_over(data) if self.is_passing_over else 0
         if self.held:
-            data, self.held = self.held + data, b""
-        while data:
-            if not self.is_inside and data.startswith(WORD):
-                data = self.take_reserved(data)
+            data, self.held, at = self.held + data, b"", 0
+        while at < len(data):
+            if not self.is_inside and data.startswith(WORD, at):
+                at = self.take_reserved(data, at)
             else:
-                data = self.take_rest(data)
+                at = self.take_rest(data, at)
 
     def flush(self) -> None:
         data, self.held = self.held, b""
@@ -43,41 +42,43 @@ class Lines:
         elif data:
             self.rest(data)
 
-    def take_reserved(self, data: bytes) -> bytes:
-        """What comes behind the line; nothing if its end is still to come."""
-        line, end, behind = data.partition(b"\n")
-        if len(line) > LONGEST:
+    # Each answers where to go on; nothing of what follows is copied, since lines may be many.
+
+    def take_reserved(self, data: bytes, at: int) -> int:
+        end = data.find(b"\n", at)
+        behind = end + 1 if end >= 0 else len(data)
+        if (end if end >= 0 else behind) - at > LONGEST:
             self.too_long()
-            self.is_passing_over = not end
-        elif end:
-            self.said(line[len(WORD) :])
+            self.is_passing_over = end < 0
+        elif end >= 0:
+            self.said(data[at + len(WORD) : end])
         else:
-            self.held = line
+            self.held = data[at:]
         return behind
 
-    def take_rest(self, data: bytes) -> bytes:
-        """Up to the next reserved line, which is what comes back."""
-        place = data.find(AFTER_A_LINE) + 1
+    def take_rest(self, data: bytes, at: int) -> int:
+        """Up to the next reserved line."""
+        place = data.find(AFTER_A_LINE, at) + 1
         if place:
             self.is_inside = False
-            self.rest(data[:place])
-            return data[place:]
-        self.take_last(data, data.rfind(b"\n") + 1)
-        return b""
+            self.rest(data[at:place])
+            return place
+        self.take_last(data, at, max(at, data.rfind(b"\n", at) + 1))
+        return len(data)
 
-    def take_last(self, data: bytes, last: int) -> None:
+    def take_last(self, data: bytes, at: int, last: int) -> None:
         """The last line began here; it may turn out to be reserved."""
-        begins_here = last > 0 or not self.is_inside
+        begins_here = last > at or not self.is_inside
         if begins_here and WORD.startswith(data[last:]):
             self.is_inside = False
             self.held = data[last:]
             data = data[:last]
         else:
             self.is_inside = True
-        if data:
-            self.rest(data)
+        if at < len(data):
+            self.rest(data[at:])
 
-    def pass_over(self, data: bytes) -> bytes:
-        _, end, behind = data.partition(b"\n")
-        self.is_passing_over = not end
-        return behind
+    def pass_over(self, data: bytes) -> int:
+        end = data.find(b"\n")
+        self.is_passing_over = end < 0
+        return end + 1 if end >= 0 else len(data)

@@ -168,6 +168,17 @@ LOOPS: dict[str, dict[str, Any]] = {
     "holders.renew": {"id": 1, "lease": "60 s"},
     "holders.expire": {"lease": "60 s"},
     "queues.moment": {},
+    "progress.tell": {"holder": 1, "tasks": [1, 2], "attempts": [1, 1], "progress": ["{}", "{}"]},
+    "task_files.wanted": {"digests": [b"x" * 32]},
+    "task_files.keep": {
+        "holder": 1,
+        "task": 1,
+        "attempt": 1,
+        "names": ["a"],
+        "types": ["a/b"],
+        "sizes": [1],
+        "digests": [b"x" * 32],
+    },
     "attempts.known": {"tasks": [1, 2], "numbers": [1, 1], "holder": 1},
 }
 
