@@ -131,9 +131,16 @@ class Table:
         return self.asked
 
     def drain(self) -> Changes:
-        """The changes, of which the caller takes care: the table knows of none any more."""
+        """The changes, of which the caller takes care: the table knows of none any more.
+
+        A run whose result is yet to be worked out stays back: nothing is open in it, and it has
+        not ended, which is not to be written.
+        """
         asked = self.changes()
-        self.asked, self._dirty, self._run_changed = Changes(), {}, False
+        if self.wants_result:
+            asked.runs = []
+        self.asked, self._dirty = Changes(), {}
+        self._run_changed = self._run_changed and self.wants_result
         return asked
 
     def add(self, task: Task) -> None:
