@@ -8,11 +8,19 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-BENCHMARKS = ("engine", "claim", "latency", "commands", "api")
+BENCHMARKS = ("engine", "claim", "latency", "commands", "api", "fan_out")
 ALL = "all"
 
 # Enough to see that everything works; the figures say little.
-SHORT = {"runs": 200, "count": 200, "scale": 0.01, "samples": 10, "idle": 3.0, "seconds": 1.0}
+SHORT = {
+    "runs": 200,
+    "items": 200,
+    "count": 200,
+    "scale": 0.01,
+    "samples": 10,
+    "idle": 3.0,
+    "seconds": 1.0,
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--database-url", help="a server to use instead of an embedded one")
     parser.add_argument("--runs", type=int, default=5000, help="of `engine`")
     parser.add_argument("--tasks", type=int, default=10, help="of each run of `engine`")
+    parser.add_argument("--items", type=int, default=10_000, help="of `fan_out`")
     parser.add_argument("--count", type=int, default=3000, help="of `commands`, in each round")
     parser.add_argument("--slots", type=int, default=8, help="of the worker of `commands`")
     parser.add_argument(

@@ -26,6 +26,7 @@ BATCH = 500
 PLACED_AT_ONCE = 50  # one by one, while their runs are locked
 LONGEST = 5.0
 GROUP = "group:"
+MOVING = ("PENDING", "IN_PROGRESS", "STOPPING", "COMPENSATING")  # undos and hooks have limits too
 RETRY_SOON = 0.05  # somebody else has the run locked at this moment
 
 
@@ -140,7 +141,7 @@ class Promoter:
 
     async def _in_progress(self, conn: Conn, free: set[Any]) -> set[Any]:
         rows = await runs.states(conn, sorted(free))
-        return {row["id"] for row in rows if row["state"] in ("PENDING", "IN_PROGRESS")}
+        return {row["id"] for row in rows if row["state"] in MOVING}
 
 
 def in_group(row: Row) -> bool:

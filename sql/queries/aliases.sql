@@ -46,6 +46,7 @@ select p.id as record, t.id, t.run_id, r.type, r.type_version, t.position, t.nam
       ) c
   ) printed on true
  where p.id = any(%(records)s::text[])
+   and t.role = 'task' and t.name not like 'hook:%%' -- those that the definition lists
    and (%(position)s::integer is null or t.position = %(position)s)
  order by p.id, t.position;
 
@@ -55,7 +56,7 @@ select id, run_id, state::text as state, invocation ->> 'action' as action,
        coalesce((invocation ->> 'step_index')::integer, position) as step_index,
        output, error, finished_at
   from tasks
- where run_id = any(%(runs)s::uuid[])
+ where run_id = any(%(runs)s::uuid[]) and role = 'task'
  order by run_id, position;
 
 -- name: statistics

@@ -159,6 +159,13 @@ def test_a_new_round_does_again_what_was_undone_and_undoes_it_again() -> None:
     assert board.run.compensated == "yes"
 
 
+def test_a_new_round_does_not_begin_with_an_undo_or_a_hook() -> None:
+    board = three_done_and_one_failed()
+    undone_in_order(board)
+    with pytest.raises(Conflict, match="undo:a is carried out when its run ends"):
+        board.retry("ann", task="undo:a")
+
+
 def test_items_are_undone_one_by_one() -> None:
     board = playing(each("a", undo=noop("a")), noop("b", "a"), input={"items": [1, 2]})
     finish_all(board, b=FAILURE)
@@ -298,6 +305,14 @@ def test_what_has_begun_or_is_over_cannot_be_settled_by_word(word: str) -> None:
     finish(board, "b")
     with pytest.raises(Conflict, match="its run is COMPLETED"):
         say()
+
+
+def test_a_task_is_called_by_its_name_or_else_by_its_position() -> None:
+    board = playing(noop("1"), noop("b"))
+    board.skip("ann", "1", "by name")
+    assert states(board) == {"1": "SKIPPED", "b": "READY"}
+    board.skip("ann", "b", "")
+    assert board.run.state is RunState.COMPLETED
 
 
 def test_a_word_about_a_task_that_there_is_not_is_refused() -> None:

@@ -192,6 +192,17 @@ def test_a_new_round_with_another_list_does_what_is_new_and_drops_what_is_gone()
     assert (states(board)["a"], board.run.state) == ("COMPLETED", RunState.COMPLETED)
 
 
+def test_a_new_round_from_an_item_takes_up_that_item_and_those_that_failed() -> None:
+    board = playing(each("a"), input=THREE)
+    for number in range(3):
+        finish(board, f"a[{number}]", FAILURE if number == 1 else SUCCESS)
+    board.retry("ann", task="a[2]")
+    settle(board)
+    assert [states(board)[f"a[{number}]"] for number in range(3)] == ["COMPLETED", "READY", "READY"]
+    finish_all(board)
+    assert board.run.state is RunState.COMPLETED
+
+
 def test_a_new_round_from_before_the_task_does_all_items_again() -> None:
     board = playing(noop("first"), each("a", "first"), input=THREE)
     finish(board, "first")

@@ -24,7 +24,7 @@ SETTLED_BY_WORD = (T.PENDING, T.WAITING, T.READY)
 def retry(table: Table, by: str, *, task: str | None = None, whole: bool = False) -> None:
     """Open a new round: from what failed, from one task, or all of it."""
     require(table, "retry", ENDED)
-    named = [named_task(table, task)] if task is not None else []
+    named = [retriable(table, task)] if task is not None else []
     open_round(table, to_do_again(table, named, whole=whole), named, whole=whole)
     table.move_run(R.IN_PROGRESS, "run.retried", {"by": by, "round": table.run.round})
     go_on(table)
@@ -32,7 +32,7 @@ def retry(table: Table, by: str, *, task: str | None = None, whole: bool = False
 
 def skip_task(table: Table, by: str, task: str, why: str) -> None:
     """The task is not carried out; what needs it goes by that, as if its condition was false."""
-    mine, data = prepared(table, task), {"by": by, "why": why}
+    mine, data = prepared(table, by, task), {"by": by, "why": why}
     skip(table, mine, **data)
     advance(table, mine)
     go_on(table)
@@ -40,7 +40,7 @@ def skip_task(table: Table, by: str, task: str, why: str) -> None:
 
 def mark_done(table: Table, by: str, task: str, output: Any, why: str) -> None:
     """The task counts as done, on the word of somebody, with the output that they give."""
-    mine = prepared(table, task)
+    mine = prepared(table, by, task)
     table.asked.outputs[mine.id] = None if output is None else json.dumps(output)
     for item in table.items_of(mine):
         let_go(table, item, why)
@@ -62,13 +62,13 @@ def compensate(table: Table, by: str) -> None:
     settle_run(table)
 
 
-def prepared(table: Table, name: str) -> Task:
+def prepared(table: Table, by: str, name: str) -> Task:
     """A task whose end is a matter of words now; where its run has ended, in a new round."""
     task, run = named_task(table, name), table.run
     if run.state in ENDED and task.state in (T.FAILED, T.STOPPED) and task.role == "task":
         again = [each for each in to_do_again(table, [task], whole=False) if each is not task]
         open_round(table, [*again, task], [])
-        table.move_run(R.IN_PROGRESS, "run.retried", {"by": "", "round": run.round})
+        table.move_run(R.IN_PROGRESS, "run.retried", {"by": by, "round": run.round})
         return task
     if run.state.is_final or run.state in (R.STOPPING, R.COMPENSATING):
         raise Conflict(f"task {name} is {task.state}, and its run is {run.state}")
@@ -80,10 +80,20 @@ def prepared(table: Table, name: str) -> Task:
 
 
 def named_task(table: Table, name: str) -> Task:
-    for task in table.of_role("task", "item", "undo", "hook"):
-        if name in (task.name, str(task.position)):
-            return task
+    """By its name, or else by its position."""
+    tasks = table.of_role("task", "item", "undo", "hook")
+    named = [task for task in tasks if task.name == name]
+    placed = [task for task in tasks if str(task.position) == name]
+    for task in (*named, *placed):
+        return task
     raise Invalid(f"the run has no task named {name!r}", field="task")
+
+
+def retriable(table: Table, name: str) -> Task:
+    task = named_task(table, name)
+    if task.role in ("undo", "hook"):
+        raise Conflict(f"{name} is carried out when its run ends, and not tried again by itself")
+    return task
 
 
 def to_do_again(table: Table, named: Sequence[Task], *, whole: bool) -> list[Task]:
@@ -92,6 +102,7 @@ def to_do_again(table: Table, named: Sequence[Task], *, whole: bool) -> list[Tas
         return table.of_role("task")
     taken_back = [with_items(table, task) for task in undoing.undone(table)]
     first = [task for task in table.of_role("task") if is_open_again(table, task)]
+    named = [with_items(table, task) for task in named]
     positions = {task.position for task in (*first, *named, *taken_back)}
     positions |= after(table, positions)
     return [task for task in table.of_role("task") if task.position in positions]
@@ -118,7 +129,7 @@ def open_round(
                 table.reopen(item)
         task.iteration = 0
         table.reopen(task)
-    for item in undoing.undone(table):
+    for item in {task.position: task for task in (*undoing.undone(table), *named)}.values():
         if item.role == "item":
             table.reopen(item)
     run.round += 1
