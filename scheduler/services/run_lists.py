@@ -15,6 +15,7 @@ from scheduler.store.runs import Filter
 
 Conn = AsyncConnection[Any]
 
+GLANCED = 1_000  # runs in the states asked for that are looked at before their labels are
 SEARCHED = 5_000  # errors that one page looks through for a text
 
 
@@ -42,6 +43,10 @@ async def page(conn: Conn, filter: Filter, *, limit: int, after: UUID | None = N
     """The newest first. A page may be short, or empty, and yet have a next one: where a text is
     looked for among many errors, the search goes on there."""
     filter = by_time(filter)
+    if filter.labels and filter.states and filter.error is None:
+        near = await glance(conn, filter, limit=limit, after=after)
+        if len(near) > limit:
+            return cut(near, limit, None)
     if filter.error is None:
         rows = await runs.page(conn, filter, limit=limit + 1, after=after)
         return cut(rows, limit, None)
@@ -49,6 +54,16 @@ async def page(conn: Conn, filter: Filter, *, limit: int, after: UUID | None = N
     within = replace(filter, lowest=max_of(edge, filter.lowest))
     rows = await runs.page(conn, within, limit=limit + 1, after=after)
     return cut(rows, limit, edge)
+
+
+async def glance(conn: Conn, filter: Filter, *, limit: int, after: UUID | None) -> list[Row]:
+    """What is found among the next few runs in these states. A label that many of them have is
+    soon met there, and would be slow to look up; one that few have is quick to look up."""
+    edge = await runs.reach(conn, filter, most=GLANCED, after=after)
+    if edge is None:
+        return []
+    near = replace(filter, lowest=max_of(edge, filter.lowest))
+    return await runs.page(conn, near, limit=limit + 1, after=after)
 
 
 def max_of(one: UUID | None, other: UUID | None) -> UUID | None:

@@ -169,6 +169,13 @@ async def horizon(
     return None
 
 
+async def reach(conn: Conn, filter: Filter, *, most: int, after: UUID | None = None) -> UUID | None:
+    wanted = ("lowest", "below", "type", "record", "state", "states")
+    values = {name: value for name, value in filter.values().items() if name in wanted}
+    found = await fetch_planned(conn, RUNS["reach"], **values, after=after, most=most)
+    return found[0]["id"] if found else None
+
+
 async def count(conn: Conn, filter: Filter, most: int) -> int:
     [row] = await fetch_planned(conn, RUNS["count"], **filter.values(), after=None, most=most)
     return int(row["runs"])

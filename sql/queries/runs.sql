@@ -172,6 +172,21 @@ select id
 offset %(most)s - 1
  limit 1;
 
+-- name: reach
+-- The last of so many runs in a state, whatever their labels.
+select id
+  from runs
+ where (%(after)s::uuid is null or id < %(after)s)
+   and (%(lowest)s::uuid is null or id >= %(lowest)s)
+   and (%(below)s::uuid is null or id < %(below)s)
+   and (%(type)s::text is null or type = %(type)s)
+   and (%(record)s::text is null or record_id = %(record)s)
+   and (%(state)s::run_state is null or state = %(state)s)
+   and (%(states)s::run_state[] is null or state = any(%(states)s))
+ order by id desc
+offset %(most)s - 1
+ limit 1;
+
 -- name: count
 -- How many pass the filters of `page`, as far as `most`.
 select count(*) as runs

@@ -150,6 +150,24 @@ async def test_a_search_that_is_cut_short_goes_on_where_it_ended(
     assert (await all_pages(api, error="nothing"))[0] == []
 
 
+@pytest.mark.parametrize("glanced", [1, 3, 1000])
+async def test_runs_with_a_label_in_a_state_are_found_however_far_back_they_are(
+    api: Api, monkeypatch: pytest.MonkeyPatch, glanced: int
+) -> None:
+    monkeypatch.setattr(run_lists, "GLANCED", glanced)
+    wanted = []
+    for number in range(8):
+        run = await api.start(labels={"team": "reports" if number % 3 else "others"})
+        if number % 2:
+            await api.admin.post(f"/runs/{run['id']}/stop")
+        if number % 2 and number % 3:
+            wanted.append(run["id"])
+    given = {"label": "team:reports", "status": "STOPPED"}
+    assert await found(api, **given) == wanted[::-1]
+    assert (await all_pages(api, **given, limit=1))[0] == wanted[::-1]
+    assert (await all_pages(api, **given, limit=2))[0] == wanted[::-1]
+
+
 async def test_filters_narrow_each_other(api: Api) -> None:
     one = await with_error(api, "broken", type="two")
     await with_error(api, "broken")
