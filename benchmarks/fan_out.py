@@ -1,7 +1,8 @@
 """A task with `for_each` over many no-ops, beside as many no-ops in chains, in the same run.
 
-The clock of the fan-out runs from the request to start until its result is gathered; the chains
-are queued already. The resident memory is that of the process which does all of it.
+The clock of the fan-out runs from the request to start until the task after it is done; the
+chains, carried out before and after it, are queued already. The resident memory is that of the
+process which does all of it.
 """
 
 import resource
@@ -72,10 +73,11 @@ async def main(options: Any) -> dict[str, float]:
         async with database(server) as url:
             rates, resident = await fan_out(url, options.items)
         again = await engine_rate(server, max(1, options.items // 10), 10)
-    best, typical = max(plain, again), sorted(rates)[len(rates) // 2]
+    typical, engine = sorted(rates)[len(rates) // 2], (plain + again) / 2
     return {
-        "engine_tasks_per_s": round(best),
+        "engine_tasks_per_s_before": round(plain),
+        "engine_tasks_per_s_after": round(again),
         **{f"fan_out_items_per_s_{n}": round(rate) for n, rate in enumerate(rates, 1)},
         **{f"resident_mib_after_{n}": round(mib, 1) for n, mib in enumerate(resident, 1)},
-        "ratio": round(typical / best, 2),
+        "ratio": round(typical / engine, 2),
     }

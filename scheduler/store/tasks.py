@@ -183,7 +183,8 @@ async def add(conn: Conn, tasks: Sequence[Task]) -> dict[tuple[UUID, int], int]:
 
 
 def new_row(task: Task) -> Row:
-    return {
+    """There may be ten thousand: what is null is not said."""
+    row = {
         "run_id": str(task.run_id),
         "position": task.position,
         "name": task.name,
@@ -215,6 +216,7 @@ def new_row(task: Task) -> Row:
         "iteration": task.iteration,
         "share": task.share,
     }
+    return {name: value for name, value in row.items() if value is not None}
 
 
 async def note(conn: Conn, notes: Mapping[int, Mapping[str, Any]]) -> None:

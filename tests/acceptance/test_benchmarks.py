@@ -50,6 +50,13 @@ def test_latency_is_measured_through_a_server_and_a_worker() -> None:
     assert {"server_idle_percent", "worker_idle_percent", "runner_idle_percent"} <= figures.keys()
 
 
+def test_a_fan_out_is_measured_beside_chains_of_as_many_tasks() -> None:
+    figures = figures_of("fan_out", "--items", "50")
+    assert figures["fan_out_items_per_s_1"] > 0
+    assert figures["resident_mib_after_3"] > 0
+    assert figures["ratio"] > 0
+
+
 def test_commands_are_measured_beside_xargs_with_what_each_costs() -> None:
     figures = figures_of("commands", "--count", "20")
     assert figures["commands_per_s"] > 0
