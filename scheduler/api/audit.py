@@ -16,19 +16,22 @@ from scheduler.store import audit
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=GuardedRoute)
 
 Entity = Literal[
-    "process_types",
-    "process_type_versions",
-    "process_records",
-    "runs",
-    "dead_letters",
-    "queues",
-    "schedules",
     "backfills",
-    "schedule_stops",
+    "dead_letters",
     "holders",
-    "tokens",
-    "users",
+    "process_records",
+    "process_type_versions",
+    "process_types",
+    "queues",
+    "runs",
+    "schedule_stops",
+    "schedules",
     "secrets",
+    "tokens",
+    "triggers",
+    "users",
+    "variables",
+    "webhooks",
 ]
 
 
@@ -41,7 +44,7 @@ class AuditEntry(Outward):
     token_id: int | None
     source: str = Field(description="The address that the request came from.")
     operation: str = Field(examples=["pause_queue"])
-    entity: Entity
+    entity: str = Field(examples=["queues"])
     entity_id: str
     action: Literal["create", "change", "delete"]
     before: dict[str, Any] | None

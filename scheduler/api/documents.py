@@ -109,7 +109,7 @@ def tidy(method: str, operation: dict[str, Any], traits: Traits) -> None:
         operation["security"] = []
     for status, response in operation["responses"].items():
         if status.isdecimal() and int(status) >= 400:
-            response["content"] = {MEDIA_TYPE: response["content"][MEDIA_TYPE]}
+            response["content"] = dict(filter(is_so, response["content"].items()))
     if operation["operationId"] in traits.keyed:
         tell_key(operation)
     for parameter in operation.get("parameters", []):
@@ -119,6 +119,13 @@ def tidy(method: str, operation: dict[str, Any], traits: Traits) -> None:
             add_refusal(operation, status)
     if method == "get" and JSON in operation["responses"].get("200", {}).get("content", {}):
         tell_editions(operation)
+
+
+def is_so(content: tuple[str, dict[str, Any]]) -> bool:
+    """FastAPI says of a problem that it comes as what succeeds does, which it never does."""
+    media, told = content
+    is_problem = str(told.get("schema", {}).get("$ref", "")).endswith("/Problem")
+    return media == MEDIA_TYPE or not is_problem
 
 
 def bound_page(parameter: dict[str, Any], most: int) -> None:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from psycopg import AsyncConnection
 
 from scheduler.api.access import GuardedRoute
-from scheduler.api.documents import problems
+from scheduler.api.documents import Responses, problems
 from scheduler.api.models import Component, Health, Live
 from scheduler.api.state import TheServer
 from scheduler.store import holders, migrations
@@ -14,6 +14,9 @@ from scheduler.store import holders, migrations
 router = APIRouter(tags=["health"], route_class=GuardedRoute)
 
 UP, DOWN = "UP", "DOWN"
+DUE = "A component is down, which is told as with 200; or the database is away."
+READY: Responses = problems()
+READY[503] = {**READY[503], "description": DUE, "model": Health}
 
 
 @router.get("/health/live")
@@ -22,7 +25,7 @@ async def get_liveness() -> Live:
     return Live(status=UP)
 
 
-@router.get("/health/ready", responses=problems())
+@router.get("/health/ready", responses=READY)
 async def get_readiness(server: TheServer, response: Response) -> Health:
     """What this server needs, each with its state; 503 unless all of it is there.
 

@@ -18,7 +18,7 @@ YAML = "application/yaml"
 
 
 def told(media: str, description: str) -> Responses:
-    schema = {"type": "string" if media != "application/json" else "object"}
+    schema = {"type": "string" if media == "text/html" else "object"}
     return {200: {"description": description, "content": {media: {"schema": schema}}}, **OPEN}
 
 

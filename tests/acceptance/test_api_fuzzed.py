@@ -5,12 +5,10 @@ nothing invalid accepted, nothing answered without a token.
 """
 
 import asyncio
-import json
 import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from scheduler.services.access import Role
 from tests.support.api import tokens_of
 from tests.support.builders import FAILURE, a_holder, carry_out, engine
 from tests.support.postgres import Databases
+from tests.support.servers import served
 
 ROOT = Path(__file__).parents[2]
 LONG = bool(os.environ.get("PROCESSION_LONG"))
@@ -29,7 +28,7 @@ CONFIGURATION = """
 headers = { Authorization = "Bearer ${API_TOKEN}" }
 
 [checks]
-positive_data_acceptance.expected-statuses = ["2xx", 401, 403, 404, 409, 412, 416, 422]
+positive_data_acceptance.expected-statuses = ["2xx", 304, 401, 403, 404, 409, 412, 416, 422, 429]
 negative_data_rejection.expected-statuses = [401, 403, 404, 405, 409, 413, 415, 422]
 missing_required_header.expected-statuses = [401, 422]
 """
@@ -56,38 +55,11 @@ class Target:
 @pytest.fixture(scope="module")
 def target(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     folder = tmp_path_factory.mktemp("fuzzed")
-    with databases.cloned() as dsn, (folder / "serve.log").open("w") as log:
-        # No worker: what these requests would have carried out is nobody's to carry out.
-        server = subprocess.Popen(
-            [sys.executable, "-m", "scheduler", "serve", "--port", "0"],
-            env={
-                **{name: value for name, value in os.environ.items() if "PROCESSION" not in name},
-                "PROCESSION_DATABASE_URL": dsn,
-                "PROCESSION_DATA_DIR": str(folder / "data"),
-                "PYTHONPATH": str(ROOT),
-            },
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            url = address(folder / "data" / "server.json")
-            tokens = asyncio.run(tokens_of(dsn))
-            furnish(url, tokens[Role.ADMIN])
-            asyncio.run(make_a_dead_letter(dsn))
-            yield Target(url, tokens)
-        finally:
-            server.terminate()
-            server.wait()
-
-
-def address(file: Path) -> str:
-    """What the server wrote down when it was ready."""
-    end = time.monotonic() + 60
-    while not file.exists():
-        assert time.monotonic() < end, "the server did not start"
-        time.sleep(0.05)
-    url: str = json.loads(file.read_text())["url"]
-    return url
+    with databases.cloned() as dsn, served(dsn, folder) as url:
+        tokens = asyncio.run(tokens_of(dsn))
+        furnish(url, tokens[Role.ADMIN])
+        asyncio.run(make_a_dead_letter(dsn))
+        yield Target(url, tokens)
 
 
 def furnish(url: str, token: str) -> None:
@@ -98,6 +70,7 @@ def furnish(url: str, token: str) -> None:
         record = {"id": "nightly", "type": "two-task-process"}
         client.post("/process-records", json=record).raise_for_status()
         client.post("/runs", json={"type": "two-task-process"}).raise_for_status()
+        client.post("/users", json={"name": "anna", "role": "viewer"}).raise_for_status()
 
 
 async def make_a_dead_letter(dsn: str) -> None:

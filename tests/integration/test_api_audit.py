@@ -116,6 +116,16 @@ async def test_nobody_who_runs_as_app_can_write_it_by_hand(
         await db.execute(SQL(statement))
 
 
+async def test_whatever_is_told_of_can_be_asked_for(api: Api, db: AsyncConnection) -> None:
+    cursor = await db.execute(
+        "select distinct c.relname from pg_trigger t"
+        " join pg_class c on c.oid = t.tgrelid join pg_proc p on p.oid = t.tgfoid"
+        " where p.proname = 'audit_row' and not t.tgisinternal"
+    )
+    for (table,) in await cursor.fetchall():
+        assert await entries(api, entity=table) is not None, table
+
+
 async def test_pages_of_it_go_on_where_they_ended(api: Api) -> None:
     for number in range(5):
         await api.admin.post("/process-records", json={"id": f"r{number}", "type": "two"})

@@ -58,7 +58,7 @@ def test_refusals_are_problem_documents_and_nothing_else(
 ) -> None:
     for name, operation in operations.items():
         for status, response in operation["responses"].items():
-            if int(status) >= 400:
+            if int(status) >= 400 and (name, status) != ("get_readiness", "503"):
                 assert list(response["content"]) == ["application/problem+json"], (name, status)
 
 
