@@ -45,22 +45,23 @@ def apply(desk: Desk, paths: tuple[str, ...]) -> None:
 
 
 def files_of(path: str) -> list[str]:
-    """A file itself; of a folder, every definition in it, hidden ones left out."""
+    """A file itself; of a folder, every definition in it, without hidden ones and their tests."""
     folder = Path(path)
     if path == "-" or not folder.is_dir():
         return [path]
     found = [
         str(each)
         for each in sorted(folder.rglob("*"))
-        if each.suffix in SUFFIXES and each.is_file() and not is_hidden(each.relative_to(folder))
+        if each.is_file() and is_definition(each.relative_to(folder))
     ]
     if not found:
         raise Refused(f"{path} holds no file that ends with {', '.join(SUFFIXES)}")
     return found
 
 
-def is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def is_definition(path: Path) -> bool:
+    is_hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix in SUFFIXES and ".test" not in path.suffixes and not is_hidden
 
 
 def send(client: Client, what: str, file: str, text: bytes) -> Any:

@@ -21,7 +21,8 @@ from scheduler.domain.process_types import digest, from_document, parse, to_docu
 from scheduler.domain.retries import RetryPolicy
 
 SCHEMA = json.loads((Path(scheduler.__file__).parent / "definition.schema.json").read_text())
-EXAMPLES = sorted((Path(scheduler.__file__).parents[1] / "examples").rglob("*.yaml"))
+FOLDER = Path(scheduler.__file__).parents[1] / "examples"
+EXAMPLES = sorted(each for each in FOLDER.rglob("*.yaml") if ".test" not in each.suffixes)
 
 GUIDE = Path(scheduler.__file__).parents[1] / "docs" / "definitions.md"
 BLOCKS = [
