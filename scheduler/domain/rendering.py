@@ -36,9 +36,7 @@ __all__ = [
     "rate_key",
     "render",
     "renderer",
-    "result",
     "share",
-    "until",
 ]
 
 MOST_ITEMS = 10_000
@@ -125,11 +123,6 @@ def items(task: TaskDefinition, scope: Scope) -> list[dict[str, Any]]:
     return [{"value": value, "index": n, "key": key} for n, (key, value) in enumerate(pairs)]
 
 
-def until(task: TaskDefinition, scope: Scope) -> bool:
-    """Whether it need not be repeated; the scope has its own `output` and `exit_code`."""
-    return task.repeat is None or _until(task.repeat.until).come_to(scope) is True
-
-
 def is_awaited(when: str | None, scope: Scope) -> bool:
     """Whether an event is the one that a `wait_for` waits for; the scope has it as `event`."""
     return when is None or as_boolean(templates.read(when), scope)
@@ -139,11 +132,6 @@ def concurrency_key(process_type: ProcessType, scope: Scope) -> str | None:
     """Which runs of the type count together; known when a run begins."""
     group = process_type.concurrency
     return None if group is None else group_field(group.key).come_to(scope)
-
-
-def result(process_type: ProcessType, scope: Scope) -> Any:
-    """What a run of the type brings about, from what its tasks did."""
-    return result_field(process_type.result).come_to(scope)
 
 
 def group_field(key: str) -> Field:
