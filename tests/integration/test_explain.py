@@ -163,7 +163,7 @@ LOOPS: dict[str, dict[str, Any]] = {
     "limits.block": {"tasks": [1], "key": "type:1"},
     "limits.begin_run": {"run": RUN},
     "limits.unblock": {"key": "queue:default"},
-    "limits.ensure": {"keys": ["type:1"], "sizes": [5]},
+    "limits.ensure": {"keys": ["type:1"], "sizes": [5], "per": [None]},
     "limits.trim": {"keys": ["type:1"], "sizes": [5]},
     "holders.renew": {"id": 1, "lease": "60 s"},
     "holders.expire": {"lease": "60 s"},

@@ -73,7 +73,7 @@ async def test_a_retry_delay_of_one_second_takes_one_second_and_not_a_poll(
         promoting.cancel()
         await asyncio.wait([promoting])
     waited = await one(conn, WAITED)
-    assert 1.0 <= waited < 3.0
+    assert 0.95 <= waited < 3.0  # the delay begins with the decision, which is written after that
 
 
 async def test_nothing_goes_on_before_its_time(conn: Conn) -> None:

@@ -13,6 +13,7 @@ from scheduler.services.records import Draft
 from scheduler.services.runs import Order
 from scheduler.store import attempts, health, history
 from scheduler.store import dead_letters as letters
+from scheduler.store.dead_letters import Filter
 from tests.support.builders import (
     FAILURE,
     Conn,
@@ -56,7 +57,7 @@ async def a_failed_run(conn: Conn) -> UUID:
 
 
 async def open_letter(conn: Conn) -> int:
-    (row,) = await letters.page(conn, state="OPEN", limit=10)
+    (row,) = await letters.page(conn, Filter(state="OPEN"), limit=10)
     return int(row["id"])
 
 
@@ -187,8 +188,8 @@ async def test_a_second_failure_of_the_same_task_leaves_a_letter_of_its_own(conn
     run, holder = await a_failed_run(conn), await a_holder(conn)
     await runs.retry(conn, Catalog(), run, by="ann")
     await carry_out(conn, holder, FAILURE)
-    states = [row["state"] for row in await letters.page(conn, state="REDRIVEN", limit=9)]
-    states += [row["state"] for row in await letters.page(conn, state="OPEN", limit=9)]
+    states = [row["state"] for row in await letters.page(conn, Filter(state="REDRIVEN"), limit=9)]
+    states += [row["state"] for row in await letters.page(conn, Filter(state="OPEN"), limit=9)]
     assert states == ["REDRIVEN", "OPEN"]
 
 
