@@ -30,6 +30,7 @@ from scheduler.domain.sections import (
     whole,
 )
 from scheduler.domain.task_reading import hook_name, queue_name, read_apart, read_task
+from scheduler.domain.trigger_reading import trigger_at
 
 KEYS = (
     "name",
@@ -115,7 +116,7 @@ def _read(node: Node, faults: Faults) -> ProcessType:
         undo_on_stop=section.take("undo_on_stop", flag, False),
         result=section.take("result", data, None),
         schedules=section.take("schedules", planned, ()),
-        triggers=section.take("triggers", documents, ()),
+        triggers=section.take("triggers", triggers, ()),
     )
     return checked(found, section)
 
@@ -177,6 +178,16 @@ def documents(cursor: Cursor) -> tuple[dict[str, Any], ...]:
         if not isinstance(item.value, dict):
             item.fail(f"a map is expected, not {kind_of(item.node)}")
     return tuple(plain(item.node) for item in items if isinstance(item.value, dict))
+
+
+def triggers(cursor: Cursor) -> tuple[dict[str, Any], ...]:
+    """Kept as they are written; what is wrong with them is told before anything is published."""
+    kept = documents(cursor)
+    if not cursor.faults.lenient:
+        for item in cursor.items():
+            if isinstance(item.value, dict):
+                trigger_at(item)
+    return kept
 
 
 def input_schema(cursor: Cursor) -> Mapping[str, Any] | None:

@@ -11,6 +11,7 @@ from scheduler.domain.differences import Difference
 from scheduler.domain.errors import Conflict, Invalid, NotFound
 from scheduler.domain.process_types import ProcessType
 from scheduler.domain.schedule_reading import read_schedule
+from scheduler.services import triggers
 from scheduler.store import process_types
 from scheduler.store.rows import Row
 
@@ -59,6 +60,7 @@ async def publish_one(conn: Conn, definition: ProcessType, by: str) -> Published
     await process_types.add_tasks(conn, name, version, template_rows(definition))
     await process_types.advance(conn, name, version)
     await declare_schedules(conn, definition, by)
+    await triggers.sync_of_type(conn, name, definition.triggers, by)
     return Published(name, version, changed=True)
 
 
