@@ -70,7 +70,7 @@ def make(form: str, stdout: Tail, report: Report, written: bytes | None) -> Made
 def of_stdout(form: str, stdout: Tail) -> Json:
     match form:
         case "text":
-            return plain.text_of(stdout.read())
+            return plain.text_of(stdout.read()).rstrip("\n")  # as a shell's $( ) has it
         case "lines":
             return lines_of(stdout)
         case "json":
