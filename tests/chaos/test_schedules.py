@@ -173,10 +173,26 @@ async def check(site: Site, healed: datetime) -> Counter[str]:
     return counts
 
 
+LATE = """
+select s.name, s.spec, s.next_at, s.queued, s.living, clock_timestamp(),
+       (select array_agg(application_name || ': ' || state || ' ' || left(query, 60))
+          from pg_stat_activity
+         where application_name like '%clock%')
+  from schedules s
+ where s.next_at < clock_timestamp() - interval '2 s'
+ order by s.next_at
+ limit 3
+"""
+
+
 async def caught_up(site: Site) -> None:
     """Nothing is due that nobody looked at, but for what has just come."""
-    late = "select count(*) from schedules where next_at < clock_timestamp() - interval '2 s'"
-    await site.until(late, lambda rows: rows == [(0,)])
+    try:
+        async with asyncio.timeout(60):
+            await site.until(LATE, lambda rows: not rows)
+    except TimeoutError:
+        logs = [log.read_text()[-1500:] for log in sorted(site.folder.glob("*.log"))]
+        pytest.fail(f"nobody looks at {await site.ask(LATE)}\n" + "\n\n".join(logs))
 
 
 async def live_through(site: Site, cluster: Cluster, servers: Sequence[Part]) -> Counter[str]:
