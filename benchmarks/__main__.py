@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-BENCHMARKS = ("engine", "claim", "latency", "commands", "api", "fan_out")
+BENCHMARKS = ("engine", "claim", "latency", "commands", "api", "fan_out", "events")
 ALL = "all"
 
 # Enough to see that everything works; the figures say little.
@@ -20,6 +20,7 @@ SHORT = {
     "samples": 10,
     "idle": 3.0,
     "seconds": 1.0,
+    "events": 200,
 }
 
 
@@ -32,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=5000, help="of `engine`")
     parser.add_argument("--tasks", type=int, default=10, help="of each run of `engine`")
     parser.add_argument("--items", type=int, default=10_000, help="of `fan_out`")
+    parser.add_argument("--events", type=int, default=20_000, help="of `events`")
     parser.add_argument("--count", type=int, default=3000, help="of `commands`, in each round")
     parser.add_argument("--slots", type=int, default=8, help="of the worker of `commands`")
     parser.add_argument(
