@@ -138,6 +138,8 @@ def printable(text: str) -> str:
 
 async def refuse_input(request: Request, error: Exception) -> Response:
     errors = cast("RequestValidationError", error).errors()
+    if is_elsewhere(request, errors):
+        return await refuse_route(request, HTTPException(405))
     confidential = getattr(request.scope.get("route"), "name", None) in CONFIDENTIAL
     faults = [fault_of(each, shown=not confidential) for each in errors]
     first = faults[0]
@@ -150,6 +152,12 @@ async def refuse_input(request: Request, error: Exception) -> Response:
         remedy="openapi.yaml describes what this takes",
         faults=faults[:20],
     )
+
+
+def is_elsewhere(request: Request, errors: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the word that is no id here is the name of an address with other methods."""
+    in_path = any(each["loc"][0] == "path" for each in errors)
+    return in_path and request.method not in allowed(request.app, request.scope)
 
 
 def fault_of(error: Mapping[str, Any], *, shown: bool) -> Fault:

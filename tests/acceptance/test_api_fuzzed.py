@@ -102,6 +102,7 @@ def test_every_answer_is_one_that_the_document_describes(
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
     cases = CASES.search(done.stdout)
     assert cases is not None
+    print(f"{role}: {cases[1]} requests")
     assert int(cases[1]) >= least(role)
 
 

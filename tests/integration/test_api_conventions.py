@@ -1,11 +1,13 @@
 """What holds for all operations alike."""
 
 import gzip
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from scheduler.app import create_app, document_of
 from scheduler.services.access import Role
 from scheduler.settings import ServerSettings
 from tests.support.api import Api, serving
@@ -197,3 +199,43 @@ async def test_a_restart_that_would_be_refused_stops_nothing(api: Api) -> None:
     )
     assert refused.status_code == 422
     assert (await api.admin.get(f"/runs/{run['id']}")).json()["status"] == "IN_PROGRESS"
+
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+# A type may be called like an address: whoever looks at it there is told whether there is one.
+NAMED = {"/api/v1/process-types/validate": {"GET", "HEAD"}}
+IDS = {"run": "01900000-0000-7000-8000-000000000000"}
+
+
+def addresses() -> dict[str, set[str]]:
+    """Every path of the document, filled with something, and the methods that it has there."""
+    document = document_of(create_app("", ServerSettings()))
+    found: dict[str, set[str]] = {}
+    for path, methods in document["paths"].items():
+        filled = re.sub(r"\{(\w+)\}", lambda name: IDS.get(name[1], "999"), path)
+        found.setdefault(filled, set()).update(method.upper() for method in methods)
+    return found
+
+
+async def test_every_address_knows_its_methods_and_refuses_the_others(api: Api) -> None:
+    wrong = []
+    for path, methods in addresses().items():
+        known = methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+        allow = ", ".join(sorted(known))
+        asked = await api.admin.options(f"{SERVER}{path}")
+        if (asked.status_code, asked.headers.get("allow")) != (204, allow):
+            wrong.append(("OPTIONS", path, asked.status_code))
+        for method in {*METHODS, "HEAD"} - known - NAMED.get(path, set()):
+            refused = await api.admin.request(method, f"{SERVER}{path}")
+            if (refused.status_code, refused.headers.get("allow")) != (405, allow):
+                wrong.append((method, path, refused.status_code))
+    assert wrong == []
+
+
+async def test_head_answers_as_get_does_at_every_address(api: Api) -> None:
+    for path, methods in addresses().items():
+        if "GET" in methods:
+            got = await api.admin.get(f"{SERVER}{path}")
+            head = await api.admin.head(f"{SERVER}{path}")
+            assert (head.status_code, head.content) == (got.status_code, b""), path
+            assert head.headers.get("content-type") == got.headers.get("content-type"), path
