@@ -165,6 +165,7 @@ def lifespan(url: str, server: Server) -> Callable[[FastAPI], Any]:
                 group.create_task(listening(url, server.hub), name="listen"),
                 group.create_task(server.callers.work(), name="callers"),
                 group.create_task(server.starts.work(), name="starts"),
+                group.create_task(server.intake.together.work(), name="events"),
             ]
             yield
             server.pool = server.group = None

@@ -8,7 +8,7 @@ import os
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -66,6 +66,35 @@ class SignInSettings(BaseModel, frozen=True):
     tries_of_address: int = Field(default=30, ge=1, le=100_000)
 
 
+class ChoreSettings(BaseModel, frozen=True):
+    """Work about processes, which every server takes part in."""
+
+    at_once: int = Field(default=4, ge=1, le=50)
+    poll: Duration = timedelta(seconds=2)  # beside the words that servers are told
+    silent_after: Duration = timedelta(seconds=30)  # a server whose chores others take over
+
+
+class MailSettings(BaseModel, frozen=True):
+    """The mail server that notifications are sent by; nothing is sent without one."""
+
+    host: str | None = None
+    port: int = Field(default=587, ge=1, le=65535)
+    sender: str | None = None
+    user: str | None = None
+    password: SecretStr | None = None
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    ca_file: Path | None = None
+    timeout: Duration = timedelta(seconds=30)
+
+
+class EventSettings(BaseModel, frozen=True):
+    """How much is taken before those who send more are asked to wait."""
+
+    backlog: int = Field(default=100_000, ge=1)  # events that wait to be routed
+    in_hand: int = Field(default=32 << 20, ge=1 << 20)  # bytes that wait to be stored
+    webhooks_per_minute: int = Field(default=6_000, ge=1)  # of each webhook, by each server
+
+
 class ServerSettings(BaseModel, frozen=True):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
@@ -76,6 +105,7 @@ class ServerSettings(BaseModel, frozen=True):
     wait_limit: int = Field(default=60, ge=0, le=600)  # seconds that `Prefer: wait=N` waits at most
     keys_live: Duration = timedelta(days=7)  # idempotency keys
     sign_in: SignInSettings = SignInSettings()
+    events: EventSettings = EventSettings()
 
 
 class Settings(BaseSettings):
@@ -92,6 +122,8 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     lease: LeaseSettings = LeaseSettings()
     http: HttpSettings = HttpSettings()
+    chores: ChoreSettings = ChoreSettings()
+    mail: MailSettings = MailSettings()
 
 
 def load() -> Settings:

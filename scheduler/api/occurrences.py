@@ -2,17 +2,21 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from scheduler.api import pages
+from scheduler.api import once, pages
 from scheduler.api.access import GuardedRoute
+from scheduler.api.bodies import Malformed, UnknownMedia, is_json
 from scheduler.api.documents import problems
 from scheduler.api.models import Inward, Outward, Time
 from scheduler.api.pages import Cursor, Limit, Page
-from scheduler.api.state import By, Conn
+from scheduler.api.state import By, Conn, TheServer
+from scheduler.domain import cloudevents
 from scheduler.domain.events import LONGEST_ID, LONGEST_NAME, NewEvent
 from scheduler.services import events
+from scheduler.services.events import Sent
 from scheduler.store import events as stored
 
 router = APIRouter(prefix="/events", tags=["events"], route_class=GuardedRoute)
@@ -41,6 +45,43 @@ class SentEvents(Inward):
     events: Annotated[list[SentEvent], Field(min_length=1, max_length=events.MOST)]
 
 
+ONE = SentEvent.model_json_schema()
+SEVERAL: dict[str, Any] = {
+    "type": "object",
+    "required": ["events"],
+    "additionalProperties": False,
+    "properties": {
+        "events": {"type": "array", "items": ONE, "minItems": 1, "maxItems": events.MOST}
+    },
+}
+CLOUD: dict[str, Any] = {
+    "type": "object",
+    "required": ["specversion", "id", "source", "type"],
+    "properties": {
+        "specversion": {"const": cloudevents.VERSION},
+        **{name: {"type": "string", "minLength": 1} for name in ("id", "source", "type")},
+        "subject": {"type": "string", "description": "Becomes the key."},
+    },
+}
+SAMPLE = {"source": "shop", "id": "4711-paid", "type": "order.paid", "key": "4711"}
+BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "Events in one of several forms.",
+        "content": {
+            "application/json": {
+                "schema": {"anyOf": [ONE, SEVERAL]},
+                "example": {"events": [SAMPLE]},
+            },
+            cloudevents.STRUCTURED: {"schema": CLOUD},
+            cloudevents.BATCHED: {"schema": {"type": "array", "items": CLOUD}},
+        },
+    }
+}
+CLOUDEVENTS = (cloudevents.STRUCTURED, cloudevents.BATCHED)
+REFUSED = problems(413, 415, 422, 429)
+
+
 class Event(Outward):
     """What happened, as it was stored."""
 
@@ -50,6 +91,7 @@ class Event(Outward):
     type: str
     key: str
     data: Any
+    attributes: dict[str, Any] = Field(description="What else came with it, as CloudEvents do.")
     time: Time = Field(validation_alias="occurred_at")
     received_at: Time
     received_by: str
@@ -60,12 +102,61 @@ class Received(BaseModel):
     known: int = Field(description="How many were there before, by source and id.")
 
 
-@router.post("", status_code=202, responses=problems(413, 422))
-async def send_events(wish: SentEvents, conn: Conn, by: By) -> Received:
-    """Store events, all or none; the answer comes after the commit. Runs that wait go on."""
-    new = [as_new(each) for each in wish.events]
-    stored = await events.receive(conn, new, by=by)
-    return Received(stored=len(stored), known=len(new) - len(stored))
+@router.post("", status_code=202, responses=REFUSED, openapi_extra=BODY)
+async def send_events(request: Request, server: TheServer, by: By) -> Received:
+    """Store events, all or none; the answer comes after the commit.
+
+    Runs that wait go on, and triggers start what they are to start. Taken are an event or a list
+    of them as described here, CloudEvents in JSON, one or a batch, and one in headers and body.
+    """
+    new = events.check(await sent_in(request))
+    if once.HELD.get() is not None:
+        async with server.connection() as conn:
+            await server.intake.require_room()
+            stored = len(await events.receive(conn, new, by=by))
+    else:
+        size = len(await request.body())
+        stored = await server.intake.store(Sent(new, by), size)
+    return Received(stored=stored, known=len(new) - stored)
+
+
+async def sent_in(request: Request) -> list[NewEvent]:
+    """What a request says has happened, in whichever form."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if cloudevents.is_binary(request.headers) and kind not in CLOUDEVENTS:
+        value = await json_of(request) if is_json(kind) and await request.body() else None
+        data = await request.body()
+        return [cloudevents.of_headers(request.headers, data, value, is_json=is_json(kind))]
+    if not is_json(kind):
+        raise UnknownMedia(
+            f"a body of the type {kind[:80]!r} is no event",
+            field="header.Content-Type",
+            remedy="send application/json or CloudEvents",
+        )
+    value = await json_of(request)
+    if kind in CLOUDEVENTS:
+        return (
+            cloudevents.of_documents(value)
+            if kind == cloudevents.BATCHED
+            else [cloudevents.of_document(value)]
+        )
+    return [as_new(each) for each in ours(value)]
+
+
+async def json_of(request: Request) -> Any:
+    if not await request.body():
+        raise Malformed("the body is empty", field="body")
+    return await request.json()
+
+
+def ours(value: Any) -> list[SentEvent]:
+    try:
+        if isinstance(value, dict) and "type" in value and "events" not in value:
+            return [SentEvent.model_validate(value)]
+        return SentEvents.model_validate(value).events
+    except ValidationError as error:
+        told = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
+        raise RequestValidationError(told) from None
 
 
 def as_new(sent: SentEvent) -> NewEvent:

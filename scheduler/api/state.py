@@ -11,14 +11,16 @@ from fastapi import Depends, Request
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from scheduler.api.intake import Intake
 from scheduler.api.live import Hub
 from scheduler.api.measures import Requests
 from scheduler.api.once import HELD
 from scheduler.api.together import Together
 from scheduler.domain.errors import Unavailable
-from scheduler.services import access, starts
+from scheduler.services import access, events, starts
 from scheduler.services.access import Caller
 from scheduler.services.catalog import Catalog
+from scheduler.services.events import Sent
 from scheduler.services.runs import Begun
 from scheduler.services.starts import Wish
 from scheduler.settings import ServerSettings
@@ -27,6 +29,7 @@ from scheduler.store.audit import Actor
 
 PATIENCE = 1.5  # seconds: whoever asks learns within two that the database is away
 STARTED_WITHIN = 10.0
+STORED_WITHIN = 30.0
 MOST = 100  # that are answered together
 
 # Who makes the changes of this request; nobody for one that only looks.
@@ -46,10 +49,12 @@ class Server:
     group: asyncio.TaskGroup | None = None
     callers: Together[str, Caller] = field(init=False)
     starts: Together[Wish, Begun] = field(init=False)
+    intake: Intake = field(init=False)
 
     def __post_init__(self) -> None:
         self.callers = Together(self._authenticate, most=MOST)
         self.starts = Together(self._start, most=MOST)
+        self.intake = Intake(self.settings.events, self.connection, self._receive)
 
     async def _authenticate(self, tokens: Sequence[str]) -> Sequence[Caller | Exception]:
         """Asked anew for every request, so that a token which is revoked is refused at once."""
@@ -66,6 +71,13 @@ class Server:
                 return await starts.start_all(conn, self.catalog, wishes)
 
         return await self.within(STARTED_WITHIN, start())
+
+    async def _receive(self, all: Sequence[Sent]) -> Sequence[int | Exception]:
+        async def receive() -> Sequence[int | Exception]:
+            async with self.connection() as conn:
+                return await events.receive_all(conn, all)
+
+        return await self.within(STORED_WITHIN, receive())
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection[Any]]:

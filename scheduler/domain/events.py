@@ -1,6 +1,7 @@
 """What happened elsewhere: known once for each source and id."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ class NewEvent:
     key: str = ""  # correlation: what it is about
     data: Any = None
     occurred_at: datetime | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # what else came with it
 
 
 def check(event: NewEvent) -> NewEvent:
@@ -31,5 +33,15 @@ def check(event: NewEvent) -> NewEvent:
             raise Invalid(f"{name} has {len(value)} characters: 1 to {most} are taken", field=name)
     if len(event.key) > LONGEST_ID:
         raise Invalid(f"key has {len(event.key)} characters: at most {LONGEST_ID}", field="key")
-    refuse_unstorable({"data": event.data, "key": event.key, "type": event.type})
+    refuse_unstorable(
+        {
+            "data": event.data,
+            "key": event.key,
+            "type": event.type,
+            "source": event.source,
+            "id": event.id,
+            "attributes": event.attributes,
+        },
+        "event",
+    )
     return event

@@ -14,7 +14,7 @@ EVENTS = statements("events")
 Conn = AsyncConnection[Any]
 
 
-async def add(conn: Conn, new: Sequence[NewEvent], *, by: str) -> list[Row]:
+async def add(conn: Conn, new: Sequence[NewEvent], *, by: Sequence[str]) -> list[Row]:
     return await fetch_rows(
         conn,
         EVENTS["add"],
@@ -23,8 +23,9 @@ async def add(conn: Conn, new: Sequence[NewEvent], *, by: str) -> list[Row]:
         types=[e.type for e in new],
         keys=[e.key for e in new],
         data=[Jsonb(e.data) for e in new],
+        attributes=[Jsonb(e.attributes) for e in new],
         times=[e.occurred_at for e in new],
-        by=by,
+        by=list(by),
     )
 
 

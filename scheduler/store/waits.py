@@ -27,6 +27,10 @@ async def lock(conn: Conn, types: Sequence[str], keys: Sequence[str]) -> None:
     await conn.execute(WAITS["lock"], {"types": list(types), "keys": list(keys)})
 
 
+async def lock_shared(conn: Conn, types: Sequence[str], keys: Sequence[str]) -> None:
+    await conn.execute(WAITS["lock_shared"], {"types": list(types), "keys": list(keys)})
+
+
 async def add(
     conn: Conn,
     tasks: Sequence[int],

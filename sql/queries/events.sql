@@ -1,22 +1,23 @@
 -- name: add
 -- Each once for its source and id; those that were there before come back without an id.
-insert into events (source, event_id, type, key, data, occurred_at, received_by)
-select source, event_id, type, key, data, coalesce(occurred_at, clock_timestamp()), %(by)s
+insert into events (source, event_id, type, key, data, attributes, occurred_at, received_by)
+select source, event_id, type, key, data, attributes, coalesce(occurred_at, clock_timestamp()), by
   from unnest(
     %(sources)s::text[], %(event_ids)s::text[], %(types)s::text[], %(keys)s::text[],
-    %(data)s::jsonb[], %(times)s::timestamptz[]
-  ) as e (source, event_id, type, key, data, occurred_at)
+    %(data)s::jsonb[], %(attributes)s::jsonb[], %(times)s::timestamptz[], %(by)s::text[]
+  ) with ordinality as e (source, event_id, type, key, data, attributes, occurred_at, by, place)
+ order by place
 on conflict (source, event_id) do nothing
 returning id, source, event_id;
 
 -- name: get
-select id, source, event_id, type, key, data, occurred_at, received_at, received_by
+select id, source, event_id, type, key, data, attributes, occurred_at, received_at, received_by
   from events
  where id = %(id)s;
 
 -- name: page
 -- The newest first, after a cursor; null stands for no filter.
-select id, source, event_id, type, key, data, occurred_at, received_at, received_by
+select id, source, event_id, type, key, data, attributes, occurred_at, received_at, received_by
   from events
  where id < coalesce(%(after)s, 9223372036854775807)
    and (%(type)s::text is null or type = %(type)s)

@@ -1,9 +1,19 @@
 -- name: lock
--- A waiter and an event each take this before they look, so that neither misses the other. In the
--- order of the keys, whoever asks.
-select pg_advisory_xact_lock(key)
+-- A waiter takes this and an event the one below before they look, so that neither misses the
+-- other. In the order of the keys, whoever asks. Several keys share a lock: the locks of a
+-- transaction stand in memory that all transactions share.
+select pg_advisory_xact_lock(738194, key)
   from (
-    select distinct hashtextextended(type || chr(31) || key, 5) as key
+    select distinct (hashtextextended(type || chr(31) || key, 5) & 511)::integer as key
+      from unnest(%(types)s::text[], %(keys)s::text[]) as w (type, key)
+     order by 1
+  ) as k;
+
+-- name: lock_shared
+-- Events do not stand in each other's way.
+select pg_advisory_xact_lock_shared(738194, key)
+  from (
+    select distinct (hashtextextended(type || chr(31) || key, 5) & 511)::integer as key
       from unnest(%(types)s::text[], %(keys)s::text[]) as w (type, key)
      order by 1
   ) as k;
