@@ -253,7 +253,11 @@ def test_keys_that_others_may_have_touched_are_refused(tmp_path: Path) -> None:
         Keys(file=file).load()
 
 
-@pytest.mark.parametrize("text", ["secret", "c2hvcnQ=", "é", a_line() + "x"])
+@pytest.mark.parametrize(
+    "text",
+    ["secret", "c2hvcnQ=", "é", a_line() + "x"],
+    ids=["a word", "short", "not ASCII", "one character more"],
+)
 def test_what_is_no_key_is_refused_by_its_line_and_not_shown(text: str) -> None:
     with pytest.raises(Invalid, match="line 2") as refusal:
         Keys(text=f"{a_line()}\n{text}").load()
