@@ -10,6 +10,7 @@ from importlib.metadata import version
 import click
 
 from scheduler import (
+    cli_chores,
     cli_exec,
     cli_logs,
     cli_operations,
@@ -34,6 +35,7 @@ PARTS = (
     cli_plan,
     cli_operations,
     cli_schedules,
+    cli_chores,
     cli_secrets,
     cli_people,
     cli_users,

@@ -15,15 +15,20 @@ from psycopg import AsyncConnection
 
 from scheduler import address
 from scheduler.app import create_app
+from scheduler.chores import catalog as chores
+from scheduler.chores.kinds import Pool, Tools
+from scheduler.chores.plane import Plane, server_name
 from scheduler.domain.errors import Invalid
 from scheduler.domain.wakes import Wake
 from scheduler.loops.announcer import Announcer
 from scheduler.loops.clock import Clock
 from scheduler.loops.janitor import Janitor
+from scheduler.loops.keeper import Keeper
 from scheduler.loops.listener import Listener
 from scheduler.loops.promoter import Promoter
 from scheduler.loops.pulse import Pulse
 from scheduler.loops.reaper import Reaper
+from scheduler.loops.router import Router
 from scheduler.ready import keys_of, require_ready
 from scheduler.services import access, secrets
 from scheduler.services.catalog import Catalog
@@ -33,6 +38,7 @@ from scheduler.signals import stop_on_signals
 from scheduler.steady import keep_going
 from scheduler.store import connections, tokens
 from scheduler.wire import BoundedProtocol
+from scheduler.work import policy_of
 
 log = logging.getLogger(__name__)
 
@@ -159,15 +165,29 @@ def loops_of(url: str, settings: Settings) -> Loops:
         "announce": announcer.work,
         "promote": Promoter(catalog, looking, say).work,
         "clock": Clock(catalog).work,
+        "route": Router(catalog).work,
         "reap": Reaper(catalog, settings.lease.length, Pulse(), say).work,
         "janitor": Janitor(settings.server.keys_live).work,
+        "keeper": Keeper(list(chores.KINDS), settings.chores.silent_after, server_name()).work,
     }
-    return {name: steadily(url, name, work) for name, work in works.items()}
+    plane = Plane(url, settings.chores, chores.KINDS, tools_of(settings))
+    loops = {name: steadily(url, name, work) for name, work in works.items()}
+    return {**loops, "chores": plane.work}
+
+
+def tools_of(settings: Settings) -> Callable[[Pool, int], Tools]:
+    """What all chores of this server share."""
+    catalog, keys, policy = Catalog(), keys_of(settings), policy_of(settings.http)
+
+    def make(pool: Pool, job: int) -> Tools:
+        return Tools(pool, catalog, keys, policy, settings.mail, job)
+
+    return make
 
 
 def steadily(url: str, name: str, work: Any) -> Callable[[], Any]:
     async def loop() -> None:
-        engine = name in ("promote", "clock", "reap")
+        engine = name in ("promote", "clock", "route", "reap")
         await keep_going(
             lambda: connections.connect(url, name=f"server {name}", engine=engine),
             work,

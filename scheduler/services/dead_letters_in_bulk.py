@@ -1,7 +1,7 @@
 """Many dead letters decided on at once: those that are named, or those of a selection.
 
 A selection is frozen: what matched when it was made, and never what matches now. Everything goes
-in small transactions, as many as there is time for; the same request again goes on with the rest.
+in small transactions, as many as there is time for; a chore goes on with the rest of a selection.
 """
 
 import time
@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 
 from scheduler.domain.errors import Conflict, Invalid, NotFound
 from scheduler.domain.ids import new_id
-from scheduler.services import dead_letters
+from scheduler.services import chores, dead_letters
 from scheduler.services.catalog import Catalog
 from scheduler.services.dead_letters import Wish
 from scheduler.store import dead_letter_selections as selections
@@ -27,6 +27,7 @@ BATCH = 20  # letters in a transaction: each may bring a run with thousands of t
 PATIENCE = 8.0  # seconds of one request, well below what its sender is promised
 MOST = 10_000
 LIFE = timedelta(days=1)
+CHORE = "decide_on_dead_letters"
 FORGOTTEN = 20  # selections that are over, for each that is made
 
 
@@ -86,7 +87,15 @@ async def decide_on_selection(
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end and await advance(conn, catalog, selection, wish, by=by):
         pass
+    await continue_later(conn, selection)
     return await get(conn, selection)
+
+
+async def continue_later(conn: Conn, selection: UUID) -> None:
+    """What there was no time for is done by a chore, whether or not anybody asks again."""
+    if (await selections.progress(conn, selection)).get(None):
+        args = {"selection": str(selection)}
+        await chores.defer(conn, CHORE, args, lock=f"{CHORE} {selection}")
 
 
 async def require_begun(conn: Conn, selection: UUID, wish: Wish, *, by: str) -> None:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from psycopg import AsyncConnection, OperationalError, errors, sql
 
 from scheduler.domain.errors import Unavailable
+from scheduler.store import chore_schema
 
 OLDEST = 14
 ROLE = "app"
@@ -56,7 +57,8 @@ async def migrate(conninfo: str) -> list[str]:
         await conn.execute(LEDGER)
         await conn.execute("grant select on schema_migrations to app")
         applied = await ledger(conn)
-        return [await apply(conn, each) for each in known() if each.number not in applied]
+        done = [await apply(conn, each) for each in known() if each.number not in applied]
+        return done + await chore_schema.catch_up(conn)
 
 
 async def pending(conn: AsyncConnection) -> list[str]:
@@ -64,7 +66,8 @@ async def pending(conn: AsyncConnection) -> list[str]:
     cursor = await conn.execute("select to_regclass('schema_migrations') is not null")
     row = await cursor.fetchone()
     applied = await ledger(conn) if row and row[0] else {}
-    return [f"{m.number:04} {m.name}" for m in known() if m.number not in applied]
+    ours = [f"{m.number:04} {m.name}" for m in known() if m.number not in applied]
+    return ours + await chore_schema.missing(conn)
 
 
 def require_version(number: int) -> None:
@@ -90,7 +93,9 @@ async def ensure_role(conn: AsyncConnection) -> None:
 
 async def apply(conn: AsyncConnection, migration: Migration) -> str:
     async with conn.transaction():
-        await conn.execute(migration.text)
+        await conn.execute(chore_schema.expanded(migration.text))
+        if chore_schema.is_included(migration.text):
+            await chore_schema.remember(conn, chore_schema.known())
         await conn.execute(
             "insert into schema_migrations (number, name, checksum) values (%s, %s, %s)",
             [migration.number, migration.name, migration.checksum],
