@@ -15,7 +15,7 @@ select state::text as state, count(*) as attempts
 select extract(epoch from coalesce((
            select clock_timestamp() - min(due_at)
              from tasks
-            where state = 'WAITING' and due_at <= clock_timestamp()
+            where state = 'WAITING' and due_at <= (select clock_timestamp())
        ), interval '0'))::float8 as promoter,
        extract(epoch from coalesce((
            select clock_timestamp() - min(lease_until)

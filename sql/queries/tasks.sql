@@ -313,12 +313,13 @@ update tasks t
 returning t.queue;
 
 -- name: due_runs
--- The runs of the tasks whose time has come, the longest due first.
+-- The runs of the tasks whose time has come, the longest due first. The time is asked for once: one
+-- that is asked for anew with each row bounds no index, and all that is still to come would be read.
 select distinct run_id
   from (
     select run_id
       from tasks
-     where state = 'WAITING' and due_at <= clock_timestamp()
+     where state = 'WAITING' and due_at <= (select clock_timestamp())
      order by due_at
      limit %(limit)s
   ) as due;

@@ -205,6 +205,8 @@ async def test_due_times_are_read_from_the_earliest_on(conn: Conn) -> None:
     for table, name in (("tasks", "due_runs"), ("runs", "overdue")):
         plan = await plan_of(conn, table, name, {"limit": 500})
         assert not [node for node in nodes(plan) if sorts_rows_of(node, table)]
+        [scan] = [node for node in nodes(plan) if node.get("Index Name") == f"{table}_due"]
+        assert "due_at" in scan["Index Cond"]  # or all that is still to come would be read
 
 
 def sorts_rows_of(node: dict[str, Any], table: str) -> bool:
