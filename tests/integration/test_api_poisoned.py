@@ -39,6 +39,7 @@ async def api(databases: Databases, tmp_path_factory: pytest.TempPathFactory) ->
     with databases.cloned() as dsn:
         async with serving(dsn) as api:
             api.app.state.keys = Keys(data_dir=tmp_path_factory.mktemp("keys"))
+            api.app.state.keys.make()
             await api.publish()
             await api.admin.post("/process-records", json={"id": "nightly", "type": "two"})
             await with_password(api, "anna")
