@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+LONGEST_ASKED = 3600.0  # seconds: a server that asks for more is asked again all the same
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
@@ -49,15 +51,18 @@ def after_failure(
     retryable: bool,
     now: datetime,
     chance: float,
+    asked: float | None = None,
 ) -> Verdict:
-    """`counted` is how many attempts counted, the failed one included."""
+    """`counted` is how many attempts counted, the failed one included; `asked` is for how many
+    seconds whoever was called wants to be left alone."""
     if not retryable:
         return GiveUp("the failure is permanent")
     if policy.exit_codes is not None and exit_code not in {None, *policy.exit_codes}:
         return GiveUp(f"exit code {exit_code} is not among those that are retried")
     if counted > policy.max:
         return GiveUp(_spent(policy.max))
-    return Retry(now + policy.wait(max(counted, 1), chance))
+    patience = timedelta(seconds=min(asked or 0.0, LONGEST_ASKED))
+    return Retry(now + max(policy.wait(max(counted, 1), chance), patience))
 
 
 def _spent(retries: int) -> str:

@@ -161,6 +161,17 @@ def test_a_permanent_failure_is_not_tried_again() -> None:
     assert board.run.state is RunState.FAILED
 
 
+@pytest.mark.parametrize(
+    ("asked", "waited"), [(None, 1), (0.2, 1), (90.0, 90), (1e9, 3600)], ids=str
+)
+def test_a_retry_comes_no_sooner_than_whoever_was_called_wants(
+    asked: float | None, waited: float
+) -> None:
+    board = a_board("name: p\ntasks: [{name: t0, noop: true, retries: 1}]\n")
+    end(board, "t0", Outcome(ending=Ending.FAILED, error="503", retry_after=asked))
+    assert task(board, "t0").due_at == NOW + timedelta(seconds=waited)
+
+
 def test_an_attempt_that_a_leaving_worker_gave_back_uses_up_no_retry() -> None:
     board = a_board(chain("one", ", retries: {max: 1, delay: 1s}"))
     end(board, "t0", STOPPED)

@@ -140,6 +140,7 @@ def failed(table: Table, task: Task, outcome: Outcome) -> None:
         retryable=outcome.retryable,
         now=table.now,
         chance=table.chance,
+        asked=outcome.retry_after,
     )
     if isinstance(verdict, retries.Retry):
         table.tell("task.retrying", task, data={"error": outcome.error, "at": str(verdict.at)})
