@@ -9,6 +9,8 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_PEERS := $(VENV)/.installed-peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
+# Two processes, each with a server of its own; the tests of one file stay together.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 POSTGRES_15 := /usr/lib/postgresql/15/bin/postgres
 DIR ?= .procession
 ARGS ?=
@@ -46,11 +48,11 @@ up: $(INSTALLED)
 test: $(INSTALLED)
 	@if [ -x $(POSTGRES_15) ]; then \
 		echo "integration tests on PostgreSQL 15"; \
-		PROCESSION_TEST_POSTGRES=15 $(PYTEST) -q tests/integration --ignore=tests/integration/test_embedded.py; \
+		PROCESSION_TEST_POSTGRES=15 $(PYTEST) $(SIDE_BY_SIDE) -q tests/integration --ignore=tests/integration/test_embedded.py; \
 	else \
 		echo "PostgreSQL 15 is not installed: all tests run on 18 alone"; \
 	fi
-	$(PYTEST) $(ARGS)
+	$(PYTEST) $(SIDE_BY_SIDE) $(ARGS)
 
 # For root: the same tests as `nobody`, who has to reach this folder and the interpreter.
 test-as-user: $(INSTALLED)
