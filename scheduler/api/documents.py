@@ -114,6 +114,8 @@ def tidy(method: str, operation: dict[str, Any], traits: Traits) -> None:
         tell_key(operation)
     for parameter in operation.get("parameters", []):
         bound_page(parameter, traits.page)
+        if parameter["in"] == "path":
+            add_refusal(operation, 404)
     if "requestBody" in operation:
         for status in (413, 415, 422):
             add_refusal(operation, status)

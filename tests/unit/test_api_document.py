@@ -70,6 +70,14 @@ def test_whatever_takes_a_body_tells_what_it_does_not_read(
             assert {"413", "415", "422"} <= set(operation["responses"]), name
 
 
+def test_whatever_is_about_one_thing_tells_that_there_may_be_none(
+    operations: dict[str, dict[str, Any]],
+) -> None:
+    for name, operation in operations.items():
+        if any(each["in"] == "path" for each in operation.get("parameters", [])):
+            assert "404" in operation["responses"], name
+
+
 def test_whatever_shows_json_tells_its_edition(operations: dict[str, dict[str, Any]]) -> None:
     for name, operation in operations.items():
         ok = operation["responses"].get("200", {})
