@@ -1,4 +1,4 @@
-"""Composition root of the web process: the API, its pool of connections, its listener."""
+"""Composition root of the web process: the API, the dashboard, their connections, a listener."""
 
 import asyncio
 import logging
@@ -23,6 +23,7 @@ from scheduler.api import (
     dead_letters,
     documents,
     events,
+    exports,
     files,
     health,
     history,
@@ -35,6 +36,7 @@ from scheduler.api import (
     process_types,
     queues,
     reference,
+    retention,
     runs,
     schedules,
     secrets,
@@ -45,6 +47,7 @@ from scheduler.api import (
     triggers,
     users,
     variables,
+    webhooks,
     workers,
 )
 from scheduler.api.access import OPEN, VERDICTS, require_verdicts
@@ -61,6 +64,7 @@ from scheduler.loops.listener import Listener
 from scheduler.settings import ServerSettings
 from scheduler.steady import keep_going
 from scheduler.store import connections
+from ui import app as dashboard
 
 PARTS = (
     runs,  # asked for most: addresses are tried in this order
@@ -76,8 +80,11 @@ PARTS = (
     approvals,
     occurrences,
     triggers,
+    webhooks,
     queues,
     chores,
+    retention,
+    exports,
     schedules,
     workers,
     variables,
@@ -129,6 +136,7 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
         require_verdicts(route.name for route in router.routes if isinstance(route, APIRoute))
         app.include_router(router, prefix=prefix)
         app.state.addresses.extend(addresses(prefix, router))
+    dashboard.mount(app)
     problems.install(app)
     return app
 

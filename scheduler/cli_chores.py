@@ -114,4 +114,103 @@ def delete(desk: Desk, chore: int) -> None:
     desk.say({"id": chore, "deleted": True}, f"chore {chore} deleted")
 
 
-COMMANDS = (chores,)
+RULES: list[Column] = [
+    ("ID", of("id")),
+    ("TYPE", lambda row: row["type"] or "all others"),
+    ("STATUS", of("status")),
+    ("KEPT FOR", of("keep_for")),
+    ("AND THE LAST", of("keep_last")),
+]
+EXPORTS: list[Column] = [
+    ("ID", of("id")),
+    ("WHAT", of("what")),
+    ("FORMAT", of("format")),
+    ("ROWS", of("rows")),
+    ("DONE", lambda row: show.moment(row["done_at"])),
+    ("EXPIRES", lambda row: show.moment(row["expires_at"])),
+]
+FINAL = click.Choice(["COMPLETED", "FAILED", "STOPPED"], case_sensitive=False)
+
+
+@click.group(cls=Listing)
+def retention() -> None:
+    """What is removed when. Without a command: list the rules."""
+
+
+@retention.command("list")
+@asks
+def list_rules(desk: Desk) -> None:
+    """List the rules."""
+    found = desk.client.get("/retention")
+    desk.table(found["rules"], RULES, "nothing is ever removed")
+    if found["details"]["keep_for"] and not desk.as_json:
+        click.echo(f"attempts, history and output: {found['details']['keep_for']}")
+
+
+@retention.command()
+@click.option("--status", type=FINAL, required=True)
+@click.option("--type", help="Runs of this type; otherwise of all types without a rule.")
+@click.option("--keep-last", type=click.IntRange(1), help="So many of the newest stay anyway.")
+@click.argument("keep_for", metavar="LENGTH")
+@asks
+def keep(desk: Desk, status: str, type: str | None, keep_last: int | None, keep_for: str) -> None:
+    """Keep runs that ended so for this long, such as 30d."""
+    wish = {"type": type, "status": status.upper(), "keep_for": keep_for, "keep_last": keep_last}
+    desk.say(desk.client.put("/retention/rules", wish), f"kept for {keep_for}")
+
+
+@retention.command()
+@click.argument("rule", metavar="ID", type=click.IntRange(1))
+@asks
+def forget(desk: Desk, rule: int) -> None:
+    """Remove nothing any more by a rule."""
+    desk.client.delete(f"/retention/rules/{rule}")
+    desk.say({"id": rule, "deleted": True}, f"rule {rule} is gone")
+
+
+@retention.command("keep-details")
+@click.argument("keep_for", metavar="LENGTH|ever")
+@asks
+def keep_details(desk: Desk, keep_for: str) -> None:
+    """Keep attempts, history and output for this long."""
+    wish = {"keep_for": None if keep_for == "ever" else keep_for}
+    desk.say(desk.client.put("/retention/details", wish), f"details are kept for {keep_for}")
+
+
+@retention.command()
+@asks
+def run(desk: Desk) -> None:
+    """Remove now what is kept no longer."""
+    found = desk.client.post("/retention/run")
+    desk.say(found, f"chore {found['chore']} does it")
+
+
+@click.group(cls=Listing)
+def exports() -> None:
+    """Runs and history as files. Without a command: list them."""
+
+
+@exports.command("list")
+@LIMIT
+@asks
+def list_exports(desk: Desk, limit: int) -> None:
+    """List files that have not expired."""
+    desk.table(desk.client.pages("/exports", limit), EXPORTS, "no exports")
+
+
+@exports.command()
+@click.argument("what", type=click.Choice(["runs", "history"]))
+@click.option("--format", type=click.Choice(["csv", "ndjson"]), default="ndjson")
+@click.option("--type", help="Of runs: of this type.")
+@click.option("--status", type=FINAL)
+@click.option("--since", metavar="TIME")
+@click.option("--until", metavar="TIME")
+@asks
+def create(desk: Desk, what: str, **given: str | None) -> None:
+    """Ask for a file."""
+    wish = {"what": what, **{name: value for name, value in given.items() if value}}
+    found = desk.client.post("/exports", wish)
+    desk.say(found, f"export {found['id']} is being written")
+
+
+COMMANDS = (chores, retention, exports)

@@ -1,6 +1,8 @@
 """All the chores that a server knows."""
 
+from scheduler.chores.exports import EXPORTS
 from scheduler.chores.kinds import Kinds, named
 from scheduler.chores.letters import LETTERS
+from scheduler.chores.retention import RETENTION, ROLLUPS
 
-KINDS: Kinds = named(LETTERS)
+KINDS: Kinds = named(LETTERS, EXPORTS, RETENTION, ROLLUPS)
