@@ -5,6 +5,7 @@ RUN python -m venv /opt/procession
 COPY pyproject.toml README.md ./
 COPY scheduler scheduler
 COPY executor executor
+COPY ui ui
 COPY sql sql
 RUN /opt/procession/bin/pip install --no-cache-dir .
 

@@ -83,7 +83,7 @@ async def live(
 
 
 async def announce(address: Address, token: Path, say: Callable[[str], None]) -> None:
-    """One line, once the server answers."""
+    """Where it is, once the server answers."""
     host, port = address
     while True:
         if await answers(connectable(host), port):
@@ -91,6 +91,7 @@ async def announce(address: Address, token: Path, say: Callable[[str], None]) ->
         await asyncio.sleep(0.02)  # nothing tells us of another process's listening
     where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     say(f"ready {where}  (log in with the token in {token})")
+    say(f"dashboard {where}/ui")
 
 
 async def answers(host: str, port: int) -> bool:

@@ -1,0 +1,231 @@
+"""What stands around every page: navigation, counts, who looks, and how it is to look."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from psycopg import AsyncConnection
+
+from scheduler.domain.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Refusal,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
+from scheduler.store import dashboard
+from ui import access, session, words
+from ui.drawing import icons
+
+HERE = Path(__file__).parent
+Conn = AsyncConnection[Any]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+STATUS: Mapping[type[Refusal], int] = {
+    NotFound: 404,
+    Conflict: 409,
+    Invalid: 422,
+    Forbidden: 403,
+    Unauthenticated: 401,
+    TooMany: 429,
+    Unavailable: 503,
+}
+THEMES = ("auto", "light", "dark")
+ANONYMOUS = ""  # who has no cookie at all can send no form
+
+# What a page says after something was done; an address names the sentence.
+SAID = {
+    "hold": "The run is being held: nothing more of it begins.",
+    "resume": "The run goes on.",
+    "stop": "The run is being stopped.",
+    "kill": "The run is being stopped, and what it has in hand killed.",
+    "retry": "A new round has begun.",
+    "undo": "What the run did is being undone.",
+    "skip": "The task is skipped.",
+    "started": "The run has been started.",
+    "approved": "Approved: the run goes on.",
+    "rejected": "Rejected: the task has failed.",
+    "redriven": "Taken up again, from what failed.",
+    "discarded": "Discarded.",
+    "out": "You are signed out.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    route: str
+    href: str
+    text: str
+    key: str  # of the keyboard, after g
+    count: str = ""
+
+
+NAV = (
+    (
+        "Now",
+        (
+            Entry("ui_now", "/ui", "Now", "n"),
+            Entry("ui_inbox", "/ui/inbox", "Inbox", "i", "approvals"),
+        ),
+    ),
+    (
+        "Work",
+        (
+            Entry("ui_runs", "/ui/runs", "Runs", "r"),
+            Entry("ui_processes", "/ui/processes", "Processes", "p"),
+            Entry("ui_dead_letters", "/ui/dead-letters", "Dead letters", "d", "letters"),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    theme: str
+    zone: str
+
+    @property
+    def tz(self) -> tzinfo:
+        return words.zone_of(self.zone)
+
+
+def look_of(request: Request) -> Look:
+    theme, zone = request.cookies.get("theme", "auto"), request.cookies.get("zone", "UTC")
+    zone = zone.replace(":", "/")  # which a cookie would have to quote
+    return Look(theme if theme in THEMES else "auto", zone if words.known_zone(zone) else "UTC")
+
+
+def edition(name: str) -> str:
+    return hashlib.sha256((HERE / "static" / name).read_bytes()).hexdigest()[:12]
+
+
+EDITIONS = {name: edition(name) for name in ("style.css", "live.js", "icon.svg")}
+
+
+def asset(name: str) -> str:
+    return f"/ui/static/{name}?v={EDITIONS[name]}"
+
+
+def pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def address(path: str, **query: Any) -> str:
+    given = [(name, value) for name, value in query.items() if value not in (None, "")]
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path
+
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+TEMPLATES.filters |= {
+    "duration": words.duration,
+    "size": words.size,
+    "number": words.number,
+    "percent": words.percent,
+    "exit_code": words.exit_code,
+    "short": words.short,
+    "pretty": pretty,
+    "word": words.state,
+    "segment": lambda text: quote(str(text), safe=""),
+}
+TEMPLATES.globals |= {
+    "asset": asset,
+    "address": address,
+    "icon": icons.of_state,
+    "plural": words.plural,
+    "between": words.between,
+    "dash": words.DASH,
+}
+
+
+async def page(
+    request: Request, conn: Conn, template: str, *, status: int = 200, **values: Any
+) -> Response:
+    """A page for somebody who is signed in, with what needs them beside it."""
+    counts = await dashboard.needs(conn)
+    return rendered(request, template, status=status, counts=counts, **values)
+
+
+def rendered(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    person = getattr(request.state, "person", None)
+    look, now = look_of(request), datetime.now(UTC)
+    secret = session.value_of(request) or session.value_of(request, session.ENTRY) or ANONYMOUS
+    given: dict[str, Any] = {
+        "request": request,
+        "person": person,
+        "nav": nav_of(person),
+        "counts": {},
+        "look": look,
+        "now": now,
+        "form_secret": session.form_token(values.pop("secret", None) or secret),
+        "may": lambda name: person is not None and access.may(person.caller, name),
+        "clock": lambda moment: words.clock(moment, look.tz, now),
+        "exact": lambda moment: moment.astimezone(look.tz).isoformat(" ", "milliseconds"),
+        "ago": lambda moment: words.ago(moment, now),
+        "said": SAID.get(request.query_params.get("said", "")),
+        "stream": None,
+    }
+    text = TEMPLATES.get_template(template).render(given | values)
+    return HTMLResponse(text, status, {"Content-Security-Policy": POLICY})
+
+
+def nav_of(person: session.Person | None) -> list[tuple[str, list[Entry]]]:
+    if person is None:
+        return []
+    groups = [
+        (name, [each for each in entries if access.may(person.caller, each.route)])
+        for name, entries in NAV
+    ]
+    return [(name, entries) for name, entries in groups if entries]
+
+
+def refused(request: Request, error: Refusal) -> Response:
+    """A page that says what was refused, why, and what to do now."""
+    answer = rendered(
+        request,
+        "refused.html",
+        status=status_of(error),
+        message=str(error)[:4000],
+        remedy=error.remedy,
+    )
+    if isinstance(error, Unavailable):
+        answer.headers["Retry-After"] = str(getattr(error, "seconds", 2))
+    return answer
+
+
+def failed(request: Request) -> Response:
+    """A fault of ours: the details are for the log."""
+    message = "this server made a mistake; its log says which"
+    return rendered(request, "refused.html", status=500, message=message, remedy=None)
+
+
+def status_of(error: Refusal) -> int:
+    return next(code for family, code in STATUS.items() if isinstance(error, family))
+
+
+def see(path: str, **query: Any) -> Response:
+    """After a form: another page, so that loading it again does nothing twice."""
+    return RedirectResponse(address(path, **query), 303)
+
+
+def source_of(request: Request) -> str:
+    return request.client.host if request.client else "unknown"

@@ -1,0 +1,89 @@
+"""Who sits before the screen: a cookie that holds a session's token, or an API token.
+
+The cookie is out of reach of scripts, and `__Host-` where the connection is encrypted. An API token
+stays as good as it is: revoked or expired it lets nobody in, here as elsewhere.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import cast
+
+from fastapi import Request, Response
+
+from scheduler.api.state import server_of
+from scheduler.domain.errors import Unauthenticated
+from scheduler.services import sessions
+from scheduler.services.access import Caller
+
+NAME, ENTRY = "procession", "procession-entry"
+SESSION = "pn_session_"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    caller: Caller
+    shown: str
+    secret: str  # what the cookie holds
+    session: int | None  # None for somebody with an API token
+
+
+def name_of(request: Request, name: str) -> str:
+    return f"__Host-{name}" if request.url.scheme == "https" else name
+
+
+def value_of(request: Request, name: str = NAME) -> str | None:
+    return request.cookies.get(name_of(request, name))
+
+
+def keep(
+    response: Response, request: Request, value: str, *, name: str = NAME, seconds: int
+) -> None:
+    response.set_cookie(
+        name_of(request, name),
+        value,
+        max_age=seconds,
+        path="/",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def drop(response: Response, request: Request, name: str = NAME) -> None:
+    keep(response, request, "", name=name, seconds=0)
+
+
+async def authenticate(request: Request) -> Person:
+    """Asked anew for every request, so that who is signed out is out at once."""
+    secret = value_of(request)
+    if not secret:
+        raise Unauthenticated("nobody is signed in")
+    if not secret.startswith(SESSION):
+        caller = await server_of(request).callers.ask(secret)
+        return Person(caller, caller.name, secret, None)
+    return await signed_in(request, secret)
+
+
+async def signed_in(request: Request, secret: str) -> Person:
+    server = server_of(request)
+    async with server.connection() as conn:
+        found = await sessions.find(conn, secret, server.settings.sign_in)
+    if found is None:
+        raise Unauthenticated("your session has ended")
+    return Person(found.caller, found.display_name or found.name, secret, found.id)
+
+
+def person_of(request: Request) -> Person:
+    return cast("Person", request.state.person)
+
+
+def new_entry() -> str:
+    """What stands for somebody who has not signed in yet."""
+    return secrets.token_urlsafe(24)
+
+
+def form_token(secret: str) -> str:
+    """Tells forms of ours from others'; nothing of the secret can be read off it."""
+    return hmac.new(secret.encode(), b"procession form", hashlib.sha256).hexdigest()
