@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from scheduler.api.allowances import Allowance
 from scheduler.api.together import Answers, Together
 from scheduler.domain.errors import TooMany
 from scheduler.services.events import Sent
@@ -27,6 +28,7 @@ class Intake:
         self, settings: EventSettings, connection: Connection, receive: Answers[Sent, int]
     ) -> None:
         self.together: Together[Sent, int] = Together(receive, most=AT_ONCE)
+        self.accepted, self.failed = Allowance(), Allowance()  # calls of webhooks
         self._settings = settings
         self._connection = connection
         self._in_hand = 0

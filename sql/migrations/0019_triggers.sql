@@ -115,7 +115,6 @@ create table webhooks (
     spec            jsonb       not null,
     version         integer     not null default 1,
     previous_until  timestamptz,
-    paused_at       timestamptz,
     created_at      timestamptz not null default clock_timestamp(),
     created_by      text        not null,
     updated_at      timestamptz not null default clock_timestamp()
