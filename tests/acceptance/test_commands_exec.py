@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psycopg
@@ -20,21 +20,9 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def system(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with a_system(databases, tmp_path_factory.mktemp("system")) as system:
-        yield system
-
-
-@pytest.fixture(scope="module")
 async def worker(system: System) -> AsyncIterator[Worker]:
     async with system.worker("default", PROCESSION_SECRET="known to the worker") as worker:
         yield worker
-
-
-@pytest.fixture
-async def api(system: System, worker: Worker) -> AsyncIterator[Asking]:
-    async with system.asking() as api:
-        yield api
 
 
 async def exec_(system: System, *arguments: str) -> subprocess.CompletedProcess[bytes]:

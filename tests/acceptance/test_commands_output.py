@@ -5,39 +5,20 @@ import hashlib
 import json
 import time
 from base64 import b64decode
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.postgres import Databases
 from tests.support.runners import LONG, processes_of
-from tests.support.system import Asking, System, Worker, a_system
+from tests.support.system import Asking, System, Worker
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900 if LONG else 180)]
 
 Event = tuple[str, dict[str, Any]]
 LIVE = 0.25  # seconds from a command's write to a reader's read
-
-
-@pytest.fixture(scope="module")
-def system(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with a_system(databases, tmp_path_factory.mktemp("system")) as system:
-        yield system
-
-
-@pytest.fixture(scope="module")
-async def worker(system: System) -> AsyncIterator[Worker]:
-    async with system.worker("default") as worker:
-        yield worker
-
-
-@pytest.fixture
-async def api(system: System, worker: Worker) -> AsyncIterator[Asking]:
-    async with system.asking() as api:
-        yield api
 
 
 async def followed(api: Asking, run: str, attempt: int = 1, **params: Any) -> AsyncIterator[Event]:

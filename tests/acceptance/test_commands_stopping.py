@@ -7,37 +7,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.people import plain_user
-from tests.support.postgres import Databases
 from tests.support.runners import is_dead, processes_of
-from tests.support.system import Asking, System, Worker, a_system
+from tests.support.system import Asking, System
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def system(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with a_system(databases, tmp_path_factory.mktemp("system")) as system:
-        yield system
-
-
-@pytest.fixture(scope="module")
-async def worker(system: System) -> AsyncIterator[Worker]:
-    async with system.worker("default") as worker:
-        yield worker
-
-
-@pytest.fixture
-async def api(system: System, worker: Worker) -> AsyncIterator[Asking]:
-    async with system.asking() as api:
-        yield api
 
 
 # Two processes that listen to TERM, and three that do not: in the group and out of it.

@@ -1,7 +1,7 @@
 """Calls over HTTP as tasks, through a whole system."""
 
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,18 +20,6 @@ HERE = {"PROCESSION_HTTP__ALLOW_PRIVATE": '["127.0.0.0/8"]'}
 def system(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with a_system(databases, tmp_path_factory.mktemp("system"), **HERE) as system:
         yield system
-
-
-@pytest.fixture(scope="module")
-async def worker(system: System) -> AsyncIterator[Worker]:
-    async with system.worker("default") as worker:
-        yield worker
-
-
-@pytest.fixture
-async def api(system: System, worker: Worker) -> AsyncIterator[Asking]:
-    async with system.asking() as api:
-        yield api
 
 
 def to(url: str, **more: Any) -> dict[str, Any]:

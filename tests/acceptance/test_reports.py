@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,30 +10,11 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from tests.support.postgres import Databases
-from tests.support.system import Asking, System, Worker, a_system
+from tests.support.system import Asking, System, Worker
 
 pytestmark = pytest.mark.anyio
 
 WORD = "::procession::"
-
-
-@pytest.fixture(scope="module")
-def system(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with a_system(databases, tmp_path_factory.mktemp("system")) as system:
-        yield system
-
-
-@pytest.fixture(scope="module")
-async def worker(system: System) -> AsyncIterator[Worker]:
-    async with system.worker("default") as worker:
-        yield worker
-
-
-@pytest.fixture
-async def api(system: System, worker: Worker) -> AsyncIterator[Asking]:
-    async with system.asking() as api:
-        yield api
 
 
 def say(**what: Any) -> str:
