@@ -21,6 +21,7 @@ from scheduler import (
     cli_schedules,
     cli_secrets,
     cli_server,
+    cli_triggers,
     cli_types,
     cli_users,
 )
@@ -35,6 +36,7 @@ PARTS = (
     cli_plan,
     cli_operations,
     cli_schedules,
+    cli_triggers,
     cli_chores,
     cli_secrets,
     cli_people,
