@@ -193,7 +193,7 @@ def rows_of(conn: psycopg.Connection[Any], table: str, without: str) -> list[str
 FORMS = [
     ("json", '{"a": [1]}', {"a": [1]}),
     ("lines", "one\ntwo\n", ["one", "two"]),
-    ("text", "one\n", "one\n"),
+    ("text", "one\n\n", "one"),
     ("none", "one\n", None),
 ]
 
