@@ -99,10 +99,11 @@ update pending_starts set due_at = %(until)s where id = any(%(ids)s);
 
 -- name: next_due
 -- In how many seconds somebody is to look again; null if at no time that is known.
-select extract(epoch from min(p.due_at) - clock_timestamp())::float8
+select extract(epoch from p.due_at - clock_timestamp())::float8
   from pending_starts p
-  join triggers t on t.id = p.trigger_id
- where t.paused_at is null;
+ where exists (select from triggers t where t.id = p.trigger_id and t.paused_at is null)
+ order by p.due_at
+ limit 1;
 
 -- name: gathered
 select d.waiting, e.id, e.source, e.event_id, e.type, e.key, e.data, e.occurred_at, e.received_at
@@ -151,12 +152,16 @@ select trigger_id, event_id, fate::text as fate, run_id, reason, decided_at
  limit 1000;
 
 -- name: forget
--- What no decision depends on any more.
+-- What no decision depends on any more: also none about an event that was routed a day late, and
+-- about runs that go on for days.
 delete from trigger_memories
  where (trigger_id, kind, key) in (
         select trigger_id, kind, key
-          from trigger_memories
-         where until < (select clock_timestamp())
+          from trigger_memories m
+         where until < (select clock_timestamp() - interval '1 day')
+           and not exists (
+                select from runs r where r.id = any(m.living) and r.finished_at is null
+           )
          limit %(limit)s
            for update skip locked
        );

@@ -11,6 +11,7 @@ from scheduler.domain.trigger_reading import read_trigger
 from scheduler.services import records, routing, triggers
 from scheduler.services.catalog import Catalog
 from scheduler.services.records import Draft
+from scheduler.store import routing as store
 from scheduler.store import triggers as stored
 from scheduler.store.rows import Row
 from tests.support.builders import Conn, engine, one, publish
@@ -326,3 +327,28 @@ async def test_a_record_is_started_unless_a_run_of_it_is_under_way(conn: Conn) -
     await route_all(conn)
     assert await fates(conn, trigger) == ["STARTED", "SKIPPED"]
     assert await one(conn, "select record_id from runs") == "nightly"
+
+
+async def test_what_is_remembered_outlives_events_that_are_routed_late(conn: Conn) -> None:
+    trigger = await triggered(conn, dedup={"key": "x", "window": "1s"})
+    await send(conn, "1", "2")
+    async with conn.transaction():
+        assert await routing.route_batch(conn, Catalog(), 1) == 1
+        await conn.execute("update trigger_memories set until = until - interval '1 hour'")
+        await store.forget(conn, 1000)
+        assert await one(conn, "select count(*) from trigger_memories") == 1
+    await conn.execute("update trigger_memories set until = until - interval '1 day'")
+    await store.forget(conn, 1000)
+    assert await one(conn, "select count(*) from trigger_memories") == 0
+    assert await fates(conn, trigger) == ["STARTED"]
+
+
+async def test_a_run_that_goes_on_for_days_keeps_its_place(conn: Conn) -> None:
+    trigger = await triggered(conn, concurrency={"rest": "drop"})
+    await send(conn, "1")
+    await route_all(conn)
+    await conn.execute("update trigger_memories set until = until - interval '9 days'")
+    await store.forget(conn, 1000)
+    await send(conn, "2")
+    await route_all(conn)
+    assert await fates(conn, trigger) == ["STARTED", "SKIPPED"]
