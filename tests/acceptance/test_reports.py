@@ -230,4 +230,4 @@ async def test_a_python_function_is_a_task(api: Asking, tmp_path: Path) -> None:
     )
     run = (await api.post("/runs", {"type": "adding", "input": {"b": 41}}))["id"]
     assert (await api.ended(run))["status"] == "COMPLETED"
-    assert (await api.task(run, "tell"))["output"] == "42\n"
+    assert (await api.task(run, "tell"))["output"] == "42"
