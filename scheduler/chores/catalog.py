@@ -3,6 +3,7 @@
 from scheduler.chores.exports import EXPORTS
 from scheduler.chores.kinds import Kinds, named
 from scheduler.chores.letters import LETTERS
+from scheduler.chores.notifications import DELIVERIES, WATCH
 from scheduler.chores.retention import RETENTION, ROLLUPS
 
-KINDS: Kinds = named(LETTERS, EXPORTS, RETENTION, ROLLUPS)
+KINDS: Kinds = named(LETTERS, EXPORTS, RETENTION, ROLLUPS, WATCH, DELIVERIES)

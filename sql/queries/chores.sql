@@ -120,9 +120,14 @@ select chore, extract(epoch from due_at - clock_timestamp())::float8 as seconds
  order by chore;
 
 -- name: due
+-- What has nothing to do is not deferred: an idle system stays idle.
 update chore_plans
    set due_at = clock_timestamp() + every
  where chore = any(%(chores)s::text[]) and due_at <= clock_timestamp()
+   and (chore <> 'watch' or exists (select from notification_rules))
+   and (chore <> 'deliver_notifications'
+        or exists (select from notification_deliveries
+                    where state = 'PENDING' and next_at <= clock_timestamp()))
 returning chore;
 
 -- name: note_progress
