@@ -165,7 +165,7 @@ def loops_of(url: str, settings: Settings) -> Loops:
         "announce": announcer.work,
         "promote": Promoter(catalog, looking, say).work,
         "clock": Clock(catalog).work,
-        "route": Router(catalog).work,
+        "route": Router(catalog, settings.server.events.keep).work,
         "reap": Reaper(catalog, settings.lease.length, Pulse(), say).work,
         "janitor": Janitor(settings.server.keys_live).work,
         "keeper": Keeper(list(chores.KINDS), settings.chores.silent_after, server_name()).work,

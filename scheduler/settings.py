@@ -93,6 +93,7 @@ class EventSettings(BaseModel, frozen=True):
     backlog: int = Field(default=100_000, ge=1)  # events that wait to be routed
     in_hand: int = Field(default=32 << 20, ge=1 << 20)  # bytes that wait to be stored
     webhooks_per_minute: int = Field(default=6_000, ge=1)  # of each webhook, by each server
+    keep: Duration = timedelta(days=90)  # what happened, and what was decided about it
 
 
 class ServerSettings(BaseModel, frozen=True):

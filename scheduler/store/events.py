@@ -1,13 +1,14 @@
 """What happened elsewhere. One function for each statement in sql/queries/events.sql."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from scheduler.domain.events import NewEvent
-from scheduler.store.rows import Row, fetch_row, fetch_rows
+from scheduler.store.rows import Row, fetch_row, fetch_rows, fetch_value
 from sql.statements import statements
 
 EVENTS = statements("events")
@@ -27,6 +28,11 @@ async def add(conn: Conn, new: Sequence[NewEvent], *, by: Sequence[str]) -> list
         times=[e.occurred_at for e in new],
         by=list(by),
     )
+
+
+async def prune(conn: Conn, *, keep: timedelta, limit: int) -> int:
+    found: int = await fetch_value(conn, EVENTS["prune"], keep=keep, limit=limit)
+    return found
 
 
 async def get(conn: Conn, event: int) -> Row | None:

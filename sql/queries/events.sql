@@ -10,6 +10,25 @@ select source, event_id, type, key, data, attributes, coalesce(occurred_at, cloc
 on conflict (source, event_id) do nothing
 returning id, source, event_id;
 
+-- name: prune
+-- Of the oldest, those that nobody needs any more, with what was decided about them.
+with oldest as (
+    select id, received_at from events order by id limit %(limit)s
+), gone as (
+    delete from events e
+     using oldest o
+     where e.id = o.id
+       and o.received_at < clock_timestamp() - %(keep)s::interval
+       and not exists (select from event_backlog b where b.id = e.id)
+       and not exists (
+            select from trigger_decisions d where d.event_id = e.id and d.waiting is not null
+       )
+    returning e.id
+), decided as (
+    delete from trigger_decisions where event_id = any(array(select id from gone))
+)
+select count(*) from gone;
+
 -- name: get
 select id, source, event_id, type, key, data, attributes, occurred_at, received_at, received_by
   from events

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from scheduler.domain.trigger_reading import read_trigger
 from scheduler.services import records, routing, triggers
 from scheduler.services.catalog import Catalog
 from scheduler.services.records import Draft
+from scheduler.store import events as happened
 from scheduler.store import routing as store
 from scheduler.store import triggers as stored
 from scheduler.store.rows import Row
@@ -352,3 +354,22 @@ async def test_a_run_that_goes_on_for_days_keeps_its_place(conn: Conn) -> None:
     await send(conn, "2")
     await route_all(conn)
     assert await fates(conn, trigger) == ["STARTED", "SKIPPED"]
+
+
+async def test_old_events_go_with_what_was_decided_but_not_while_they_are_needed(
+    conn: Conn,
+) -> None:
+    started = await triggered(conn, event="order.*")
+    waiting = await a_trigger(conn, name="later", event="parcel.*", debounce={"quiet": "1h"})
+    await send(conn, "old", "new")
+    await send(conn, "waits", type="parcel.lost")
+    await route_all(conn)
+    await send(conn, "unrouted")
+    await conn.execute(
+        "update events set received_at = received_at - interval '9 days' where event_id <> 'new'"
+    )
+    assert await happened.prune(conn, keep=timedelta(days=8), limit=1000) == 1
+    cursor = await conn.execute("select event_id from events order by id")
+    assert await cursor.fetchall() == [("new",), ("waits",), ("unrouted",)]
+    assert await fates(conn, started) == ["STARTED"]
+    assert await fates(conn, waiting) == ["WAITING"]

@@ -48,6 +48,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "routing.of_event": {"event": 7},
     "routing.forget": {"limit": 1000},
     "triggers.lock_due": {"limit": 500},
+    "events.prune": {"keep": "90 days", "limit": 1000},
 }
 
 
@@ -70,7 +71,8 @@ async def conn(seeded: str) -> AsyncIterator[Conn]:
 @pytest.mark.parametrize("name", ASKED)
 async def test_the_router_reads_no_more_than_it_asks_for(conn: Conn, name: str) -> None:
     """Each scan has a condition, or ends with what a limit above it wants, in the index's order."""
-    plan = await plan_of(conn, *name.split("."), ASKED[name])
+    table, statement = name.split(".")
+    plan = await plan_of(conn, table, statement, ASKED[name])
     for node in nodes(plan):
         if node.get("Relation Name") in GROWING and "Scan" in node["Node Type"]:
             assert node["Node Type"] != "Seq Scan" or is_bounded(plan, node), node
