@@ -12,6 +12,7 @@ ESCAPE = re.compile(
     r"|\x1b\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)?"  # titles and links
     r"|\x1b[@-Z\\-_]?"
 )
+CUT = re.compile(r"\x1b(?:\[[0-?]{0,40})?\Z|\r\Z")
 ALONE = re.compile(r"\r+(?=\n)")
 UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 FLAGS = {1: "b", 2: "dim", 3: "i", 4: "u"}
@@ -24,9 +25,12 @@ class Reader:
 
     flags: set[str] = field(default_factory=set)
     colour: str = ""
+    cut: str = ""  # the beginning of a sequence whose end is still to come
 
     def read(self, text: str) -> Iterator[Piece]:
-        at = 0
+        at, text = 0, self.cut + text
+        cut = CUT.search(text)
+        text, self.cut = (text[: cut.start()], cut[0]) if cut else (text, "")
         text = ALONE.sub("", text).replace("\r", "\n")
         for found in ESCAPE.finditer(text):
             yield from self.piece(text[at : found.start()])

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from psycopg import AsyncConnection
 
 from scheduler.domain.errors import (
@@ -124,6 +125,15 @@ def pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
+def coded(text: str) -> Markup:
+    """What stands between backticks is code."""
+    parts = text.split("`")
+    made = [
+        Markup("<code>{}</code>").format(p) if n % 2 else escape(p) for n, p in enumerate(parts)
+    ]
+    return Markup("").join(made)
+
+
 def address(path: str, **query: Any) -> str:
     given = [(name, value) for name, value in query.items() if value not in (None, "")]
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
@@ -137,6 +147,7 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.filters |= {
+    "coded": coded,
     "duration": words.duration,
     "size": words.size,
     "number": words.number,

@@ -6,7 +6,7 @@ nothing is missed between a page and its stream, or while a connection was cut.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager
 from uuid import UUID
 
@@ -39,7 +39,9 @@ async def ui_stream(request: Request, server: TheServer) -> Response:
     return StreamingResponse(body, media_type=STREAM, headers=HEADERS)
 
 
-async def words(request: Request, hub: Hub, run: UUID | None, number: int) -> AsyncIterator[str]:
+async def words(
+    request: Request, hub: Hub, run: UUID | None, number: int
+) -> AsyncGenerator[str, None]:
     clock = Clock()
     with followed(hub, run) as pulse:
         yield "retry: 1000\n"

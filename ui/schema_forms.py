@@ -36,9 +36,10 @@ def fields_of(
 ) -> list[Field]:
     properties = (schema or {}).get("properties", {})
     required = set((schema or {}).get("required", ()))
+    # Those that have to be filled in come first; the order of an author is not kept anywhere.
     return [
         field_of(name, rule if isinstance(rule, dict) else {}, values, name in required, prefix)
-        for name, rule in properties.items()
+        for name, rule in sorted(properties.items(), key=lambda each: each[0] not in required)
     ]
 
 

@@ -49,7 +49,7 @@ def routes() -> list[tuple[str, str, str]]:
             for name, value in PLACES.items():
                 path = path.replace(f"{{{name}}}", value)
             path = path.replace("{letter}", "1").replace("{approval}", "1")
-            found.append((route.name, next(iter(route.methods)), path))
+            found.append((route.name, next(iter(route.methods or ())), path))
     return found
 
 
@@ -64,7 +64,7 @@ async def contents(db: AsyncConnection[Any]) -> dict[str, Any]:
     for table in WATCHED:
         cursor = await db.execute(
             "select count(*), coalesce(sum(hashtext((to_jsonb(t) "
-            f"{left_out.get(table, '')})::text)::bigint), 0) from {table} t"  # type: ignore[arg-type]
+            f"{left_out.get(table, '')})::text)::bigint), 0) from {table} t"
         )
         found[table] = await cursor.fetchone()
     return found
@@ -284,7 +284,7 @@ async def test_pages_forbid_scripts_of_others_frames_and_being_kept(api: Api) ->
 
 async def test_an_encrypted_connection_has_a_cookie_that_no_neighbour_can_set(api: Api) -> None:
     async with browser(api) as someone:
-        someone.client.base_url = ORIGIN.replace("http", "https") + "/"  # type: ignore[assignment]
+        someone.client.base_url = ORIGIN.replace("http", "https") + "/"
         headers = {**OWN, "Origin": "https://server"}
         form = token_form(await someone.open("/ui/login"))
         sent = {**dict(form.fields), "token": api.tokens[Role.VIEWER]}

@@ -13,7 +13,10 @@ def strip(states: Sequence[str], most: int = 20) -> Node:
     """The latest results, the newest on the right; each has a height of its own too."""
     shown = list(states)[:most][::-1]
     start = (most - len(shown)) * (BAR + GAP)
-    bars = []
+    bars = [
+        element("rect", x=each * (BAR + GAP), y=TALL - 2, width=BAR, height=2, class_="track")
+        for each in range(most - len(shown))
+    ]
     for place, state in enumerate(shown):
         word = words.state(state)
         height = LOW.get(word.tone, TALL)

@@ -7,7 +7,7 @@ from ui import words
 from ui.drawing.icons import shape_at
 from ui.drawing.svg import Node, element, picture
 
-WIDE, HIGH, ACROSS, DOWN, EDGE = 168.0, 44.0, 56.0, 16.0, 8.0
+WIDE, HIGH, ACROSS, DOWN, EDGE = 164.0, 44.0, 40.0, 16.0, 4.0
 LETTERS = 18  # of a name are drawn
 MOST = 400  # tasks; beyond that nobody sees anything in a graph
 ROUNDS = 4
