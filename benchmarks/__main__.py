@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-BENCHMARKS = ("engine", "claim", "latency", "commands", "api", "fan_out", "events")
+BENCHMARKS = ("engine", "claim", "latency", "commands", "api", "fan_out", "events", "retention")
 ALL = "all"
 
 # Enough to see that everything works; the figures say little.

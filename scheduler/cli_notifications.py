@@ -4,6 +4,7 @@ import click
 
 from scheduler import show
 from scheduler.cli_base import Desk, Listing, asks, of, quoted, read_text
+from scheduler.client import Refused
 from scheduler.show import Column
 
 FOUND: list[Column] = [
@@ -90,7 +91,10 @@ def create_rule(desk: Desk, file: str) -> None:
 def document(file: str) -> object:
     from scheduler.domain.documents import load, plain
 
-    return [plain(node) for node in load(read_text(file).decode("utf-8", "replace"))][0]
+    documents = [plain(node) for node in load(read_text(file).decode("utf-8", "replace"))]
+    if len(documents) != 1:
+        raise Refused(f"{file} must hold one document")
+    return documents[0]
 
 
 @notifications.command("delete-channel")

@@ -23,8 +23,8 @@ Pause = Callable[[float], Awaitable[None]]
 
 FIRST = UUID(int=0)
 LOOK = 200  # runs that are looked at in one statement
-BATCH = 25  # runs that are removed in one transaction: each may have thousands of tasks
-REST = 2.0  # times as long as a batch took nothing is done after it
+BATCH = 10  # runs that are removed in one transaction: each may have thousands of tasks
+REST = 4.0  # times as long as a batch took nothing is done after it
 LEAST_REST = 0.005
 STATES = ("COMPLETED", "FAILED", "STOPPED")
 

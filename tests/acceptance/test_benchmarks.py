@@ -76,3 +76,9 @@ def test_starts_are_measured_beside_dbos_and_lists_over_many_runs() -> None:
     assert figures["start_to_dbos"] > 0
     assert figures["list_runs"] == 1000
     assert figures["list_worst_ms_p95"] >= figures["list_deep_ms_p95"] > 0
+
+
+def test_claims_are_measured_while_retention_removes_runs() -> None:
+    figures = figures_of("retention", "--scale", "0.001")
+    assert figures["retention_runs_removed"] == 1000
+    assert figures["claim_p99_ms_during"] > 0
