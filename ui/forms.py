@@ -56,6 +56,8 @@ def require_own(request: Request, form: Form, secret: str | None) -> None:
 def require_own_site(request: Request) -> None:
     """A browser says where a form comes from; whatever does not is no browser."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site == "same-origin" and origin == "null":
+        return  # a browser that was told to name no page; it says all the same that it is ours
     foreign = site not in (None, "same-origin") or (origin is not None and not own(request, origin))
     if foreign or (site is None and origin is None):
         raise Forbidden("this form does not come from a page of this server")

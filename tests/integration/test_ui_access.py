@@ -282,6 +282,25 @@ async def test_pages_forbid_scripts_of_others_frames_and_being_kept(api: Api) ->
         assert not [told for _, told in page.tags if "style" in told]
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "null"},  # under a policy without referrers
+        {"Origin": ORIGIN},  # a browser from before 2023
+    ],
+)
+async def test_a_form_of_ours_is_taken_however_a_browser_says_so(
+    api: Api, headers: dict[str, str]
+) -> None:
+    async with browser(api) as someone:
+        page = await someone.open("/ui/login")
+        assert page.answer.headers["referrer-policy"] == "same-origin"
+        form = token_form(page)
+        sent = {**dict(form.fields), "token": api.tokens[Role.VIEWER]}
+        assert (await someone.post(form.action, sent, headers)).status_code == 303
+
+
 async def test_an_encrypted_connection_has_a_cookie_that_no_neighbour_can_set(api: Api) -> None:
     async with browser(api) as someone:
         someone.client.base_url = ORIGIN.replace("http", "https") + "/"

@@ -13,8 +13,16 @@ function show(word, away) {
   if (text.textContent !== word) text.textContent = word;
 }
 
+// What somebody is writing, or has written and not sent, is left alone.
 function isInUse(element) {
-  return element.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
+  const fields = [...element.querySelectorAll("input, select, textarea")];
+  return fields.some((field) => field === document.activeElement || isChanged(field));
+}
+
+function isChanged(field) {
+  if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
+  if (field.options) return [...field.options].some((each) => each.defaultSelected) && !field.selectedOptions[0]?.defaultSelected;
+  return field.value !== field.defaultValue;
 }
 
 // An element is put in place of the old one only if it says something else; what was opened stays open.
