@@ -33,7 +33,7 @@ def in_utc(moment: datetime) -> datetime:
 class NewToken(Inward):
     name: Annotated[str, Field(min_length=1, max_length=200, examples=["ci of the press"])]
     role: RoleName
-    scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)] | None = Field(
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=50)] | None = Field(
         default=None, description="The parts of the API that it may ask; all if left out."
     )
     expires_at: Annotated[AwareDatetime, Field(strict=False), AfterValidator(in_utc)] | None = (

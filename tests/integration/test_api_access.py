@@ -49,6 +49,10 @@ def routes() -> Iterator[tuple[str, str, str]]:
 NOTHING = {UUID: "01900000-0000-7000-8000-000000000000", int: "999"}
 
 
+# They are open to all, and refuse whoever has not signed what they send.
+SIGNED = {"call_webhook"}
+
+
 def filled(route: APIRoute) -> str:
     """Its path, to something that is not there."""
     given = {
@@ -64,7 +68,8 @@ async def test_every_route_answers_each_role_as_the_table_declares(api: Api) -> 
         for role in Role:
             answer = await api.as_role(role).request(method, path)
             may = VERDICTS[name] is OPEN or role in VERDICTS[name]
-            if (answer.status_code == 403) == may or answer.status_code in (401, 405, 500):
+            unknown = answer.status_code == 401 and name not in SIGNED
+            if (answer.status_code == 403) == may or unknown or answer.status_code in (405, 500):
                 wrong.append((name, role, answer.status_code))
     assert wrong == []
 
@@ -75,7 +80,7 @@ async def test_nothing_but_what_is_open_is_told_to_those_without_a_token(api: Ap
         for name, method, path in routes()
         if (await api.as_role(None).request(method, path)).status_code != 401
     }
-    assert answered == {name for name, roles in VERDICTS.items() if roles is OPEN}
+    assert answered | SIGNED == {name for name, roles in VERDICTS.items() if roles is OPEN}
     assert answered == {
         "get_liveness",
         "set_password",
@@ -214,7 +219,7 @@ async def test_the_clear_text_of_a_token_is_nowhere_in_the_database(
     rows = " ".join([row[0] for row in await cursor.fetchall()])
     assert rows
     for token in api.tokens.values():
-        assert token.rpartition("_")[2] not in rows
+        assert token.split("_", 2)[2] not in rows
 
 
 async def test_the_use_of_a_token_is_noted(api: Api, db: AsyncConnection) -> None:
