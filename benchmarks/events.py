@@ -33,9 +33,7 @@ async def measure(url: str, count: int) -> dict[str, Any]:
         routed = await timed(route(url))
         runs = await one(conn, "select count(*) from runs")
         decisions = await one(conn, "select count(*) from trigger_decisions")
-        twice = await one(
-            conn, "select count(*) - count(distinct run_id) from trigger_decisions"
-        )
+        twice = await one(conn, "select count(*) - count(distinct run_id) from trigger_decisions")
     return {
         "events": count,
         "triggers": TRIGGERS,

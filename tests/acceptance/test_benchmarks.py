@@ -82,3 +82,10 @@ def test_claims_are_measured_while_retention_removes_runs() -> None:
     figures = figures_of("retention", "--scale", "0.001")
     assert figures["retention_runs_removed"] == 1000
     assert figures["claim_p99_ms_during"] > 0
+
+
+def test_events_are_measured_from_storing_to_starting() -> None:
+    figures = figures_of("events", "--events", "200")
+    assert figures["stored_per_s"] > 0
+    assert figures["routed_per_s"] > 0
+    assert (figures["runs"], figures["decisions"], figures["run_by_several"]) == (200, 200, 0)
