@@ -1,0 +1,30 @@
+"""The dashboard of `procession up`: who has only what it prints gets in."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.acceptance.test_up import up
+from tests.support.browser import Browser, token_form
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_what_up_prints_is_enough_to_get_in(tmp_path: Path) -> None:
+    async with up(tmp_path / "data") as running:
+        assert running.process.stdout is not None
+        word, address = (await running.process.stdout.readline()).decode().split()
+        assert word == "dashboard"
+        token = (running.directory / "admin.token").read_text()
+        async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as client:
+            browser = Browser(client)
+            page = await browser.open(address)
+            form = token_form(page)
+            headers = {"Sec-Fetch-Site": "same-origin"}
+            sent = {**dict(form.fields), "token": token}
+            home = address.removesuffix("/ui")
+            answer = await browser.post(home + form.action, sent, headers)
+            assert answer.status_code == 200, answer.text
+            assert str(answer.url) == address
+            assert "Running now" in answer.text
