@@ -50,7 +50,7 @@ async def test_stderr_may_say_it_as_well_and_only_stdout_is_output(tmp_path: Pat
     script = f"echo shown; {say(status='busy')}; {say(labels={'a': 'b'})} >&2; echo hidden >&2"
     async with a_runner(tmp_path) as client:
         outcome = await ended(client, script, output="text")
-        assert json.loads(outcome.output or "") == "shown\n"
+        assert json.loads(outcome.output or "") == "shown"
         assert outcome.detail is not None
         assert outcome.detail["progress"] == {"status": "busy", "labels": {"a": "b"}}
 

@@ -2,12 +2,14 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,4 +45,14 @@ def address(server: subprocess.Popen[bytes], folder: Path) -> str:
         assert time.monotonic() < end, "the server did not start"
         time.sleep(0.05)
     url: str = json.loads(file.read_text())["url"]
+    while not listens(url):
+        assert server.poll() is None, (folder / "serve.log").read_text()
+        assert time.monotonic() < end, "the server does not listen"
+        time.sleep(0.05)
     return url
+
+
+def listens(url: str) -> bool:
+    there = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((there.hostname, there.port)) == 0
