@@ -61,6 +61,7 @@ class Plane:
             async with pool.connection() as conn:
                 await upkeep.plan(conn, self.plans())
             queue, app = self.assemble(pool)
+            await app.open_async(pool)
             async with asyncio.TaskGroup() as group:
                 looking = group.create_task(self.look_after(queue, pool), name="chores in hand")
                 try:
@@ -84,7 +85,6 @@ class Plane:
 
     def assemble(self, pool: Pool) -> tuple[Queue, App]:
         connector = PsycopgConnector()
-        connector._async_pool, connector._pool_externally_set = pool, True
         app = App(connector=connector)
         queue = Queue(connector, pool, self.kinds, self.connect, server_name())
         app.job_manager = queue
