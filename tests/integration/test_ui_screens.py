@@ -346,7 +346,9 @@ async def test_a_long_log_is_read_in_parts_from_its_end(
     assert "line 0000000" in shown(first)
     found = await someone.open(f"{here}?q=LINE 0031234")
     assert "line 0031234" in found.text
-    assert "nothing" in (await someone.open(f"{here}?q=absent")).text
+    assert "Nothing was found" in (await someone.open(f"{here}?q=absent")).text
+    [next] = [each for each in found.links if "q=LINE" in each]
+    assert "Nothing was found" in (await someone.open(next)).text
     raw = await someone.client.get(here.replace("/log", "/raw"))
     assert raw.content == lines
 

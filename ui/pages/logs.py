@@ -78,9 +78,10 @@ async def ui_log(run: UUID, task: Task, attempt: Number, request: Request, conn:
     found = await outputs.task_of(conn, run, task)
     extent = await outputs.extent(conn, found["id"], attempt)
     start = place(request, extent)
-    sought, jumped = query.text(request, "q"), None
+    sought, searched = query.text(request, "q"), None
     if sought or "trouble" in request.query_params:
-        start, jumped = await search(conn, found["id"], attempt, start, sought)
+        searched = await search(conn, found["id"], attempt, start, sought)
+        start = start if searched.hit is None else searched.hit
     pieces, end = await window(conn, found["id"], attempt, start)
     here = f"/ui/runs/{run}/tasks/{task}/{attempt}/log"
     return await frame.page(
@@ -97,7 +98,7 @@ async def ui_log(run: UUID, task: Task, attempt: Number, request: Request, conn:
         end=end,
         back=max(0, start - WINDOW),
         sought=sought,
-        jumped=jumped,
+        searched=searched,
         follow=None if extent.is_over or end < extent.size else f"{here}/stream?from={end}",
         stream=None,
     )
@@ -135,10 +136,18 @@ async def window(conn: Connection, task: int, attempt: int, start: int) -> tuple
     return shown, pieces.at
 
 
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """Where the line of the hit begins, if there is one, and how far was looked."""
+
+    hit: int | None
+    end: int
+
+
 async def search(
     conn: Connection, task: int, attempt: int, start: int, sought: str | None
-) -> tuple[int, str]:
-    """The line of the next hit, or how far nothing was found."""
+) -> Searched:
+    """The line of the next hit, within what one search looks through."""
     pattern = re.compile(
         (re.escape(sought) if sought else TROUBLE).encode(), re.IGNORECASE if sought else 0
     )
@@ -149,13 +158,11 @@ async def search(
         kept += chunk.data[max(0, at - chunk.start) :]
         if hit := pattern.search(kept):
             line = kept.rfind(b"\n", 0, hit.start()) + 1
-            return began + line, "found"
+            return Searched(began + line, began + hit.end())
         at = chunk.start + len(chunk.data)
         tail = kept[-1024:]
         began, kept = at - len(tail), tail
-    return start, "nothing was found from here on" if at < start + SEARCHED else (
-        f"nothing within the next {SEARCHED >> 20} MiB"
-    )
+    return Searched(None, at)
 
 
 def marked(pieces: Sequence[Piece], sought: str | None) -> Iterator[Piece]:
