@@ -169,6 +169,7 @@ def traits(settings: ServerSettings) -> Traits:
 def lifespan(url: str, server: Server) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
+        make_routes_ready(app)
         size = server.settings.pool
         async with (
             connections.open_pool(bounded(url), name="server", size=size) as pool,
@@ -187,6 +188,20 @@ def lifespan(url: str, server: Server) -> Callable[[FastAPI], Any]:
                 loop.cancel()
 
     return life
+
+
+def make_routes_ready(app: FastAPI) -> None:
+    """FastAPI works a route out when a request first comes past it: half a second for all of them,
+    in which nobody is answered. So something that is nowhere comes past before anybody asks."""
+    nowhere: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "root_path": "",
+        "headers": [],
+    }
+    for route in app.router.routes:
+        route.matches(nowhere)
 
 
 async def listening(url: str, hub: Hub) -> None:
