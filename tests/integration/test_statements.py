@@ -12,6 +12,7 @@ from scheduler.domain.states import AttemptState, Reason, RunState, TaskState
 from scheduler.domain.tasks import Claimed, Task
 from scheduler.store.output import Chunk, End
 from scheduler.store.queues import Moment
+from scheduler.store.variables import OfRecord
 from scheduler.store.waits import Met
 from sql.statements import statements
 
@@ -30,6 +31,7 @@ RECORDS = {
     "output.read": Chunk,
     "errands.take": Errand,
     "waits.find": Met,
+    "variables.of_record": OfRecord,
 }
 
 
