@@ -9,8 +9,8 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_PEERS := $(VENV)/.installed-peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
-# Two processes, each with a server of its own; the tests of one file stay together.
-SIDE_BY_SIDE := -n 2 --dist loadfile
+# Processes with a server each; the tests of one file stay together. A third fills the waits of two.
+SIDE_BY_SIDE := -n 3 --dist loadfile
 # On 15 the engine and every statement; the web above them is the same on both.
 NOT_ON_15 := --ignore=tests/integration/test_embedded.py \
 	$(addprefix --ignore-glob=tests/integration/,test_api_* test_ui_*)

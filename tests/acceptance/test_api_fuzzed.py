@@ -110,7 +110,7 @@ def extent(role: Role) -> list[str]:
     """The admin reaches furthest, so most of the requests are the admin's."""
     if LONG:
         return ["--max-examples", "60" if role is Role.ADMIN else "20"]
-    examples = "8" if role is Role.ADMIN else "2"
+    examples = "4" if role is Role.ADMIN else "1"
     return ["--phases", "examples,fuzzing,stateful", "--max-examples", examples, "--seed", "1"]
 
 
