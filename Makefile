@@ -11,9 +11,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 # Processes with a server each; the tests of one file stay together. A third fills the waits of two.
 SIDE_BY_SIDE := -n 3 --dist loadfile
-# On 15 the engine and every statement; the web above them is the same on both.
-NOT_ON_15 := --ignore=tests/integration/test_embedded.py \
-	$(addprefix --ignore-glob=tests/integration/,test_api_* test_ui_*)
+# On 15 every statement, the plans and the engine; what stands on them is the same on both.
+ON_15 := $(patsubst %,tests/integration/test_%.py,statements explain routing_plans run_list_plans \
+	statistics_plans claim record record_plan limits groups items flows promoter reaper rounds parked \
+	results schedules clock routing chores retention)
 POSTGRES_15 := /usr/lib/postgresql/15/bin/postgres
 DIR ?= .procession
 ARGS ?=
@@ -51,7 +52,7 @@ up: $(INSTALLED)
 test: $(INSTALLED)
 	@if [ -x $(POSTGRES_15) ]; then \
 		echo "integration tests on PostgreSQL 15"; \
-		PROCESSION_TEST_POSTGRES=15 $(PYTEST) $(SIDE_BY_SIDE) -q tests/integration $(NOT_ON_15); \
+		PROCESSION_TEST_POSTGRES=15 $(PYTEST) $(SIDE_BY_SIDE) -q $(ON_15); \
 	else \
 		echo "PostgreSQL 15 is not installed: all tests run on 18 alone"; \
 	fi

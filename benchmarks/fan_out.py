@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine import engine_rate
+from benchmarks.plain import engine_rate
 from benchmarks.support import database, one, postgres, settle, until
 from benchmarks.system import all_final, open_connection, publish, working
 from scheduler.services import runs

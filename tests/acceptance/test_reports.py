@@ -92,7 +92,10 @@ exit ${{CODE:-0}}
 async def test_files_are_stored_once_and_read_whole_and_in_part(
     api: Asking, system: System, tmp_path: Path
 ) -> None:
-    runs = [await api.script("leaving", "default", LEAVE, cwd=str(tmp_path)) for _ in range(2)]
+    runs = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        runs.append(await api.script("leaving", "default", LEAVE, cwd=str(tmp_path / name)))
     for run in runs:
         assert (await api.ended(run))["status"] == "COMPLETED"
     large = b"x" * 3_000_000
