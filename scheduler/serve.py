@@ -42,6 +42,8 @@ from scheduler.work import policy_of
 
 log = logging.getLogger(__name__)
 
+BACKLOG = 2048
+
 Loops = dict[str, Callable[[], Any]]
 
 
@@ -124,6 +126,9 @@ def bind(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(
+            BACKLOG
+        )  # who is early waits, and is not refused
     except OSError as error:
         listening.close()
         raise Invalid(
