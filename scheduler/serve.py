@@ -126,9 +126,7 @@ def bind(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-        listening.listen(
-            BACKLOG
-        )  # who is early waits, and is not refused
+        listening.listen(BACKLOG)  # who is early waits, and is not refused
     except OSError as error:
         listening.close()
         raise Invalid(
