@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
@@ -191,10 +192,10 @@ async def test_a_password_that_is_changed_while_somebody_signs_in_lets_nobody_in
 ) -> None:
     """Whoever was let in is looked at once more before the session begins."""
     await with_password(api)
-    look = sessions.proven
+    look: Any = sessions.proven
 
     async def then_disabled(*given: object, **more: object) -> object:
-        found = await look(*given, **more)  # type: ignore[arg-type]
+        found = await look(*given, **more)
         await api.admin.patch("/users/anna", json={"disabled": True})
         return found
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -108,7 +109,7 @@ async def test_a_worker_without_the_key_says_which_one_it_lacks(dsn: str) -> Non
         for keys in (Keys(), Keys(text="no key at all")):
             async with unsealing(other, keys) as (unsealer, told):
                 unsealer.take(task)
-                await until(lambda told=told: bool(told.failed))  # type: ignore[misc]
+                await until(partial(bool, told.failed))
             error = str(told.failed[0].outcome.error)
             assert KEYS.load().current.id in error or "line 1 is no key" in error
             assert "no key at all" not in error

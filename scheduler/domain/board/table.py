@@ -56,9 +56,14 @@ class Table:
 
     # Reading
 
+    @cached_property
+    def hooks(self) -> dict[str, TaskDefinition]:
+        """By the names of their rows."""
+        return {graph.hook_name(name): hook for name, hook in self.definition.hooks.items()}
+
     def definition_of(self, task: Task) -> TaskDefinition:
         if task.role == "hook":
-            return self.definition.hooks[task.name.removeprefix(graph.HOOK)]  # type: ignore[index]
+            return self.hooks[task.name]
         if task.of is None:
             return self.definitions[task.name]
         definition = self.definition_of(self.tasks[task.of])
