@@ -70,7 +70,7 @@ async def run_now(conn: Conn, job: int) -> Row:
             found = await get(conn, job)
             raise Conflict(f"chore {job} is {found['status']}, so it doesn't wait for a time")
         await chores.wake(conn)
-    return await get(conn, job)
+        return await get(conn, job)  # before it can begin, and so end and be gone
 
 
 async def retry(conn: Conn, job: int) -> Row:
@@ -79,7 +79,7 @@ async def retry(conn: Conn, job: int) -> Row:
             found = await get(conn, job)
             raise Conflict(f"chore {job} is {found['status']}: only what failed can be retried")
         await chores.wake(conn)
-    return await get(conn, job)
+        return await get(conn, job)
 
 
 async def take_up(conn: Conn, job: int) -> bool:
