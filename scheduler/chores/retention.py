@@ -12,6 +12,7 @@ async def retain(tools: Tools, args: Args) -> None:
     removed = 0
     async with tools.connection() as conn:
         await rollups.catch_up(conn)
+        await rollups.catch_up_attempts(conn)
         for rule in await retention.rules(conn):
             removed += await retention.prune(conn, rule, asyncio.sleep)
             await tools.progress(removed, note=f"{rule.type or 'all types'}, {rule.state}")
@@ -23,6 +24,7 @@ async def retain(tools: Tools, args: Args) -> None:
 async def roll_up(tools: Tools, args: Args) -> None:
     async with tools.connection() as conn:
         await rollups.catch_up(conn)
+        await rollups.catch_up_attempts(conn)
 
 
 RETENTION = Kind(
@@ -34,7 +36,7 @@ RETENTION = Kind(
 )
 ROLLUPS = Kind(
     name="rollups",
-    words="Counts the runs of each hour.",
+    words="Counts the runs and attempts of each hour.",
     work=roll_up,
     every=timedelta(minutes=15),
 )

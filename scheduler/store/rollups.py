@@ -22,5 +22,14 @@ async def count(conn: Conn, hour: datetime, *, low: UUID, high: UUID) -> int:
     return await execute(conn, ROLLUPS["count"], hour=hour, low=low, high=high)
 
 
+async def next_hour_of_attempts(conn: Conn) -> datetime | None:
+    found: datetime | None = await fetch_value(conn, ROLLUPS["next_hour_of_attempts"])
+    return found
+
+
+async def count_attempts(conn: Conn, hour: datetime) -> int:
+    return await execute(conn, ROLLUPS["count_attempts"], hour=hour)
+
+
 async def page(conn: Conn, *, since: datetime, type: str | None, limit: int) -> list[Row]:
     return await fetch_rows(conn, ROLLUPS["page"], since=since, type=type, limit=limit)
