@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -26,8 +26,8 @@ from scheduler.domain.errors import (
     Unavailable,
 )
 from scheduler.store import dashboard
-from ui import access, session, words
-from ui.drawing import icons
+from ui import access, session, ways, words
+from ui.drawing import charts, icons
 
 HERE = Path(__file__).parent
 Conn = AsyncConnection[Any]
@@ -136,7 +136,7 @@ def coded(text: str) -> Markup:
     return Markup("").join(made)
 
 
-def address(path: str, **query: Any) -> str:
+def address(path: str, /, **query: Any) -> str:
     given = [(name, value) for name, value in query.items() if value not in (None, "")]
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
@@ -160,10 +160,12 @@ TEMPLATES.filters |= {
     "word": words.state,
     "segment": lambda text: quote(str(text), safe=""),
 }
+TEMPLATES.tests["in_capitals"] = lambda text: str(text).isupper()
 TEMPLATES.globals |= {
     "asset": asset,
     "address": address,
     "icon": icons.of_state,
+    "bar": charts.progress,
     "plural": words.plural,
     "between": words.between,
     "dash": words.DASH,
@@ -194,11 +196,33 @@ def rendered(request: Request, template: str, *, status: int = 200, **values: An
         "clock": lambda moment: words.clock(moment, look.tz, now),
         "exact": lambda moment: moment.astimezone(look.tz).isoformat(" ", "milliseconds"),
         "ago": lambda moment: words.ago(moment, now),
+        "as_both": lambda *asked: as_both(request, *asked),
         "said": SAID.get(request.query_params.get("said", "")),
         "stream": None,
     }
     text = TEMPLATES.get_template(template).render(given | values)
     return HTMLResponse(text, status, HEADERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    curl: str
+    command: str | None
+
+
+def as_both(
+    request: Request,
+    name: str,
+    body: Any,
+    filters: Sequence[tuple[str, str]],
+    given: Mapping[str, Any],
+) -> Both:
+    """The same for a terminal: by curl, and by our own command."""
+    way, home = (
+        ways.WAYS[name],
+        f"{request.url.scheme}://{request.headers.get('host', 'localhost')}",
+    )
+    return Both(ways.curl(home, way, given, filters, body), ways.command(way, given, filters))
 
 
 def nav_of(person: session.Person | None) -> list[tuple[str, list[Entry]]]:
@@ -235,7 +259,7 @@ def status_of(error: Refusal) -> int:
     return next(code for family, code in STATUS.items() if isinstance(error, family))
 
 
-def see(path: str, **query: Any) -> Response:
+def see(path: str, /, **query: Any) -> Response:
     """After a form: another page, so that loading it again does nothing twice."""
     return RedirectResponse(address(path, **query), 303)
 

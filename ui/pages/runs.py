@@ -8,94 +8,99 @@ from fastapi import APIRouter, Request, Response
 from psycopg import AsyncConnection
 
 from scheduler.api.state import Conn
-from scheduler.domain.errors import Invalid
 from scheduler.domain.states import RunState
 from scheduler.services import run_lists, run_lookup
-from scheduler.store import dashboard, process_types
+from scheduler.store import process_types
 from scheduler.store.rows import Row
 from scheduler.store.runs import Filter
-from ui import frame, query
+from ui import frame, lists, query
+from ui.lists import Asked, Column, Field, Listing
 from ui.screen import Screen
 
 router = APIRouter(route_class=Screen)
 
 SHOWN = 50
+EXPORTED = 500  # runs that one look of an export takes
 TYPES = 500
 LATEST = 60  # runs of a type whose times say what is usual
-NAMES = ("type", "record", "status", "label", "error", "created_from", "created_to")
-WORDS = {"created_from": "since", "created_to": "before", "status": "state", "error": "error has"}
+STATES = tuple(state.value for state in RunState)
+
+LIST = Listing(
+    fields=(
+        Field("type", "Type", "choice"),
+        Field("record", "Record"),
+        Field("error", "Error has"),
+        Field("label", "Label", hint="name:value"),
+        Field("created_from", "Since", "moment"),
+        Field("created_to", "Before", "moment"),
+        Field("status", "State", "states", STATES),
+    ),
+    columns=(
+        Column("state", "State"),
+        Column("process", "Process"),
+        Column("run", "Run"),
+        Column("tasks", "Tasks"),
+        Column("began", "Began"),
+        Column("took", "Took", is_num=True),
+        Column("by", "By"),
+        Column("labels", "Labels", is_usual=False),
+    ),
+)
+CELLS: lists.Cells[Row] = {
+    "id": lambda run: run["id"],
+    "type": lambda run: run["type"],
+    "record": lambda run: run["record_id"],
+    "state": lambda run: run["state"],
+    "tasks": lambda run: run["total"],
+    "open": lambda run: run["open"],
+    "created_at": lambda run: run["created_at"],
+    "started_at": lambda run: run["started_at"],
+    "finished_at": lambda run: run["finished_at"],
+    "by": lambda run: run["triggered_by"],
+    "error": lambda run: run["error"],
+}
 
 
 @router.get("/runs")
 async def ui_runs(request: Request, conn: Conn) -> Response:
-    if any(not value for value in request.query_params.values()):
-        return frame.see(request.url.path, **grouped(query.pairs(request)))
-    filter = filter_of(request)
-    found = await run_lists.page(conn, filter, limit=SHOWN, after=query.run_id(request, "cursor"))
+    asked = LIST.read(request)
+    if asked.is_untidy:
+        return asked.tidied()
+    filter, cursor = filter_of(asked), asked.run_cursor()
+    if asked.format:
+        return await lists.exported(asked, "runs", CELLS, reading(filter))
+    found = await run_lists.page(conn, filter, limit=SHOWN, after=cursor)
     return await frame.page(
         request,
         conn,
         "runs.html",
+        asked=asked,
         rows=found.rows,
-        next=later(request, found.next),
+        next=asked.next(found.next),
         total=await run_lists.count(conn, filter),
-        types=await process_types.page(conn, limit=TYPES),
-        usual=await dashboard.usual(conn, sorted({row["type"] for row in found.rows}), LATEST),
-        states=[state.value for state in RunState],
-        given=request.query_params,
-        chosen=request.query_params.getlist("status"),
-        chips=chips(request),
-        is_first="cursor" not in request.query_params,
-        stream=None if "cursor" in request.query_params else "/ui/stream",
+        types=[each["name"] for each in await process_types.page(conn, limit=TYPES)],
+        stream="/ui/stream" if asked.is_first else None,
     )
 
 
-def filter_of(request: Request) -> Filter:
-    zone = frame.look_of(request).tz
+def filter_of(asked: Asked) -> Filter:
     return Filter(
-        type=query.text(request, "type"),
-        record=query.text(request, "record"),
-        states=[RunState(each) for each in query.among(request, "status", RunState)],
-        labels=labels_of(query.text(request, "label")),
-        error=query.text(request, "error"),
-        created_from=query.moment(request, "created_from", zone),
-        created_to=query.moment(request, "created_to", zone),
+        type=asked.text("type"),
+        record=asked.text("record"),
+        states=[RunState(each) for each in asked.among("status")],
+        labels=asked.label(),
+        error=asked.text("error"),
+        created_from=asked.moment("created_from"),
+        created_to=asked.moment("created_to"),
     )
 
 
-def labels_of(given: str | None) -> dict[str, str] | None:
-    if given is None:
-        return None
-    name, colon, value = given.partition(":")
-    if not colon or not name:
-        raise Invalid("a label is written as name:value", field="label")
-    return {name: value}
+def reading(filter: Filter) -> lists.Read[Row]:
+    async def read(conn: AsyncConnection[Any], after: UUID | None) -> tuple[list[Row], UUID | None]:
+        found = await run_lists.page(conn, filter, limit=EXPORTED, after=after)
+        return found.rows, found.next
 
-
-def grouped(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, value in pairs:
-        found.setdefault(name, []).append(value)
-    return found
-
-
-def later(request: Request, cursor: UUID | None) -> str | None:
-    if cursor is None:
-        return None
-    return frame.address(request.url.path, **grouped(query.without(request)), cursor=cursor)
-
-
-def chips(request: Request) -> list[tuple[str, str, str]]:
-    """Each filter that is set: what it says, and the list without it."""
-    return [
-        (
-            WORDS.get(name, name),
-            value,
-            frame.address(request.url.path, **grouped(query.without(request, **{name: value}))),
-        )
-        for name, value in query.pairs(request)
-        if name in NAMES
-    ]
+    return read
 
 
 @router.get("/find")

@@ -1,0 +1,147 @@
+"""What a page shows or does, said for a terminal: the same by curl and by our own command.
+
+One table: a screen adds a line for each list and each action, and its template says
+`{{ as_("name", run=run.id) }}`. The name is that of the route; where one route does several things,
+`route:verb`. In the words of a command `{run}` takes a value, and what stands in brackets is there
+only with a value: options first, then arguments. A test holds every line to the commands and paths
+that there are.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+API = "/api/v1"
+PIECES = re.compile(r"\[[^\]]*\]|\S+")
+PLACE = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    method: str
+    path: str  # as in openapi.yaml, without /api/v1
+    cli: str = ""  # words behind `procession`; empty where there is no command
+    # Filters of a list, as API and address name them, and the option that each one is.
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+RUN_FILTERS = {
+    "type": "--type",
+    "record": "--record",
+    "status": "--status",
+    "label": "--label",
+    "created_from": "--since",
+    "created_to": "--until",
+    "error": "--error",
+}
+
+WAYS: Mapping[str, Way] = {
+    "ui_runs": Way("GET", "/runs", "runs", RUN_FILTERS),
+    "ui_run": Way("GET", "/runs/{run}", "show {run}"),
+    "ui_run_command:hold": Way("POST", "/runs/{run}/hold", "hold {run}"),
+    "ui_run_command:resume": Way("POST", "/runs/{run}/resume", "resume {run}"),
+    "ui_run_command:stop": Way("POST", "/runs/{run}/stop", "stop [--why {why}] {run}"),
+    "ui_run_command:retry": Way("POST", "/runs/{run}/retry", "retry [--task {task}] {run}"),
+    "ui_run_command:undo": Way("POST", "/runs/{run}/undo", "undo {run}"),
+    "ui_run_command:skip": Way(
+        "POST", "/runs/{run}/tasks/{task}/skip", "skip [--why {why}] {run} {task}"
+    ),
+    "ui_attempt": Way("GET", "/runs/{run}/tasks/{task}/attempts", "show {run}"),
+    "ui_log": Way(
+        "GET",
+        "/runs/{run}/tasks/{task}/attempts/{attempt}/output",
+        "logs [--attempt {attempt}] {run} {task}",
+    ),
+    "ui_processes": Way("GET", "/process-types", "types", {"q": "--find"}),
+    "ui_process": Way("GET", "/process-types/{type}", "types {type}"),
+    "ui_record": Way("GET", "/process-records/{record}", "records show {record}"),
+    "ui_start": Way("POST", "/runs", "start [--json-input {input}] {type}"),
+    "ui_start_record": Way(
+        "POST", "/process-records/{record}/start", "records start [--json-input {input}] {record}"
+    ),
+    "ui_inbox": Way("GET", "/approvals", "approvals list", {"status": "--status"}),
+    "ui_decide:approve": Way(
+        "POST", "/approvals/{approval}/approve", "approvals approve [--note {note}] {approval}"
+    ),
+    "ui_decide:reject": Way(
+        "POST", "/approvals/{approval}/reject", "approvals reject [--note {note}] {approval}"
+    ),
+    "ui_dead_letters": Way(
+        "GET",
+        "/dead-letters",
+        "dead-letters list",
+        {"status": "--status", "type": "--type", "fingerprint": "--fingerprint"},
+    ),
+    "ui_dead_letter": Way("GET", "/dead-letters/{letter}", "dead-letters show {letter}"),
+    "ui_redrive": Way("POST", "/dead-letters/{letter}/redrive", "dead-letters redrive {letter}"),
+    "ui_discard": Way(
+        "POST", "/dead-letters/{letter}/discard", "dead-letters discard [--note {note}] {letter}"
+    ),
+    "ui_decide_letters:redrive": Way(
+        "POST", "/dead-letters/redrive", "dead-letters redrive {letters}"
+    ),
+    "ui_decide_letters:discard": Way(
+        "POST", "/dead-letters/discard", "dead-letters discard [--note {note}] {letters}"
+    ),
+}
+
+
+def curl(
+    home: str, way: Way, given: Mapping[str, Any], query: Sequence[tuple[str, str]], body: Any
+) -> str:
+    parts = ["curl", "-X", way.method] if way.method != "GET" else ["curl"]
+    said = [shlex.quote(each) for each in parts]
+    said += ["-H", '"Authorization: Bearer $PROCESSION_TOKEN"']
+    if body is not None:
+        told = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)
+        said += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(told)]
+    return " ".join([*said, shlex.quote(home + address(way, given, query))])
+
+
+def address(way: Way, given: Mapping[str, Any], query: Sequence[tuple[str, str]]) -> str:
+    path = PLACE.sub(lambda found: quote(str(given[found[1]]), safe=""), way.path)
+    known = [pair for pair in query if pair[0] in way.options]
+    return API + path + (f"?{urlencode(known)}" if known else "")
+
+
+def command(way: Way, given: Mapping[str, Any], query: Sequence[tuple[str, str]]) -> str | None:
+    """Our own command for it; None where there is none that does just this."""
+    if not way.cli or any(name in way.options and not way.options[name] for name, _ in query):
+        return None
+    said = words(way.cli, given)
+    options = [
+        part for name, value in query if name in way.options for part in (way.options[name], value)
+    ]
+    return shlex.join(["procession", *said, *options])
+
+
+def words(template: str, given: Mapping[str, Any]) -> list[str]:
+    said: list[str] = []
+    for piece in PIECES.findall(template):
+        if piece.startswith("["):
+            name = PLACE.search(piece)
+            if name is None or given.get(name[1]) in (None, ""):
+                continue
+            said += [part for each in piece[1:-1].split() for part in filled(each, given)]
+        else:
+            values = filled(piece, given)
+            if piece.startswith("{") and "--" not in said and any(v[:1] == "-" for v in values):
+                said.append("--")  # what follows is no option, whatever it looks like
+            said += values
+    return said
+
+
+def filled(piece: str, given: Mapping[str, Any]) -> list[str]:
+    name = PLACE.fullmatch(piece)
+    if name is None:
+        return [piece]
+    value = given[name[1]]
+    if isinstance(value, list | tuple):
+        return [str(each) for each in value]
+    if isinstance(value, dict):
+        return [json.dumps(value, ensure_ascii=False, default=str)]
+    return [str(value)]
