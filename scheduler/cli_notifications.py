@@ -37,8 +37,10 @@ CHANNELS: list[Column] = [
     ("FAILURES", of("failures")),
     ("LEFT ALONE UNTIL", lambda row: show.moment(row["open_until"])),
 ]
+STATES = ["PENDING", "DELIVERED", "FAILED"]
 LIMIT = click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
 FILE = click.argument("file", metavar="FILE")
+NAME = click.argument("name")
 
 
 @click.group(cls=Listing)
@@ -88,6 +90,36 @@ def create_rule(desk: Desk, file: str) -> None:
     desk.say(made, f"rule {made['name']} is there")
 
 
+@notifications.command("update-channel")
+@NAME
+@FILE
+@asks
+def update_channel(desk: Desk, name: str, file: str) -> None:
+    """Change a channel to what a file says; - for stdin."""
+    done = desk.client.put(f"/notifications/channels/{quoted(name)}", nameless(file, name))
+    desk.say(done, f"channel {name} is at version {done['version']}")
+
+
+@notifications.command("update-rule")
+@NAME
+@FILE
+@asks
+def update_rule(desk: Desk, name: str, file: str) -> None:
+    """Change a rule to what a file says; - for stdin."""
+    done = desk.client.put(f"/notifications/rules/{quoted(name)}", nameless(file, name))
+    desk.say(done, f"rule {name} is at version {done['version']}")
+
+
+def nameless(file: str, name: str) -> object:
+    """The same file makes it and changes it; a name in it must be the one that is changed."""
+    found = document(file)
+    if not isinstance(found, dict):
+        return found
+    if found.get("name", name) != name:
+        raise Refused(f"{file} is of {found['name']}, not of {name}: leave 'name' out or mend it")
+    return {key: value for key, value in found.items() if key != "name"}
+
+
 def document(file: str) -> object:
     from scheduler.domain.documents import load, plain
 
@@ -98,7 +130,7 @@ def document(file: str) -> object:
 
 
 @notifications.command("delete-channel")
-@click.argument("name")
+@NAME
 @asks
 def delete_channel(desk: Desk, name: str) -> None:
     """Delete a channel that no rule uses."""
@@ -107,7 +139,7 @@ def delete_channel(desk: Desk, name: str) -> None:
 
 
 @notifications.command("delete-rule")
-@click.argument("name")
+@NAME
 @asks
 def delete_rule(desk: Desk, name: str) -> None:
     """Delete a rule with its notifications."""
@@ -116,7 +148,7 @@ def delete_rule(desk: Desk, name: str) -> None:
 
 
 @notifications.command()
-@click.argument("name")
+@NAME
 @click.argument("until", metavar="TIME")
 @asks
 def snooze(desk: Desk, name: str, until: str) -> None:
@@ -126,7 +158,7 @@ def snooze(desk: Desk, name: str, until: str) -> None:
 
 
 @notifications.command()
-@click.argument("name")
+@NAME
 @asks
 def wake(desk: Desk, name: str) -> None:
     """End a rule's sleep."""
@@ -135,12 +167,21 @@ def wake(desk: Desk, name: str) -> None:
 
 
 @notifications.command()
-@click.argument("name")
+@NAME
 @asks
 def test(desk: Desk, name: str) -> None:
     """Send a test through all channels of a rule."""
     done = desk.client.post(f"/notifications/rules/{quoted(name)}/test")
     desk.say(done, f"a test is on its way to {', '.join(done['channels'])}")
+
+
+@notifications.command("test-channel")
+@NAME
+@asks
+def test_channel(desk: Desk, name: str) -> None:
+    """Send a test through one channel."""
+    done = desk.client.post(f"/notifications/channels/{quoted(name)}/test")
+    desk.say(done, f"a test is on its way through {name}")
 
 
 @notifications.command()
@@ -153,11 +194,14 @@ def acknowledge(desk: Desk, id: int) -> None:
 
 
 @notifications.command()
+@click.option("--status", type=click.Choice(STATES, case_sensitive=False))
+@click.option("--channel", help="Through this channel.")
 @LIMIT
 @asks
-def deliveries(desk: Desk, limit: int) -> None:
+def deliveries(desk: Desk, status: str | None, channel: str | None, limit: int) -> None:
     """List deliveries, with what was answered."""
-    rows = desk.client.pages("/notifications/deliveries", limit)
+    wanted = status.upper() if status else None
+    rows = desk.client.pages("/notifications/deliveries", limit, status=wanted, channel=channel)
     desk.table(rows, DELIVERIES, "nothing was to be delivered")
 
 

@@ -1,15 +1,18 @@
 """Notifications: rules, channels, what was found, and whether it reached anybody."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, Field, field_validator, model_validator
 
 from executor.http_invocation import Malformed, read_url
-from scheduler.api import pages
+from scheduler.api import editions, pages
 from scheduler.api.access import GuardedRoute
 from scheduler.api.documents import problems
+from scheduler.api.editions import IfMatch, Outdated
 from scheduler.api.pages import Cursor, Limit, Page
 from scheduler.api.state import By, Conn
 from scheduler.domain.durations import parse_duration
@@ -20,6 +23,7 @@ from scheduler.store import notifications as stored
 
 router = APIRouter(prefix="/notifications", tags=["notifications"], route_class=GuardedRoute)
 
+T = TypeVar("T", "Channel", "Rule")
 BIG = 2**63 - 1
 NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 ADDRESS = r"^[^@\s,<>\"\x00-\x1f\x7f]{1,64}@[A-Za-z0-9.-]{1,253}$"
@@ -54,10 +58,9 @@ class StartedRun(BaseModel, extra="forbid"):
     )
 
 
-class CreateChannel(BaseModel, extra="forbid"):
+class ReplaceChannel(BaseModel, extra="forbid"):
     """Exactly one of `webhook`, `email` and `run`."""
 
-    name: str = Field(pattern=NAME)
     webhook: Webhook | None = None
     email: Email | None = None
     run: StartedRun | None = None
@@ -66,20 +69,16 @@ class CreateChannel(BaseModel, extra="forbid"):
     )
 
     @model_validator(mode="after")
-    def _one(self) -> "CreateChannel":
+    def _one(self) -> Self:
         if sum(each is not None for each in (self.webhook, self.email, self.run)) != 1:
             raise ValueError("give exactly one of webhook, email and run")
         if self.secret is not None and self.webhook is None:
             raise ValueError("only webhooks are signed with a secret")
         return self
 
-    def kind(self) -> str:
-        return "webhook" if self.webhook else "email" if self.email else "run"
 
-    def config(self) -> dict[str, Any]:
-        given = self.webhook or self.email or self.run
-        assert given is not None
-        return given.model_dump()
+class CreateChannel(ReplaceChannel):
+    name: str = Field(pattern=NAME)
 
 
 class Channel(BaseModel):
@@ -87,18 +86,19 @@ class Channel(BaseModel):
     kind: str
     config: dict[str, Any]
     secret: str | None
+    version: int
     failures: int = Field(description="In a row.")
     open_until: datetime | None = Field(description="Left alone until then.")
     created_at: datetime
     created_by: str
+    updated_at: datetime
 
 
 class Channels(BaseModel):
     items: list[Channel]
 
 
-class CreateRule(BaseModel, extra="forbid"):
-    name: str = Field(pattern=NAME)
+class ReplaceRule(BaseModel, extra="forbid"):
     event: Event
     type: str | None = Field(default=None, max_length=63, description="Only of this type.")
     count: int = Field(default=1, ge=1, le=1_000_000, description="So many, at least.")
@@ -123,6 +123,10 @@ class CreateRule(BaseModel, extra="forbid"):
         return found
 
 
+class CreateRule(ReplaceRule):
+    name: str = Field(pattern=NAME)
+
+
 class Rule(BaseModel):
     name: str
     event: str
@@ -135,8 +139,10 @@ class Rule(BaseModel):
     most_a_day: int
     channels: list[str]
     snoozed_until: datetime | None
+    version: int
     created_at: datetime
     created_by: str
+    updated_at: datetime
 
 
 class Rules(BaseModel):
@@ -162,6 +168,8 @@ class Notification(BaseModel):
 class Delivery(BaseModel):
     id: int
     notification: int
+    rule: str
+    subject: str
     channel: str
     status: str
     attempts: int
@@ -172,19 +180,63 @@ class Delivery(BaseModel):
     delivered_at: datetime | None
 
 
+def labelled(response: Response, shown: T) -> T:
+    response.headers["ETag"] = editions.tag(shown.version, shown)
+    return shown
+
+
+@contextmanager
+def told_apart() -> Iterator[None]:
+    """What was changed since it was read is a precondition that failed, not a clash."""
+    try:
+        yield
+    except notifications.Outdated as outdated:
+        raise Outdated(str(outdated), remedy=outdated.remedy) from outdated
+
+
 @router.post("/channels", status_code=201, responses=problems(409, 413, 422))
-async def create_notification_channel(wish: CreateChannel, conn: Conn, by: By) -> Channel:
+async def create_notification_channel(
+    wish: CreateChannel, conn: Conn, by: By, response: Response
+) -> Channel:
     """Make a channel: a signed webhook, e-mail, or a run of a type."""
-    made = await notifications.create_channel(
-        conn, wish.name, kind=wish.kind(), config=wish.config(), secret=wish.secret, by=by
-    )
-    return Channel.model_validate(made)
+    row = await notifications.create_channel(conn, wish.model_dump(exclude_none=True), by=by)
+    return labelled(response, Channel.model_validate(row))
 
 
 @router.get("/channels", responses=problems())
 async def list_notification_channels(conn: Conn) -> Channels:
     """List channels, with how they fare."""
     return Channels(items=[Channel.model_validate(row) for row in await stored.channels(conn)])
+
+
+@router.get("/channels/{name}", response_model=Channel, responses=problems(404, 422))
+async def get_notification_channel(
+    name: Name, conn: Conn, request: Request, response: Response
+) -> Channel | Response:
+    """Show a channel; 304 if `If-None-Match` names what is there."""
+    found = Channel.model_validate(await notifications.get_channel(conn, name))
+    if editions.label(request, response, found.version, found):
+        return Response(status_code=304, headers={"ETag": response.headers["ETag"]})
+    return found
+
+
+@router.put("/channels/{name}", responses=problems(404, 412, 413, 422))
+async def replace_notification_channel(
+    name: Name, wish: ReplaceChannel, conn: Conn, response: Response, if_match: IfMatch = None
+) -> Channel:
+    """Change a channel; what is on its way goes to where it points now, and is tried at once."""
+    wanted = editions.expected(if_match)
+    with told_apart():
+        document = wish.model_dump(exclude_none=True)
+        row = await notifications.change_channel(conn, name, document, expected=wanted)
+    return labelled(response, Channel.model_validate(row))
+
+
+@router.post("/channels/{name}/test", status_code=202, responses=problems(404, 422))
+async def test_notification_channel(name: Name, conn: Conn, by: By) -> Channel:
+    """Send a test through this channel alone."""
+    await notifications.test_channel(conn, name, by=by)
+    return Channel.model_validate(await notifications.get_channel(conn, name))
 
 
 @router.delete("/channels/{name}", status_code=204, responses=problems(404, 409, 422))
@@ -194,15 +246,40 @@ async def delete_notification_channel(name: Name, conn: Conn) -> None:
 
 
 @router.post("/rules", status_code=201, responses=problems(409, 413, 422))
-async def create_notification_rule(wish: CreateRule, conn: Conn, by: By) -> Rule:
+async def create_notification_rule(
+    wish: CreateRule, conn: Conn, by: By, response: Response
+) -> Rule:
     """Say of what whom to tell."""
-    return Rule.model_validate(await notifications.create_rule(conn, wish.model_dump(), by=by))
+    row = await notifications.create_rule(conn, wish.model_dump(), by=by)
+    return labelled(response, Rule.model_validate(row))
 
 
 @router.get("/rules", responses=problems())
 async def list_notification_rules(conn: Conn) -> Rules:
     """List rules."""
     return Rules(items=[Rule.model_validate(row) for row in await stored.rules(conn)])
+
+
+@router.get("/rules/{name}", response_model=Rule, responses=problems(404, 422))
+async def get_notification_rule(
+    name: Name, conn: Conn, request: Request, response: Response
+) -> Rule | Response:
+    """Show a rule; 304 if `If-None-Match` names what is there."""
+    found = Rule.model_validate(await notifications.get_rule(conn, name))
+    if editions.label(request, response, found.version, found):
+        return Response(status_code=304, headers={"ETag": response.headers["ETag"]})
+    return found
+
+
+@router.put("/rules/{name}", responses=problems(404, 412, 413, 422))
+async def replace_notification_rule(
+    name: Name, wish: ReplaceRule, conn: Conn, response: Response, if_match: IfMatch = None
+) -> Rule:
+    """Change a rule, for what is found from now on; whether it sleeps stays as it is."""
+    wanted = editions.expected(if_match)
+    with told_apart():
+        row = await notifications.change_rule(conn, name, wish.model_dump(), expected=wanted)
+    return labelled(response, Rule.model_validate(row))
 
 
 @router.delete("/rules/{name}", status_code=204, responses=problems(404, 422))
@@ -254,6 +331,7 @@ async def acknowledge_notification(notification: Id, conn: Conn, by: By) -> None
 async def list_notification_deliveries(
     conn: Conn,
     notification: Annotated[int | None, Query(ge=1, le=BIG)] = None,
+    channel: Annotated[str | None, Query(pattern=NAME)] = None,
     status: Literal["PENDING", "DELIVERED", "FAILED"] | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -261,7 +339,12 @@ async def list_notification_deliveries(
     """List deliveries, the newest first, with what was answered."""
     after = pages.decode(cursor, pages.big_number)
     rows = await stored.deliveries(
-        conn, notification=notification, status=status, after=after, limit=limit + 1
+        conn,
+        notification=notification,
+        channel=channel,
+        status=status,
+        after=after,
+        limit=limit + 1,
     )
     return pages.page_of(rows, limit, "id", Delivery.model_validate)
 

@@ -5,19 +5,23 @@ nobody is told: because the rule sleeps, has just spoken of the same, or has spo
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg import AsyncConnection
 
+from executor.http_invocation import Malformed, read_url
 from scheduler.domain.errors import Conflict, Invalid, NotFound
 from scheduler.domain.ids import new_id
+from scheduler.domain.notifications import TITLES, read_channel, read_rule
 from scheduler.services import chores
 from scheduler.services.keyring import Cell, Keys
 from scheduler.store import notifications as stored
 from scheduler.store.rows import Row
 
 Conn = AsyncConnection[Any]
+Document = Mapping[str, Any]
 
 DELIVER = "deliver_notifications"
 # What was committed late is still found: it may have ended before the last look.
@@ -25,34 +29,88 @@ AGAIN = timedelta(minutes=2)
 TRIES = 12
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(hours=1)
-TITLES = {
-    "failed": "a run failed",
-    "failed_often": "runs fail often",
-    "late": "a schedule started late",
-    "missed": "a schedule missed a tick",
-    "longer": "a run takes longer than usual",
-    "approval": "an approval is waited for",
-    "dead_letters": "dead letters are growing",
-    "test": "this is a test",
-}
 
 
-async def create_channel(
-    conn: Conn, name: str, *, kind: str, config: dict[str, Any], secret: str | None, by: str
-) -> Row:
-    made = await stored.create_channel(conn, name, kind=kind, config=config, secret=secret, by=by)
+class Outdated(Conflict):
+    """It was changed since the caller read it."""
+
+
+async def create_channel(conn: Conn, document: Document, *, by: str) -> Row:
+    """Of `name`, one of `webhook`, `email` and `run`, and perhaps the name of a `secret`."""
+    made = await stored.create_channel(conn, **channel_of(document), by=by)
     if made is None:
-        raise Conflict(f"there is a channel {name} already", field="name")
+        raise Conflict(f"there is a channel {document['name']} already", field="name")
     return made
 
 
-async def create_rule(conn: Conn, rule: dict[str, Any], *, by: str) -> Row:
+def channel_of(document: Document) -> dict[str, Any]:
+    channel = read_channel(document)
+    if channel["kind"] == "webhook":
+        try:
+            read_url(channel["config"]["url"])
+        except Malformed as fault:
+            raise Invalid(str(fault), field="url") from None
+    return channel
+
+
+async def get_channel(conn: Conn, name: str) -> Row:
+    found = await stored.channels(conn, name)
+    if not found:
+        raise NotFound(f"there is no channel {name}")
+    return found[0]
+
+
+async def change_channel(
+    conn: Conn, name: str, document: Document, *, expected: int | None = None
+) -> Row:
+    """What is on its way goes to where it points now, and is tried at once."""
+    channel = channel_of({**document, "name": name})
+    async with conn.transaction():
+        is_changed = await stored.change_channel(conn, **channel, expected=expected)
+        found = await get_channel(conn, name)
+        if not is_changed:
+            raise outdated("channel", found, expected)
+        return found
+
+
+def outdated(what: str, row: Row, expected: int | None) -> Outdated:
+    return Outdated(
+        f"the {what} {row['name']} is at version {row['version']}, not {expected}",
+        remedy="read it again and repeat the change",
+    )
+
+
+async def create_rule(conn: Conn, document: Document, *, by: str) -> Row:
+    rule = read_rule(document)
+    async with conn.transaction():
+        await require_channels(conn, rule["channels"])
+        if await stored.create_rule(conn, rule, by=by) is None:
+            raise Conflict(f"there is a rule {rule['name']} already", field="name")
+        return await get_rule(conn, rule["name"])
+
+
+async def require_channels(conn: Conn, names: Sequence[str]) -> None:
     known = {row["name"] for row in await stored.channels(conn)}
-    if missing := sorted(set(rule["channels"]) - known):
-        raise Invalid(f"there is no channel {missing[0]}", field="channels")
-    if await stored.create_rule(conn, rule, by=by) is None:
-        raise Conflict(f"there is a rule {rule['name']} already", field="name")
-    return await get_rule(conn, rule["name"])
+    if missing := sorted(set(names) - known):
+        raise Invalid(
+            f"there is no channel {missing[0]}",
+            field="channels",
+            remedy="make it first: `procession notifications create-channel`",
+        )
+
+
+async def change_rule(
+    conn: Conn, name: str, document: Document, *, expected: int | None = None
+) -> Row:
+    """For what is found from now on; whether it sleeps is left as it is."""
+    rule = read_rule({**document, "name": name})
+    async with conn.transaction():
+        await require_channels(conn, rule["channels"])
+        is_changed = await stored.change_rule(conn, rule, expected=expected)
+        found = await get_rule(conn, name)
+        if not is_changed:
+            raise outdated("rule", found, expected)
+        return found
 
 
 async def get_rule(conn: Conn, name: str) -> Row:
@@ -99,19 +157,37 @@ async def test(conn: Conn, name: str, *, by: str) -> None:
     """Through all channels of a rule, whether or not it sleeps."""
     rule = await get_rule(conn, name)
     async with conn.transaction():
-        made = await stored.add(
-            conn,
-            rule["id"],
-            key=f"test {new_id()}",
-            subject=f"test by {by}",
-            data={"test": True},
-            snoozed=False,
-            quiet=timedelta(0),
-            most=2**31 - 1,
-        )
-        assert made is not None
-        await stored.address(conn, made["id"], rule["channels"])
-        await chores.defer(conn, DELIVER, lock=DELIVER)
+        await send_test(conn, rule["id"], rule["channels"], by)
+
+
+async def test_channel(conn: Conn, name: str, *, by: str) -> None:
+    """Through this one alone, whichever rules use it."""
+    channel = await get_channel(conn, name)
+    async with conn.transaction():
+        await send_test(conn, await stored.rule_of_tests(conn), [channel["name"]], by)
+
+
+async def send_test(conn: Conn, rule: int, channels: Sequence[str], by: str) -> None:
+    made = await stored.add(
+        conn,
+        rule,
+        key=f"test {new_id()}",
+        subject=f"test by {by}",
+        data={"test": True},
+        snoozed=False,
+        quiet=timedelta(0),
+        most=2**31 - 1,
+    )
+    assert made is not None
+    await stored.address(conn, made["id"], channels)
+    await chores.defer(conn, DELIVER, lock=DELIVER)
+
+
+async def get(conn: Conn, notification: int) -> Row:
+    found = await stored.get(conn, notification)
+    if found is None:
+        raise NotFound(f"there is no notification {notification}")
+    return found
 
 
 async def look(conn: Conn) -> int:
@@ -157,7 +233,8 @@ def again_after(attempts: int) -> datetime | None:
 
 
 def title_of(delivery: Row) -> str:
-    return f"{TITLES[delivery['event']]}: {delivery['subject']}"
+    event = "test" if delivery["data"].get("test") else delivery["event"]
+    return f"{TITLES[event]}: {delivery['subject']}"
 
 
 def message_of(delivery: Row) -> dict[str, Any]:

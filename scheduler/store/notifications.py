@@ -33,6 +33,28 @@ async def channels(conn: Conn, name: str | None = None) -> list[Row]:
     return await fetch_rows(conn, NOTIFICATIONS["channels"], name=name)
 
 
+async def change_channel(
+    conn: Conn,
+    name: str,
+    *,
+    kind: str,
+    config: dict[str, Any],
+    secret: str | None,
+    expected: int | None,
+) -> bool:
+    """False if there is none of that name and version."""
+    found = await fetch_column(
+        conn,
+        NOTIFICATIONS["change_channel"],
+        name=name,
+        kind=kind,
+        config=Jsonb(config),
+        secret=secret,
+        expected=expected,
+    )
+    return bool(found)
+
+
 async def delete_channel(conn: Conn, name: str) -> bool:
     return bool(await fetch_column(conn, NOTIFICATIONS["delete_channel"], name=name))
 
@@ -44,6 +66,16 @@ async def create_rule(conn: Conn, rule: dict[str, Any], *, by: str) -> int | Non
 
 async def rules(conn: Conn, name: str | None = None) -> list[Row]:
     return await fetch_rows(conn, NOTIFICATIONS["rules"], name=name)
+
+
+async def change_rule(conn: Conn, rule: dict[str, Any], *, expected: int | None) -> bool:
+    """False if there is none of that name and version."""
+    return bool(await fetch_column(conn, NOTIFICATIONS["change_rule"], **rule, expected=expected))
+
+
+async def rule_of_tests(conn: Conn) -> int:
+    found: int = await fetch_value(conn, NOTIFICATIONS["rule_of_tests"])
+    return found
 
 
 async def delete_rule(conn: Conn, name: str) -> bool:
@@ -131,6 +163,10 @@ async def page(
     )
 
 
+async def get(conn: Conn, notification: int) -> Row | None:
+    return await fetch_row(conn, NOTIFICATIONS["get"], id=notification)
+
+
 async def acknowledge(conn: Conn, notification: int, *, by: str) -> bool:
     return bool(await fetch_column(conn, NOTIFICATIONS["acknowledge"], id=notification, by=by))
 
@@ -139,6 +175,7 @@ async def deliveries(
     conn: Conn,
     *,
     notification: int | None = None,
+    channel: str | None = None,
     status: str | None = None,
     after: int | None = None,
     limit: int,
@@ -147,6 +184,7 @@ async def deliveries(
         conn,
         NOTIFICATIONS["deliveries"],
         notification=notification,
+        channel=channel,
         status=status,
         after=after,
         limit=limit,

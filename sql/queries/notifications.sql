@@ -2,13 +2,24 @@
 insert into notification_channels (name, kind, config, secret, created_by)
 values (%(name)s, %(kind)s, %(config)s, %(secret)s, %(by)s)
 on conflict (name) do nothing
-returning id, name, kind, config, secret, failures, open_until, created_at, created_by;
+returning id, name, kind, config, secret, version, failures, open_until, created_at, created_by,
+          updated_at;
 
 -- name: channels
-select id, name, kind, config, secret, failures, open_until, created_at, created_by
+select id, name, kind, config, secret, version, failures, open_until, created_at, created_by,
+       updated_at
   from notification_channels
  where %(name)s::text is null or name = %(name)s
  order by name;
+
+-- name: change_channel
+-- What it was left alone for may be what was changed.
+update notification_channels
+   set kind = %(kind)s, config = %(config)s, secret = %(secret)s, version = version + 1,
+       failures = 0, open_until = null, updated_at = clock_timestamp()
+ where name = %(name)s
+   and (%(expected)s::integer is null or version = %(expected)s)
+returning id;
 
 -- name: delete_channel
 delete from notification_channels where name = %(name)s returning id;
@@ -24,10 +35,24 @@ returning id;
 
 -- name: rules
 select id, name, event, type, count, of_last, factor, after, quiet, most_a_day, channels,
-       since, snoozed_until, created_at, created_by
+       since, snoozed_until, version, created_at, created_by, updated_at
   from notification_rules
- where %(name)s::text is null or name = %(name)s
+ where event <> 'test'
+   and (%(name)s::text is null or name = %(name)s)
  order by name;
+
+-- name: change_rule
+update notification_rules
+   set event = %(event)s, type = %(type)s, count = %(count)s, of_last = %(of_last)s,
+       factor = %(factor)s, after = %(after)s, quiet = %(quiet)s, most_a_day = %(most_a_day)s,
+       channels = %(channels)s, version = version + 1, updated_at = clock_timestamp()
+ where name = %(name)s
+   and (%(expected)s::integer is null or version = %(expected)s)
+returning id;
+
+-- name: rule_of_tests
+-- What a test of one channel is written down under.
+select id from notification_rules where event = 'test' order by id limit 1;
 
 -- name: delete_rule
 delete from notification_rules where name = %(name)s returning id;
@@ -225,10 +250,18 @@ select n.id, r.name as rule, r.event, n.subject, n.data, n.at, n.silent, n.ackno
   from notifications n
   join notification_rules r on r.id = n.rule
  where (%(after)s::bigint is null or n.id < %(after)s)
-   and (%(rule)s::text is null or r.name = %(rule)s)
+   and (%(rule)s::text is null
+        or n.rule = (select id from notification_rules where name = %(rule)s))
    and (not %(open)s or (n.acknowledged_at is null and n.silent is null))
  order by n.id desc
  limit %(limit)s;
+
+-- name: get
+select n.id, r.name as rule, r.event, n.subject, n.data, n.at, n.silent, n.acknowledged_at,
+       n.acknowledged_by
+  from notifications n
+  join notification_rules r on r.id = n.rule
+ where n.id = %(id)s;
 
 -- name: acknowledge
 update notifications
@@ -237,12 +270,16 @@ update notifications
 returning id;
 
 -- name: deliveries
-select d.id, d.notification, c.name as channel, d.state as status, d.attempts, d.next_at, d.answer,
-       d.error, d.tried_at, d.delivered_at
+select d.id, d.notification, n.subject, r.name as rule, r.event, c.name as channel,
+       d.state as status, d.attempts, d.next_at, d.answer, d.error, d.tried_at, d.delivered_at
   from notification_deliveries d
   join notification_channels c on c.id = d.channel
+  join notifications n on n.id = d.notification
+  join notification_rules r on r.id = n.rule
  where (%(after)s::bigint is null or d.id < %(after)s)
    and (%(notification)s::bigint is null or d.notification = %(notification)s)
+   and (%(channel)s::text is null
+        or d.channel = (select id from notification_channels where name = %(channel)s))
    and (%(status)s::text is null or d.state = %(status)s)
  order by d.id desc
  limit %(limit)s;

@@ -332,6 +332,128 @@ async def test_a_channel_that_a_rule_uses_stays(api: Api, hook: Hook) -> None:
     assert (await api.admin.delete("/notifications/channels/hook")).status_code == 204
 
 
+async def test_a_rule_is_changed_only_by_whoever_saw_it_as_it_is(api: Api, hook: Hook) -> None:
+    await hooked(api, hook)
+    seen = await api.admin.get("/notifications/rules/it")
+    wish = {"event": "longer", "channels": ["hook"], "factor": 3, "quiet": "1h"}
+    headers = {"If-Match": seen.headers["etag"]}
+    done = await api.admin.put("/notifications/rules/it", json=wish, headers=headers)
+    assert (done.status_code, done.json()["version"], done.json()["quiet"]) == (200, 2, "PT1H")
+    late = await api.admin.put("/notifications/rules/it", json=wish, headers=headers)
+    assert late.status_code == 412
+    known = {"If-None-Match": done.headers["etag"]}
+    assert (await api.admin.get("/notifications/rules/it", headers=known)).status_code == 304
+    missing = {**wish, "channels": ["nobody"]}
+    answer = await api.admin.put("/notifications/rules/it", json=missing)
+    assert (answer.status_code, answer.json()["field"]) == (422, "channels")
+    assert (await api.admin.put("/notifications/rules/none", json=wish)).status_code == 404
+
+
+async def test_a_rule_that_is_changed_finds_what_it_is_about_now_and_sleeps_on(
+    api: Api, conn: Conn, hook: Hook
+) -> None:
+    await hooked(api, hook, type="tell")
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    await api.admin.post("/notifications/rules/it/snooze", json={"until": until})
+    wish = {"event": "failed", "type": "two", "channels": ["hook"]}
+    assert (await api.admin.put("/notifications/rules/it", json=wish)).status_code == 200
+    await failed(conn)
+    await notifications.look(conn)
+    [row] = await found(conn)
+    assert (row["subject"], row["silent"]) == ("two", "snoozed")
+
+
+async def test_a_channel_that_is_changed_is_tried_at_once_where_it_points_now(
+    api: Api, conn: Conn, hook: Hook
+) -> None:
+    nowhere = {"url": "http://127.0.0.1:1/", "allow_private": True}
+    await channel(api, "hook", webhook=nowhere)
+    await rule(api)
+    for _ in range(5):
+        await notifications.test(conn, "it", by="test")
+    await delivering(api.url)
+    seen = await api.admin.get("/notifications/channels/hook")
+    assert seen.json()["open_until"] is not None
+    wish = {"webhook": {"url": hook.url, "allow_private": True}}
+    headers = {"If-Match": seen.headers["etag"]}
+    done = await api.admin.put("/notifications/channels/hook", json=wish, headers=headers)
+    assert (done.status_code, done.json()["failures"], done.json()["open_until"]) == (200, 0, None)
+    await conn.execute("update notification_deliveries set next_at = now()")
+    await delivering(api.url)
+    assert len(hook.calls) == 5
+
+
+async def test_a_channel_that_fared_otherwise_since_it_was_read_can_still_be_changed(
+    api: Api, conn: Conn, hook: Hook
+) -> None:
+    """What it was sent is no change that anybody made."""
+    await hooked(api, hook)
+    seen = await api.admin.get("/notifications/channels/hook")
+    await notifications.test(conn, "it", by="test")
+    await delivering(api.url)
+    wish = {"email": {"to": ["a@example.org"]}}
+    headers = {"If-Match": seen.headers["etag"]}
+    done = await api.admin.put("/notifications/channels/hook", json=wish, headers=headers)
+    assert (done.status_code, done.json()["kind"]) == (200, "email")
+    again = await api.admin.put("/notifications/channels/hook", json=wish, headers=headers)
+    assert again.status_code == 412
+
+
+async def test_one_channel_is_tested_by_itself_without_any_rule(
+    api: Api, conn: Conn, hook: Hook
+) -> None:
+    await channel(api, "hook", webhook={"url": hook.url, "allow_private": True})
+    await channel(api, "other", webhook={"url": hook.url, "allow_private": True})
+    answer = await api.admin.post("/notifications/channels/hook/test")
+    assert answer.status_code == 202
+    await delivering(api.url)
+    [call] = hook.calls
+    assert json.loads(call.body)["event"] == "test"
+    assert (await api.admin.get("/notifications/rules")).json()["items"] == []
+    assert (await api.admin.post("/notifications/channels/none/test")).status_code == 404
+
+
+async def test_what_people_change_of_rules_and_channels_is_in_the_audit_and_nothing_else(
+    api: Api, conn: Conn, hook: Hook
+) -> None:
+    await hooked(api, hook)
+    wish = {"webhook": {"url": hook.url, "allow_private": True}}
+    await api.admin.put("/notifications/channels/hook", json=wish)
+    await api.admin.put("/notifications/rules/it", json={"event": "missed", "channels": ["hook"]})
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    await api.admin.post("/notifications/rules/it/snooze", json={"until": until})
+    await api.admin.post("/notifications/channels/hook/test")
+    await notifications.look(conn)
+    await delivering(api.url)
+    await api.admin.delete("/notifications/rules/it")
+    lines = (await api.admin.get("/audit", params={"limit": 100})).json()["items"]
+    mine = [
+        (each["entity"], each["action"])
+        for each in reversed(lines)
+        if each["entity"].startswith("notification_")
+    ]
+    assert mine == [
+        ("notification_channels", "create"), ("notification_rules", "create"),
+        ("notification_channels", "change"), ("notification_rules", "change"),
+        ("notification_rules", "change"), ("notification_rules", "delete"),
+    ]  # fmt: skip
+
+
+async def test_deliveries_are_found_by_what_became_of_them_and_by_channel(
+    api: Api, conn: Conn, hook: Hook
+) -> None:
+    await hooked(api, hook)
+    await channel(api, "other", email={"to": ["a@example.org"]})
+    await notifications.test(conn, "it", by="test")
+    await notifications.test_channel(conn, "other", by="test")
+    await delivering(api.url)
+    found = [
+        (await api.admin.get("/notifications/deliveries", params=wanted)).json()["items"]
+        for wanted in ({"status": "DELIVERED"}, {"channel": "other"}, {"status": "FAILED"})
+    ]
+    assert [[each["channel"] for each in items] for items in found] == [["hook"], ["other"], []]
+
+
 async def test_servers_look_and_deliver_by_themselves(api: Api, conn: Conn, hook: Hook) -> None:
     await hooked(api, hook)
     await failed(conn)
