@@ -9,6 +9,7 @@ from tests.support.postgres import (
     Databases,
     binaries_of,
     chosen_version,
+    folder_of_server,
     session_databases,
 )
 
@@ -19,9 +20,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+def databases() -> Iterator[Databases]:
     """A server for the whole session, with a migrated template in it."""
-    with session_databases(tmp_path_factory.mktemp("pg")) as databases:
+    with session_databases() as databases:
         databases.make_template()
         yield databases
 
@@ -40,10 +41,11 @@ async def db(dsn: str) -> AsyncIterator[AsyncConnection]:
 
 
 @pytest.fixture
-async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+async def cluster() -> AsyncIterator[Cluster]:
     """A server of this test's own, with a migrated database: `cluster.dsn`."""
-    cluster = Cluster(tmp_path_factory.mktemp("own"), binaries_of(chosen_version()))
-    await cluster.start()
-    await migrate(cluster.dsn)
-    yield cluster
-    await cluster.stop()
+    with folder_of_server() as folder:
+        cluster = Cluster(folder, binaries_of(chosen_version()))
+        await cluster.start()
+        await migrate(cluster.dsn)
+        yield cluster
+        await cluster.stop()

@@ -3,9 +3,11 @@
 import asyncio
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,11 +32,26 @@ HASTY = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "shared_buffers": "128MB",
+    "max_wal_size": "128MB",
     "logging_collector": "off",
 }
 
+# A database is 800 files, and most file systems are slow to make and to remove so many.
+MEMORY = Path("/dev/shm")
+ROOM = 3 << 30
+
 # Reads until its standard input ends, which it does with the tests however they end.
-LEASH = "import os, sys; sys.stdin.read(); os.kill(int(sys.argv[1]), 2)"
+LEASH = """
+import sys
+sys.stdin.read()
+import os, shutil, time
+server, folder = sys.argv[1:]
+os.kill(int(server), 2)
+end = time.monotonic() + 30
+while os.path.exists("/proc/" + server) and time.monotonic() < end:
+    time.sleep(0.05)
+shutil.rmtree(folder, ignore_errors=True)
+"""
 
 
 def binaries_of(version: str) -> Binaries:
@@ -48,6 +65,21 @@ def binaries_of(version: str) -> Binaries:
 def chosen_version() -> str:
     choice = os.environ.get(CHOICE, "18")
     return "18" if "://" in choice else choice
+
+
+def in_memory(folder: Path) -> bool:
+    return folder.is_relative_to(MEMORY)
+
+
+@contextmanager
+def folder_of_server() -> Iterator[Path]:
+    """In memory where there is room for it, else where all temporary files are."""
+    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
+    where = MEMORY if roomy else None
+    with tempfile.TemporaryDirectory(
+        prefix="procession-tests-", dir=where, ignore_cleanup_errors=True
+    ) as name:
+        yield Path(name)
 
 
 class Cluster:
@@ -65,7 +97,7 @@ class Cluster:
         database = await self.postgres.start()
         self.dsn = database.url
         self.release()
-        self._leash = tied(database.pid)
+        self._leash = tied(database.pid, self.postgres.home.parent)
 
     async def stop(self) -> None:
         await self.postgres.stop()
@@ -92,9 +124,9 @@ class Cluster:
             self._leash = None
 
 
-def tied(pid: int) -> subprocess.Popen[bytes]:
-    """Whatever becomes of us, the server `pid` ends with us."""
-    argv = [sys.executable, "-ISc", LEASH, str(pid)]
+def tied(pid: int, folder: Path) -> subprocess.Popen[bytes]:
+    """Whatever becomes of us, the server `pid` ends with us, and its files go."""
+    argv = [sys.executable, "-ISc", LEASH, str(pid), str(folder)]
     return subprocess.Popen(argv, stdin=subprocess.PIPE)
 
 
@@ -112,34 +144,39 @@ class Databases:
     """Gives each test a database of its own, cloned from one that is migrated once."""
 
     admin: str
+    conn: psycopg.Connection  # the owner's, from the first test to the last
+    strategy: SQL
 
     def make_template(self) -> None:
-        with psycopg.connect(self.admin, autocommit=True) as conn:
-            conn.execute(SQL("drop database if exists {}").format(Identifier(TEMPLATE)))
-            conn.execute(SQL("create database {}").format(Identifier(TEMPLATE)))
-        asyncio.run(migrate(make_conninfo(self.admin, dbname=TEMPLATE)))
+        self.conn.execute(SQL("drop database if exists {}").format(Identifier(TEMPLATE)))
+        self.conn.execute(SQL("create database {}").format(Identifier(TEMPLATE)))
+        made = make_conninfo(self.admin, dbname=TEMPLATE)
+        asyncio.run(migrate(made))
+        # The first to come writes down what a connection has to know of the tables; it is cloned.
+        psycopg.connect(made).close()
 
     @contextmanager
     def cloned(self) -> Iterator[str]:
         name = f"procession_test_{os.getpid()}_{next(numbers)}"
-        with psycopg.connect(self.admin, autocommit=True) as conn:
-            names = Identifier(name), Identifier(TEMPLATE)
-            conn.execute(SQL("create database {} template {}").format(*names))
+        names = Identifier(name), Identifier(TEMPLATE)
+        self.conn.execute(SQL("create database {} template {} ").format(*names) + self.strategy)
         try:
             yield make_conninfo(self.admin, dbname=name)
         finally:
-            with psycopg.connect(self.admin, autocommit=True) as conn:
-                conn.execute(SQL("drop database {} with (force)").format(Identifier(name)))
+            self.conn.execute(SQL("drop database {} with (force)").format(Identifier(name)))
 
 
 numbers = itertools.count(1)
 
 
 @contextmanager
-def session_databases(directory: Path) -> Iterator[Databases]:
+def session_databases() -> Iterator[Databases]:
     choice = os.environ.get(CHOICE, "18")
     if "://" in choice:
-        yield Databases(choice)
+        with psycopg.connect(choice, autocommit=True) as conn:
+            yield Databases(choice, conn, SQL(""))
         return
-    with running(Cluster(directory, binaries_of(choice))) as cluster:
-        yield Databases(cluster.dsn)
+    with folder_of_server() as folder, running(Cluster(folder, binaries_of(choice))) as cluster:
+        strategy = SQL("strategy file_copy" if in_memory(folder) else "strategy wal_log")
+        with psycopg.connect(cluster.dsn, autocommit=True) as conn:
+            yield Databases(cluster.dsn, conn, strategy)
