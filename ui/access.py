@@ -63,6 +63,16 @@ VERDICTS: Mapping[str, Verdict] = {
     "ui_discard": operate("dead-letters"),
     "ui_confirm_letters": operate("dead-letters"),
     "ui_decide_letters": operate("dead-letters"),
+    "ui_workers": view("workers"),
+    "ui_worker": view("workers"),
+    "ui_worker_command": operate("workers"),
+    "ui_workers_confirm": operate("workers"),
+    "ui_decide_workers": operate("workers"),
+    "ui_queues": view("queues"),
+    "ui_queue": view("queues"),
+    "ui_queue_command": operate("queues"),
+    "ui_limits": view("queues"),
+    "ui_limit": view("queues"),
     "ui_nowhere": OPEN,
 }
 

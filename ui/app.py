@@ -10,7 +10,19 @@ from scheduler.api.methods import addresses
 from scheduler.domain.errors import NotFound
 from ui import access, live
 from ui.frame import EDITIONS, HERE
-from ui.pages import dead_letters, inbox, login, logs, now, processes, run, runs, start
+from ui.pages import (
+    dead_letters,
+    inbox,
+    login,
+    logs,
+    now,
+    processes,
+    queues,
+    run,
+    runs,
+    start,
+    workers,
+)
 from ui.screen import Screen
 
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -40,7 +52,20 @@ async def ui_nowhere(rest: str) -> Response:
     raise NotFound("there is no page at this address")
 
 
-SCREENS = (login, now, runs, run, logs, processes, start, inbox, dead_letters, live)
+SCREENS = (
+    login,
+    now,
+    runs,
+    run,
+    logs,
+    processes,
+    start,
+    inbox,
+    dead_letters,
+    workers,
+    queues,
+    live,
+)
 ROUTERS = (("", outside), *(("/ui", each.router) for each in SCREENS), ("/ui", inside))
 
 

@@ -64,6 +64,11 @@ SAID = {
     "rejected": "Rejected: the task has failed.",
     "redriven": "Taken up again, from what failed.",
     "discarded": "Discarded.",
+    "worker-drain": "It claims nothing more, and finishes what it has in hand.",
+    "worker-resume": "It claims tasks again.",
+    "queue-pause": "The queue is paused: nothing more is claimed from it.",
+    "queue-resume": "Tasks of the queue are claimed again.",
+    "queue-size": "Set. What is in hand beyond it goes on to its end.",
     "out": "You are signed out.",
 }
 
@@ -91,6 +96,13 @@ NAV = (
             Entry("ui_runs", "/ui/runs", "Runs", "r"),
             Entry("ui_processes", "/ui/processes", "Processes", "p"),
             Entry("ui_dead_letters", "/ui/dead-letters", "Dead letters", "d", "letters"),
+        ),
+    ),
+    (
+        "Fleet",
+        (
+            Entry("ui_workers", "/ui/workers", "Workers", "w"),
+            Entry("ui_queues", "/ui/queues", "Queues and limits", "q"),
         ),
     ),
 )

@@ -87,6 +87,17 @@ WAYS: Mapping[str, Way] = {
     "ui_decide_letters:discard": Way(
         "POST", "/dead-letters/discard", "dead-letters discard [--note {note}] {letters}"
     ),
+    "ui_workers": Way("GET", "/workers", "workers list"),
+    "ui_worker_command:drain": Way("POST", "/workers/{worker}/drain", "workers drain {worker}"),
+    "ui_worker_command:resume": Way("POST", "/workers/{worker}/resume", "workers resume {worker}"),
+    "ui_decide_workers:drain": Way("POST", "/workers/{worker}/drain", "workers drain {worker}"),
+    "ui_decide_workers:resume": Way("POST", "/workers/{worker}/resume", "workers resume {worker}"),
+    "ui_queues": Way("GET", "/queues", "queues list"),
+    "ui_queue_command:pause": Way(
+        "POST", "/queues/{queue}/pause", "queues pause [--note {note}] {queue}"
+    ),
+    "ui_queue_command:resume": Way("POST", "/queues/{queue}/resume", "queues resume {queue}"),
+    "ui_queue_command:size": Way("PUT", "/queues/{queue}/size", "queues size {queue} {size}"),
 }
 
 

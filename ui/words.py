@@ -40,6 +40,12 @@ STATES = {
     "DISCARDED": Word("discarded", "idle", "dash"),
     "CLOSED": Word("closed", "idle", "dash"),
     "OPEN": Word("open", "wait", "ring"),
+    "ACTIVE": Word("active", "good", "play"),
+    "DRAINING": Word("draining", "hold", "bars"),
+    "SILENT": Word("silent", "late", "ring"),
+    "GONE": Word("gone", "idle", "dash"),
+    "PAUSED": Word("paused", "hold", "bars"),
+    "UNSERVED": Word("nobody serves it", "bad", "cross"),
 }
 
 

@@ -29,6 +29,10 @@ async def workers(
     )
 
 
+async def named(conn: Conn, names: Sequence[str]) -> list[Row]:
+    return await fetch_rows(conn, FLEET["named"], names=list(names))
+
+
 async def counts(conn: Conn) -> dict[str, int]:
     return {row["state"]: row["workers"] for row in await fetch_rows(conn, FLEET["counts"])}
 
@@ -85,6 +89,10 @@ async def limits(
     return await fetch_rows(
         conn, FLEET["limits"], limit=limit, most=most, after=after, prefix=prefix
     )
+
+
+async def limit(conn: Conn, key: str, *, most: int) -> list[Row]:
+    return await fetch_rows(conn, FLEET["limit"], key=key, most=most)
 
 
 async def holders_of(conn: Conn, key: str, *, limit: int) -> list[Row]:

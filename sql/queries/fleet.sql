@@ -20,6 +20,15 @@ select h.id, h.name, h.kind, h.host, h.pid, h.version, h.queues, h.slots, h.stat
  order by h.name
  limit %(limit)s;
 
+-- name: named
+-- The newest incarnation of each of these names.
+select distinct on (name)
+       id, name, host, queues, slots, state::text as state,
+       (select count(*) from tasks t where t.holder = holders.id) as in_hand
+  from holders
+ where name = any(%(names)s::text[])
+ order by name, id desc;
+
 -- name: counts
 -- How many names there are in each state, in all.
 select h.state::text as state, count(*) as workers
@@ -219,6 +228,24 @@ select s.key, count(l.slot) as size, max(l.per) as per,
   join limit_slots l on l.key = s.key
  group by s.key
  order by s.key;
+
+-- name: limit
+-- One of them; no row if it has no places.
+select key, count(*) as size, max(per) as per,
+       count(*) filter (
+           where task_id is not null or run_id is not null or free_at > clock_timestamp()
+       ) as taken,
+       min(free_at) filter (where free_at > clock_timestamp()) as next_free_at,
+       (select count(*)
+          from (
+            select
+              from tasks
+             where state = 'WAITING' and reason = 'limit' and blocked_on = %(key)s
+             limit %(most)s
+          ) as few) as waiting
+  from limit_slots
+ where key = %(key)s
+ group by key;
 
 -- name: holders_of
 -- Who has the places of a limit: a task, a whole run, or a moment in a window of time.
