@@ -38,6 +38,7 @@ from scheduler.api import (
     queues,
     reference,
     retention,
+    run_selections,
     runs,
     schedules,
     secrets,
@@ -69,6 +70,7 @@ from ui import app as dashboard
 
 PARTS = (
     runs,  # asked for most: addresses are tried in this order
+    run_selections,
     process_types,
     process_records,
     commands,

@@ -10,6 +10,7 @@ from importlib.metadata import version
 import click
 
 from scheduler import (
+    cli_bulk,
     cli_chores,
     cli_exec,
     cli_logs,
@@ -30,6 +31,7 @@ from scheduler.client import Refused
 
 PARTS = (
     cli_runs,
+    cli_bulk,
     cli_exec,
     cli_logs,
     cli_records,

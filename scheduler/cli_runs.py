@@ -130,10 +130,17 @@ def input_schema(client: Client, type: str, version: int | None) -> dict[str, An
 @time_option("--since", "created_from", "A time, or 2h for two hours ago.")
 @time_option("--until", "created_to", "Created before this time.")
 @click.option("--error", metavar="TEXT", help="Whose error holds it, in whatever case.")
+@click.option("--by", "triggered_by", metavar="TEXT", help="Started by what holds it.")
+@click.option("--longer", "longer_than", type=float, help="Took so many seconds.")
+@click.option("--shorter", "shorter_than", type=float, help="Took fewer seconds.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
 @asks
 def runs(
-    desk: Desk, status: tuple[str, ...], labels: tuple[str, ...], limit: int, **filters: str | None
+    desk: Desk,
+    status: tuple[str, ...],
+    labels: tuple[str, ...],
+    limit: int,
+    **filters: str | float | None,
 ) -> None:
     """List runs, the newest first."""
     states = [each.upper() for each in status] or None

@@ -50,12 +50,22 @@ SELECTION = {
     "redrive_dead_letter_selection": "Take up what it holds.",
     "discard_dead_letter_selection": "Close what it holds for good.",
 }
+RUN_SELECTION = {
+    "get_run_selection": "Show how far it has come.",
+    "list_selected_runs": "List what it holds.",
+    "hold_run_selection": "Begin nothing more of all it holds.",
+    "resume_run_selection": "Let all it holds go on.",
+    "stop_run_selection": "Stop all it holds.",
+    "retry_run_selection": "Open a new round of all it holds.",
+    "end_run_selection": "Leave those that are left as they are.",
+}
 
 OF_A_NEW_RUN: Responses = {201: {"links": to(RUN, run="id")}}
 OF_A_RUN: Responses = {200: {"links": to(RUN, run="id")}}
 OF_A_NEW_RECORD: Responses = {201: {"links": to(RECORD, record="id")}}
 OF_A_TYPE: Responses = {200: {"links": to(TYPE, name="items/0/name")}}
 OF_A_SELECTION: Responses = {201: {"links": to(SELECTION, selection="id")}}
+OF_A_RUN_SELECTION: Responses = {201: {"links": to(RUN_SELECTION, selection="id")}}
 
 
 def joined(*responses: Responses) -> Responses:

@@ -1,5 +1,6 @@
 """Runs: start, look, command."""
 
+from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -48,6 +49,22 @@ ErrorText = Annotated[
         examples=["exit code 3"],
     ),
 ]
+TriggeredBy = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        description="A part of what started it, in whatever case.",
+        examples=["schedule"],
+    ),
+]
+LongerThan = Annotated[
+    float | None,
+    Query(ge=0, le=1e9, description="It took so many seconds, or has by now.", examples=[60]),
+]
+ShorterThan = Annotated[
+    float | None, Query(ge=0, le=1e9, description="It took fewer seconds, or has by now.")
+]
 
 
 @router.post("", status_code=201, responses=joined(CREATED, OF_A_NEW_RUN, problems(404, 409, 422)))
@@ -80,6 +97,9 @@ async def list_runs(
     finished_from: FinishedFrom = None,
     finished_to: FinishedTo = None,
     error: ErrorText = None,
+    triggered_by: TriggeredBy = None,
+    longer_than: LongerThan = None,
+    shorter_than: ShorterThan = None,
     short: Short = None,
     count: Counted = False,
     limit: Limit = 50,
@@ -87,8 +107,9 @@ async def list_runs(
 ) -> CountedPage[Run]:
     """List runs, the newest first.
 
-    With `error` a page looks through 5,000 errors at most: it may hold few runs, or none, and
-    `next` goes on with the search. It is done when `next` is null.
+    With `error`, `triggered_by`, `longer_than` or `shorter_than` a page looks through 5,000 runs at
+    most: it may hold few, or none, and `next` goes on with the search. It is done when `next` is
+    null.
     """
     if short is not None:
         return CountedPage(items=[shown(row) for row in await run_lookup.by_short_id(conn, short)])
@@ -102,6 +123,9 @@ async def list_runs(
         finished_from=finished_from,
         finished_to=finished_to,
         error=error,
+        by=triggered_by,
+        longer=None if longer_than is None else timedelta(seconds=longer_than),
+        shorter=None if shorter_than is None else timedelta(seconds=shorter_than),
     )
     after = pages.decode(cursor, pages.run_id)
     found = await run_lists.page(conn, wanted, limit=limit, after=after)

@@ -5,5 +5,6 @@ from scheduler.chores.kinds import Kinds, named
 from scheduler.chores.letters import LETTERS
 from scheduler.chores.notifications import DELIVERIES, WATCH
 from scheduler.chores.retention import RETENTION, ROLLUPS
+from scheduler.chores.run_commands import COMMANDS
 
-KINDS: Kinds = named(LETTERS, EXPORTS, RETENTION, ROLLUPS, WATCH, DELIVERIES)
+KINDS: Kinds = named(LETTERS, COMMANDS, EXPORTS, RETENTION, ROLLUPS, WATCH, DELIVERIES)

@@ -1,5 +1,6 @@
 """Lists of runs, each page of them at a bounded price however many runs there are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,7 @@ from scheduler.store.runs import Filter
 Conn = AsyncConnection[Any]
 
 GLANCED = 1_000  # runs in the states asked for that are looked at before their labels are
-SEARCHED = 5_000  # errors that one page looks through for a text
+SEARCHED = 5_000  # errors, or runs, that one page looks through for what has no index
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +40,22 @@ def below(*moments: datetime | None) -> UUID | None:
     return min((ids.not_after(moment) for moment in moments if moment), default=None)
 
 
+def is_search(filter: Filter) -> bool:
+    """Whether something is looked for that no index knows."""
+    return any(
+        each is not None for each in (filter.error, filter.by, filter.longer, filter.shorter)
+    )
+
+
 async def page(conn: Conn, filter: Filter, *, limit: int, after: UUID | None = None) -> Found:
-    """The newest first. A page may be short, or empty, and yet have a next one: where a text is
-    looked for among many errors, the search goes on there."""
+    """The newest first. A page may be short, or empty, and yet have a next one: where
+    something is looked for that no index knows, the search goes on there."""
     filter = by_time(filter)
-    if filter.labels and filter.states and filter.error is None:
+    if filter.labels and filter.states and not is_search(filter):
         near = await glance(conn, filter, limit=limit, after=after)
         if len(near) > limit:
             return cut(near, limit, None)
-    if filter.error is None:
+    if not is_search(filter):
         rows = await runs.page(conn, filter, limit=limit + 1, after=after)
         return cut(rows, limit, None)
     edge = await runs.horizon(conn, filter, most=SEARCHED, after=after)
@@ -79,9 +87,14 @@ def cut(rows: list[Row], limit: int, edge: UUID | None) -> Found:
 async def count(conn: Conn, filter: Filter) -> Count:
     """How many there are, as far as anybody counts."""
     filter = by_time(filter)
-    if filter.error is None:
+    if not is_search(filter):
         return Count.of(await runs.count(conn, filter, MOST + 1))
     edge = await runs.horizon(conn, filter, most=SEARCHED)
     within = replace(filter, lowest=max_of(edge, filter.lowest))
     found = Count.of(await runs.count(conn, within, MOST + 1))
     return replace(found, is_capped=found.is_capped or edge is not None)
+
+
+async def named(conn: Conn, ids: Sequence[UUID]) -> list[UUID]:
+    """Those of these runs that there are."""
+    return [row["id"] for row in await runs.named(conn, ids)]

@@ -57,6 +57,9 @@ class Filter:
     finished_from: datetime | None = None
     finished_to: datetime | None = None
     error: str | None = None  # a part of it, in whatever case
+    by: str | None = None  # a part of what started it
+    longer: timedelta | None = None
+    shorter: timedelta | None = None
     lowest: UUID | None = None
     below: UUID | None = None
 
@@ -162,7 +165,7 @@ async def horizon(
     conn: Conn, filter: Filter, *, most: int, after: UUID | None = None
 ) -> UUID | None:
     values = {**filter.values(), "after": after, "most": most}
-    values.pop("error")
+    values["with_error"] = values.pop("error") is not None
     for row in await fetch_planned(conn, RUNS["horizon"], **values):
         found: UUID = row["id"]
         return found
@@ -179,6 +182,10 @@ async def reach(conn: Conn, filter: Filter, *, most: int, after: UUID | None = N
 async def count(conn: Conn, filter: Filter, most: int) -> int:
     [row] = await fetch_planned(conn, RUNS["count"], **filter.values(), after=None, most=most)
     return int(row["runs"])
+
+
+async def named(conn: Conn, ids: Sequence[UUID]) -> list[Row]:
+    return await fetch_rows(conn, RUNS["named"], ids=list(ids))
 
 
 async def states(conn: Conn, ids: Sequence[UUID]) -> list[Row]:

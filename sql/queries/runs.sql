@@ -139,6 +139,11 @@ select id, type, type_version, record_id, round, state::text as state, priority,
    and (%(finished_to)s::timestamptz is null or finished_at < %(finished_to)s)
    and (%(error)s::text is null
         or (error is not null and strpos(lower(error), lower(%(error)s)) > 0))
+   and (%(by)s::text is null or strpos(lower(triggered_by), lower(%(by)s)) > 0)
+   and (%(longer)s::interval is null
+        or coalesce(finished_at, clock_timestamp()) - started_at >= %(longer)s)
+   and (%(shorter)s::interval is null
+        or coalesce(finished_at, clock_timestamp()) - started_at < %(shorter)s)
  order by id desc
  limit %(limit)s;
 
@@ -153,7 +158,8 @@ select id, type, type_version, record_id, round, state::text as state, priority,
  limit %(limit)s;
 
 -- name: horizon
--- The last of so many runs with an error: nobody looks for a text beyond it at once.
+-- The last of so many runs, or of so many with an error: nobody looks for a text, or for how long
+-- something took, beyond it at once.
 select id
   from runs
  where (%(after)s::uuid is null or id < %(after)s)
@@ -168,7 +174,7 @@ select id
    and (%(created_to)s::timestamptz is null or created_at < %(created_to)s)
    and (%(finished_from)s::timestamptz is null or finished_at >= %(finished_from)s)
    and (%(finished_to)s::timestamptz is null or finished_at < %(finished_to)s)
-   and error is not null
+   and (not %(with_error)s::boolean or error is not null)
  order by id desc
 offset %(most)s - 1
  limit 1;
@@ -208,8 +214,17 @@ select count(*) as runs
        and (%(finished_to)s::timestamptz is null or finished_at < %(finished_to)s)
        and (%(error)s::text is null
             or (error is not null and strpos(lower(error), lower(%(error)s)) > 0))
+       and (%(by)s::text is null or strpos(lower(triggered_by), lower(%(by)s)) > 0)
+       and (%(longer)s::interval is null
+            or coalesce(finished_at, clock_timestamp()) - started_at >= %(longer)s)
+       and (%(shorter)s::interval is null
+            or coalesce(finished_at, clock_timestamp()) - started_at < %(shorter)s)
      limit %(most)s
   ) as found;
+
+-- name: named
+-- Those of these runs that there are.
+select id from runs where id = any(%(ids)s) order by id;
 
 -- name: states
 select id, state::text as state, open, total from runs where id = any(%(ids)s);

@@ -69,6 +69,8 @@ FILTERS = {
     "a time of the end": Filter(finished_from=BEGAN + DAY, finished_to=BEGAN + 2 * DAY),
     "an end in the future": Filter(finished_from=BEGAN + 900 * DAY),
     "an error": Filter(error="exit code"),
+    "what started it": Filter(by="test"),
+    "how long it took": Filter(longer=timedelta(seconds=1)),
 }
 
 
