@@ -118,8 +118,11 @@ def test_a_button_that_may_not_be_pressed_says_why() -> None:
     [
         ("plain", [("", "plain")]),
         ("\x1b[1;31mhot\x1b[0m", [("c1 b", "hot")]),
-        ("\x1b[92mgo\x1b[39m on", [("c2", "go"), ("", " on")]),
-        ("\x1b[38;5;196mx\x1b[48;2;1;2;3my", [("", "x"), ("", "y")]),
+        ("\x1b[92mgo\x1b[39m on", [("c10", "go"), ("", " on")]),
+        ("\x1b[38;5;196mx\x1b[48;2;1;2;3my\x1b[0mz", [("c1", "x"), ("c1 g0", "y"), ("", "z")]),
+        ("\x1b[38;5;9ma\x1b[38;5;244mb\x1b[39mc", [("c9", "a"), ("c8", "b"), ("", "c")]),
+        ("\x1b[44;97mx\x1b[49my\x1b[7;9mz", [("c15 g4", "x"), ("c15", "y"), ("c15 rev s", "z")]),
+        ("\x1b[38;2;250;80;70;1mx\x1b[38;7mstill\x1b[38", [("c9 b", "x"), ("c9 b", "still")]),
         ("\x1b[2K\x1b[1Gline", [("", "line")]),
         ("\x1b]0;a title\x07text", [("", "text")]),
         ("\x1b]8;;http://evil\x1b\\link", [("", "link")]),

@@ -88,17 +88,24 @@ const log = document.getElementById("log");
 if (log?.dataset.stream) {
   const nearEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 40;
   const told = new EventSource(log.dataset.stream);
-  log.scrollTop = log.scrollHeight;
+  const following = document.getElementById("following");
+  const toEnd = () => { log.scrollTop = log.scrollHeight; };
+  const tell = () => { if (following) following.hidden = nearEnd(); };
+  toEnd();
+  log.addEventListener("scroll", tell);
+  following?.addEventListener("click", toEnd);
   told.addEventListener("pieces", (event) => {
     const follow = nearEnd();
     for (const [kind, text] of JSON.parse(event.data)) {
-      const piece = document.createElement("span");
+      const piece = document.createElement(kind === "at" ? "a" : "span");
       piece.className = kind;
       piece.textContent = text;
+      if (kind === "at") { piece.id = `b${text}`; piece.href = `${log.dataset.here}?from=${text}#b${text}`; }
       log.append(piece);
     }
-    while (log.childNodes.length > 20000) log.firstChild.remove();
-    if (follow) log.scrollTop = log.scrollHeight;
+    while (follow && log.childNodes.length > 20000) log.firstChild.remove();
+    if (follow) toEnd();
+    tell();
   });
   told.addEventListener("end", () => { told.close(); look(); });
   addEventListener("pagehide", () => told.close());
