@@ -1,0 +1,1 @@
+"""The workstation's end: see `edge`."""
