@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from edge import messages
-from edge.messages import Frame, Message
+from edge.messages import Body, Frame, Message, Offer
 
 LARGEST = 1 << 20  # bytes of a frame
 MOST = 1_000  # messages, or elements of one list
@@ -252,3 +252,18 @@ SPOKEN: Mapping[str, type] = {
     for union in (messages.FromAgent, messages.FromServer)
     for each in get_args(union)
 }
+
+
+# What is kept on disk is kept as it is said.
+
+
+def kept(value: Body | Offer) -> str:
+    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def read_body(text: str) -> Body:
+    return cast("Body", one_of(get_args(messages.Body))(load(text), "body"))
+
+
+def read_offer(text: str) -> Offer:
+    return cast("Offer", record(Offer)(load(text), "offer"))
