@@ -26,6 +26,18 @@ def operate(scope: str) -> Verdict:
     return Verdict(at_least(Role.OPERATOR), scope)
 
 
+def author(scope: str) -> Verdict:
+    return Verdict(at_least(Role.AUTHOR), scope)
+
+
+def write(scope: str) -> Verdict:
+    return Verdict(at_least(Role.AUTHOR), scope)
+
+
+def administer(scope: str) -> Verdict:
+    return Verdict(at_least(Role.ADMIN), scope)
+
+
 VERDICTS: Mapping[str, Verdict] = {
     "ui_root": OPEN,
     "ui_static": OPEN,
@@ -50,7 +62,30 @@ VERDICTS: Mapping[str, Verdict] = {
     "ui_log_stream": view("tasks"),
     "ui_processes": view("process-types"),
     "ui_process": view("process-types"),
+    "ui_process_grid": view("process-types"),
+    "ui_process_runs": view("process-types"),
+    "ui_process_schedules": view("process-types"),
+    "ui_process_inputs": view("process-types"),
+    "ui_definition": view("process-types"),
+    "ui_definition_diff": view("process-types"),
+    "ui_publish_again": author("process-types"),
+    "ui_retire": author("process-types"),
+    "ui_reinstate": author("process-types"),
+    "ui_publish_form": author("process-types"),
+    "ui_publish": author("process-types"),
+    "ui_records": view("process-records"),
     "ui_record": view("process-records"),
+    "ui_record_grid": view("process-records"),
+    "ui_record_runs": view("process-records"),
+    "ui_record_schedules": view("process-records"),
+    "ui_record_inputs": view("process-records"),
+    "ui_record_command": operate("process-records"),
+    "ui_create_record_form": author("process-records"),
+    "ui_create_record": author("process-records"),
+    "ui_change_record_form": author("process-records"),
+    "ui_change_record": author("process-records"),
+    "ui_delete_record_form": author("process-records"),
+    "ui_delete_record": author("process-records"),
     "ui_start_form": operate("runs"),
     "ui_start": operate("runs"),
     "ui_start_record_form": operate("process-records"),
@@ -73,6 +108,25 @@ VERDICTS: Mapping[str, Verdict] = {
     "ui_queue_command": operate("queues"),
     "ui_limits": view("queues"),
     "ui_limit": view("queues"),
+    "ui_schedules": view("schedules"),
+    "ui_schedules_calendar": view("schedules"),
+    "ui_stop_schedules": operate("schedules"),
+    "ui_resume_schedules": operate("schedules"),
+    "ui_new_schedule": write("schedules"),
+    "ui_create_schedule": write("schedules"),
+    "ui_edit_schedule": write("schedules"),
+    "ui_change_schedule": write("schedules"),
+    "ui_schedule": view("schedules"),
+    "ui_schedule_ticks": view("schedules"),
+    "ui_schedule_calendar": view("schedules"),
+    "ui_schedule_backfills": view("schedules"),
+    "ui_pause_schedule": operate("schedules"),
+    "ui_resume_schedule": operate("schedules"),
+    "ui_trigger_schedule": operate("schedules"),
+    "ui_delete_schedule_confirm": write("schedules"),
+    "ui_delete_schedule": write("schedules"),
+    "ui_start_backfill": operate("schedules"),
+    "ui_cancel_backfill": operate("schedules"),
     "ui_nowhere": OPEN,
 }
 

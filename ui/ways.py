@@ -58,8 +58,34 @@ WAYS: Mapping[str, Way] = {
     ),
     "ui_processes": Way("GET", "/process-types", "types", {"q": "--find"}),
     "ui_process": Way("GET", "/process-types/{type}", "types {type}"),
+    "ui_definition": Way("GET", "/process-types/{type}/versions", "types --versions {type}"),
+    "ui_publish": Way("POST", "/process-types", "apply {file}"),
+    "ui_retire": Way("POST", "/process-types/{type}/retire", "retire [--note {note}] {type}"),
+    "ui_reinstate": Way("POST", "/process-types/{type}/reinstate", "reinstate {type}"),
+    "ui_records": Way(
+        "GET",
+        "/process-records",
+        "records list",
+        {"q": "--find", "type": "--type", "status": "--status"},
+    ),
     "ui_record": Way("GET", "/process-records/{record}", "records show {record}"),
-    "ui_start": Way("POST", "/runs", "start [--json-input {input}] {type}"),
+    "ui_create_record": Way(
+        "POST", "/process-records", "records create [--json-input {input}] {id} {type}"
+    ),
+    "ui_change_record": Way(
+        "PATCH", "/process-records/{record}", "records update [--json-input {input}] {record}"
+    ),
+    "ui_delete_record": Way("DELETE", "/process-records/{record}", "records delete {record}"),
+    "ui_record_command:hold": Way(
+        "POST", "/process-records/{record}/hold", "records hold {record}"
+    ),
+    "ui_record_command:resume": Way(
+        "POST", "/process-records/{record}/resume", "records resume {record}"
+    ),
+    "ui_record_command:stop": Way(
+        "POST", "/process-records/{record}/stop", "records stop {record}"
+    ),
+    "ui_start": Way("POST", "/runs", "start [--json-input {input}] [--priority {priority}] {type}"),
     "ui_start_record": Way(
         "POST", "/process-records/{record}/start", "records start [--json-input {input}] {record}"
     ),
@@ -98,6 +124,43 @@ WAYS: Mapping[str, Way] = {
     ),
     "ui_queue_command:resume": Way("POST", "/queues/{queue}/resume", "queues resume {queue}"),
     "ui_queue_command:size": Way("PUT", "/queues/{queue}/size", "queues size {queue} {size}"),
+    "ui_schedules": Way(
+        "GET", "/schedules", "schedules list", {"type": "--type", "record": "--record"}
+    ),
+    "ui_stop_schedules": Way("POST", "/schedules/stop-all", "schedules stop-all [--note {note}]"),
+    "ui_resume_schedules": Way("POST", "/schedules/resume-all", "schedules resume-all"),
+    "ui_create_schedule": Way("POST", "/schedules", "schedules create --type {type} --cron {cron}"),
+    "ui_change_schedule": Way("PUT", "/schedules/{schedule}", "schedules update {schedule}"),
+    "ui_schedule": Way("GET", "/schedules/{schedule}", "schedules show {schedule}"),
+    "ui_schedule_calendar": Way("GET", "/schedules/{schedule}/next", "schedules show {schedule}"),
+    "ui_schedule_ticks": Way(
+        "GET", "/schedules/{schedule}/ticks", "schedules ticks {schedule}", {"status": "--status"}
+    ),
+    "ui_pause_schedule": Way(
+        "POST",
+        "/schedules/{schedule}/pause",
+        "schedules pause [--note {note}] [--until {until}] {schedule}",
+    ),
+    "ui_resume_schedule": Way(
+        "POST", "/schedules/{schedule}/resume", "schedules resume {schedule}"
+    ),
+    "ui_trigger_schedule": Way(
+        "POST", "/schedules/{schedule}/trigger", "schedules trigger {schedule}"
+    ),
+    "ui_delete_schedule": Way("DELETE", "/schedules/{schedule}", "schedules delete {schedule}"),
+    "ui_schedule_backfills": Way(
+        "GET", "/schedules/{schedule}/backfills", "schedules backfills {schedule}"
+    ),
+    "ui_start_backfill": Way(
+        "POST",
+        "/schedules/{schedule}/backfill",
+        "schedules backfill --from {since} --until {until} {schedule}",
+    ),
+    "ui_cancel_backfill": Way(
+        "POST",
+        "/schedules/{schedule}/backfills/{backfill}/cancel",
+        "schedules cancel-backfill {schedule} {backfill}",
+    ),
 }
 
 

@@ -5,7 +5,9 @@ patterns take time linear in the text.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -24,6 +26,23 @@ MOST_RULES = 5_000  # in a schema, references written out
 _MATCHES = cel.compile("text.matches(pattern)")
 _UNUSABLE = frozenset({"$dynamicRef", "$dynamicAnchor", "$id", "$anchor", "patternProperties"})
 _DATA = frozenset({"const", "enum", "default", "examples", "required", "$defs", "type"})
+_MISSED = re.compile(r"'(.*)' is a required property", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong, and where: the names and numbers that lead there from the whole."""
+
+    path: tuple[str | int, ...]
+    text: str
+
+
+class Unfit(Invalid):
+    """A value that its schema does not allow; the message names all faults."""
+
+    def __init__(self, message: str, *, field: str, faults: Sequence[Fault]):
+        super().__init__(message, field=field)
+        self.faults = tuple(faults)
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
@@ -89,19 +108,29 @@ def _validate(validator: Validator, value: Any, root: str) -> None:
     errors = list(islice(validator.iter_errors(value), MOST_ERRORS))
     if errors:
         said = "; ".join(_sentence(error, root) for error in errors)
-        raise Invalid(said, field=_path(errors[0], root))
+        faults = [Fault(_place(error), _message(error)) for error in errors]
+        raise Unfit(said, field=_path(errors[0], root), faults=faults)
 
 
 def _sentence(error: ValidationError, root: str) -> str:
+    said = f"{_path(error, root)}: {_message(error)}"
     if error.validator in ("required", "additionalProperties", "unevaluatedProperties"):
-        return f"{_path(error, root)}: {_short(error.message)}"
+        return said
+    return f"{said} (rule: {error.validator})"
+
+
+def _message(error: ValidationError) -> str:
     if error.validator == "format":
-        message = f"{_shown(error.instance)} is no {error.validator_value}"
-    elif error.validator == "pattern":
-        message = f"{_shown(error.instance)} does not match the pattern {error.validator_value!r}"
-    else:
-        message = f"{_short(error.message)}"
-    return f"{_path(error, root)}: {message} (rule: {error.validator})"
+        return f"{_shown(error.instance)} is no {error.validator_value}"
+    if error.validator == "pattern":
+        return f"{_shown(error.instance)} does not match the pattern {error.validator_value!r}"
+    return _short(error.message)
+
+
+def _place(error: ValidationError) -> tuple[str | int, ...]:
+    """Where it is, or where what is missing would be."""
+    missed = _MISSED.fullmatch(error.message) if error.validator == "required" else None
+    return (*error.absolute_path, missed[1]) if missed else tuple(error.absolute_path)
 
 
 def _path(error: ValidationError | SchemaError, root: str) -> str:

@@ -1,5 +1,6 @@
 """Publishing process types. A version, once published, never changes."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,15 +33,34 @@ class Published:
     changed: bool
 
 
-async def publish(conn: Conn, types: list[ProcessType], *, by: str) -> list[Published]:
-    """Publish all of them or none. The same content again changes nothing."""
+class Overtaken(Conflict):
+    """Somebody published another version than the one that was looked at."""
+
+    def __init__(self, name: str, seen: int, latest: int):
+        was = f"not {seen}" if seen else "and was taken to be new"
+        super().__init__(
+            f"process type {name!r} is at version {latest}, {was}",
+            field="seen",
+            remedy="look at what changed, and publish again if this is to stand instead",
+        )
+        self.name, self.seen, self.latest = name, seen, latest
+
+
+async def publish(
+    conn: Conn, types: list[ProcessType], *, by: str, seen: Mapping[str, int] | None = None
+) -> list[Published]:
+    """Publish all of them or none. The same content again changes nothing.
+
+    With `seen`, the newest versions that somebody knew of, 0 for one that is new, whoever was
+    overtaken learns so.
+    """
     if any(each.name == adhoc.TYPE for each in types):
         raise Invalid(
             f"the name {adhoc.TYPE!r} is kept for ad-hoc commands: choose another", field="name"
         )
     async with conn.transaction():
         # In the order of names: two who publish the same files must not wait for each other.
-        done = {t.name: await publish_one(conn, t, by) for t in sorted(types, key=by_name)}
+        done = {t.name: await publish_one(conn, t, by, seen) for t in sorted(types, key=by_name)}
     return [done[each.name] for each in types]
 
 
@@ -48,12 +68,16 @@ def by_name(process_type: ProcessType) -> str:
     return process_type.name
 
 
-async def publish_one(conn: Conn, definition: ProcessType, by: str) -> Published:
+async def publish_one(
+    conn: Conn, definition: ProcessType, by: str, seen: Mapping[str, int] | None = None
+) -> Published:
     name = definition.name
     latest = await lock_latest(conn, name)
     digest = definitions.digest(definition)
     if latest and digest == await process_types.digest(conn, name, latest):
         return Published(name, latest, changed=False)
+    if seen is not None and seen.get(name, 0) != latest:
+        raise Overtaken(name, seen.get(name, 0), latest)
     version = latest + 1
     document = definitions.to_document(definition)
     await process_types.publish(conn, name, version, digest=digest, document=document, by=by)

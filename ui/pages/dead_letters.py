@@ -15,7 +15,7 @@ from scheduler.services.dead_letters import Wish
 from scheduler.store import dead_letters as stored
 from scheduler.store.dead_letters import Filter
 from scheduler.store.rows import Row
-from ui import frame, query, schema_forms
+from ui import frame, query, schema_values
 from ui.forms import Form
 from ui.screen import Screen
 
@@ -80,7 +80,7 @@ async def ui_redrive(
 ) -> Response:
     form: Form = request.state.form
     try:
-        given = schema_forms.rest(form.get("input"), "input") if "input" in form else None
+        given = schema_values.rest(form.get("input"), "input") if "input" in form else None
         row = await dead_letters.redrive(conn, catalog, letter, by=by, input=given)
     except (Invalid, Conflict) as error:
         written = form.get("input") if "input" in form else None

@@ -11,7 +11,7 @@ from scheduler.services import approvals
 from scheduler.services.approvals import Decision
 from scheduler.store import approvals as stored
 from scheduler.store.rows import Row
-from ui import frame, query, schema_forms, session
+from ui import frame, query, schema_forms, schema_values, session
 from ui.forms import Form
 from ui.screen import Screen
 
@@ -62,9 +62,7 @@ async def inbox(
 
 
 def shown(row: Row, form: Form | None) -> Mapping[str, Any]:
-    fields = schema_forms.fields_of(row["form"], {}, PREFIX)
-    if form is not None:
-        fields = [schema_forms.with_value(each, form.get(each.name)) for each in fields]
+    fields = schema_forms.fields_of(row["form"], {}, PREFIX, form=form)
     return {**row, "fields": fields, "written": form.get("note") if form else ""}
 
 
@@ -76,7 +74,7 @@ async def ui_decide(approval: Id, request: Request, conn: Conn, catalog: TheCata
         if form.get("decision") not in ("approve", "reject"):
             raise Invalid("say whether it is approved or rejected", field="decision")
         asked = await approvals.get(conn, approval)
-        data = schema_forms.read(form, asked["form"], prefix=PREFIX) if approve else {}
+        data = schema_values.read(form, asked["form"], prefix=PREFIX) if approve else {}
         decision = Decision(
             approve=approve, data=data, note=form.get("note").strip()[:2000] or None
         )
