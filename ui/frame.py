@@ -59,6 +59,7 @@ SAID = {
     "retry": "A new round has begun.",
     "undo": "What the run did is being undone.",
     "skip": "The task is skipped.",
+    "complete": "The task counts as done.",
     "started": "The run has been started.",
     "later": "It will be started then, by the schedule that stands here until it is due.",
     "published": "Published. What runs stays on the version that it began with.",

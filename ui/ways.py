@@ -50,6 +50,14 @@ WAYS: Mapping[str, Way] = {
     "ui_run_command:skip": Way(
         "POST", "/runs/{run}/tasks/{task}/skip", "skip [--why {why}] {run} {task}"
     ),
+    "ui_run_command:complete": Way(
+        "POST",
+        "/runs/{run}/tasks/{task}/complete",
+        "complete [--why {why}] [--output {output}] {run} {task}",
+    ),
+    "ui_run_again": Way(
+        "POST", "/runs/{run}/retry", "retry [--task {task}] [--json-input {input}] {run}"
+    ),
     "ui_attempt": Way("GET", "/runs/{run}/tasks/{task}/attempts", "show {run}"),
     "ui_log": Way(
         "GET",

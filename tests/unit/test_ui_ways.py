@@ -17,7 +17,18 @@ PATHS = yaml.safe_load(Path("openapi.yaml").read_text())["paths"]
 HOSTILE = "it's \"; rm -rf $HOME `id` \n--all"
 HERE = "http://server"
 # Places that take a number, or a time; all others take any text, or an id.
-NUMBERS = {"approval", "attempt", "letter", "letters", "number", "session", "size", "token", "chore"}
+NUMBERS = {
+    "approval",
+    "attempt",
+    "letter",
+    "letters",
+    "number",
+    "session",
+    "size",
+    "token",
+    "chore",
+}
+NUMBERS |= {"schedule", "backfill", "trigger", "event", "delivery", "notification"}
 TIMES = {"until", "since", "at", "expires_at"}
 # Ways in and out, and what changes nothing but how pages look.
 APART = {"ui_sign_in", "ui_sign_out", "ui_look"}
