@@ -90,10 +90,10 @@ def activity(counts: Sequence[int], labels: Sequence[str]) -> Node:
     )
 
 
-def progress(done: int, total: int, *, late: bool = False) -> Node:
+def progress(done: float, total: float, *, late: bool = False) -> Node:
     """How far something is; it takes another colour beyond its usual time."""
     width = 100 * done / total if total else 0.0
-    label = f"{done} of {total} tasks" + (", longer than usual" if late else "")
+    label = f"{done:g} of {total:g}" + (", longer than usual" if late else "")
     return picture(
         100,
         6,
