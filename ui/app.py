@@ -17,6 +17,7 @@ from ui.pages import (
     login,
     logs,
     now,
+    people,
     process,
     processes,
     queues,
@@ -27,7 +28,10 @@ from ui.pages import (
     schedule,
     schedule_forms,
     schedules,
+    secrets,
+    sessions,
     start,
+    tokens,
     workers,
 )
 from ui.screen import Screen
@@ -78,6 +82,10 @@ SCREENS = (
     schedules,
     schedule_forms,
     schedule,
+    secrets,
+    people,
+    tokens,
+    sessions,
     live,
 )
 ROUTERS = (("", outside), *(("/ui", each.router) for each in SCREENS), ("/ui", inside))

@@ -86,6 +86,19 @@ SAID = {
     "schedules_resumed": "The schedules go on; what was due meanwhile is written down as skipped.",
     "backfill_started": "The backfill has begun.",
     "backfill_ended": "Nothing more of the backfill begins; the runs that it started go on.",
+    "secret-made": "Kept. Nobody is ever shown the value again.",
+    "secret-value": "The new value is kept, and the one before gone.",
+    "secret-change": "Changed.",
+    "secret-delete": "The secret is deleted.",
+    "secret-rotated": "The current key encrypts all secrets.",
+    "user-made": "The user is made. A link lets them set a password.",
+    "user-change": "Changed.",
+    "user-disable": "Shut out: tokens, sessions and links have ended.",
+    "user-enable": "They may sign in again; tokens have to be made anew.",
+    "user-delete": "The user is deleted, with tokens and sessions.",
+    "password": "The password is changed; your other sessions have ended.",
+    "token-revoked": "The token is revoked: whoever uses it is refused from now on.",
+    "sessions-ended": "Ended: whoever was signed in there has to sign in again.",
     "out": "You are signed out.",
 }
 
@@ -121,6 +134,13 @@ NAV = (
         (
             Entry("ui_workers", "/ui/workers", "Workers", "w"),
             Entry("ui_queues", "/ui/queues", "Queues and limits", "q"),
+        ),
+    ),
+    (
+        "Admin",
+        (
+            Entry("ui_secrets", "/ui/secrets", "Secrets", "k"),
+            Entry("ui_people", "/ui/people", "People and tokens", "u"),
         ),
     ),
 )

@@ -64,8 +64,14 @@ async def get(conn: Conn, name: str) -> Row | None:
     return await fetch_row(conn, SECRETS["get"], name=name)
 
 
-async def page(conn: Conn, *, limit: int, after: str = "") -> list[Row]:
-    return await fetch_rows(conn, SECRETS["page"], after=after, limit=limit)
+async def page(
+    conn: Conn, *, limit: int, after: str = "", text: str | None = None, type: str | None = None
+) -> list[Row]:
+    return await fetch_rows(conn, SECRETS["page"], after=after, limit=limit, text=text, type=type)
+
+
+async def places(conn: Conn, name: str, *, limit: int, most: int) -> list[Row]:
+    return await fetch_rows(conn, SECRETS["places"], name=name, limit=limit, most=most)
 
 
 async def delete(conn: Conn, name: str) -> bool:

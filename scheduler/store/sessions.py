@@ -56,6 +56,10 @@ async def page(
     return await fetch_rows(conn, SESSIONS["page"], user=user, name=name, after=after, limit=limit)
 
 
+async def chosen(conn: Conn, ids: Sequence[int], user: int | None) -> list[Row]:
+    return await fetch_rows(conn, SESSIONS["chosen"], ids=list(ids), user=user)
+
+
 async def end(conn: Conn, session: int, user: int | None = None) -> bool:
     return await execute(conn, SESSIONS["end"], id=session, user=user) == 1
 

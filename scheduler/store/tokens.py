@@ -73,8 +73,27 @@ async def get(conn: Conn, token: int, sight: Sight) -> Row | None:
     )
 
 
+async def chosen(conn: Conn, ids: Sequence[int], sight: Sight) -> list[Row]:
+    return await fetch_rows(
+        conn,
+        TOKENS["chosen"],
+        ids=list(ids),
+        of_all=sight.of_all,
+        user=sight.user,
+        token=sight.token,
+    )
+
+
 async def page(
-    conn: Conn, sight: Sight, *, limit: int, after: int | None = None, name: str | None = None
+    conn: Conn,
+    sight: Sight,
+    *,
+    limit: int,
+    after: int | None = None,
+    name: str | None = None,
+    role: str | None = None,
+    state: str | None = None,
+    text: str | None = None,
 ) -> list[Row]:
     return await fetch_rows(
         conn,
@@ -83,6 +102,9 @@ async def page(
         user=sight.user,
         token=sight.token,
         name=name,
+        role=role,
+        state=state,
+        text=text,
         after=after,
         limit=limit,
     )

@@ -43,6 +43,7 @@ async def page(
     only: int | None = None,
     role: str | None = None,
     disabled: bool | None = None,
+    text: str | None = None,
 ) -> list[Row]:
     return await fetch_rows(
         conn,
@@ -51,6 +52,7 @@ async def page(
         only=only,
         role=role,
         disabled=disabled,
+        text=text,
         limit=limit,
     )
 

@@ -37,12 +37,32 @@ select s.id, s.name, s.note, s.grants, s.version, s.fingerprint, c.key_id, s.cre
  where s.name = %(name)s;
 
 -- name: page
+-- In the order of names.
 select s.id, s.name, s.note, s.grants, s.version, s.fingerprint, c.key_id, s.created_at,
        s.created_by, s.changed_at, s.changed_by, s.last_used_at
   from secrets s
   join secret_cells c on c.secret_id = s.id
  where s.name > %(after)s
+   and (%(text)s::text is null
+        or strpos(s.name, lower(%(text)s)) > 0 or strpos(lower(s.note), lower(%(text)s)) > 0)
+   and (%(type)s::text is null or %(type)s = any(s.grants) or '*' = any(s.grants))
  order by s.name
+ limit %(limit)s;
+
+-- name: places
+-- Whose definitions or settings name it: types in their newest version, and webhooks.
+select 'type' as kind, t.name
+  from (select * from process_types where retired_at is null order by name limit %(most)s) as t
+  join process_type_versions v on v.type = t.name and v.version = t.latest
+ cross join lateral (select v.document::text as text) as d
+ where strpos(d.text, '"' || %(name)s || '"') > 0
+    or strpos(d.text, e'\x27' || %(name)s || e'\x27') > 0
+    or strpos(d.text, '\"' || %(name)s || '\"') > 0
+union all
+select 'webhook', w.name
+  from webhooks w
+ where strpos(w.spec::text, '"' || %(name)s || '"') > 0
+ order by kind, name
  limit %(limit)s;
 
 -- name: delete

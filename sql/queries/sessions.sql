@@ -33,6 +33,15 @@ select s.id, u.name as user, s.source, s.agent, s.created_at, s.seen_at, s.expir
  order by s.id desc
  limit %(limit)s;
 
+-- name: chosen
+-- These sessions as far as they may be seen and have not ended.
+select s.id, u.name as user, s.source, s.agent, s.created_at, s.seen_at, s.expires_at, s.ends_at
+  from sessions s
+  join users u on u.id = s.user_id
+ where s.id = any(%(ids)s::bigint[]) and s.ended_at is null and s.expires_at > clock_timestamp()
+   and (%(user)s::bigint is null or s.user_id = %(user)s)
+ order by s.id desc;
+
 -- name: end
 -- `user` is whose may be ended, null for all.
 update sessions

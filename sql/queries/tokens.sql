@@ -47,6 +47,16 @@ select t.id, t.name, t.prefix, t.role::text as role, t.scopes, t.created_at, t.c
  where t.id = %(id)s
    and (%(of_all)s or t.user_id = %(user)s or t.id = %(token)s);
 
+-- name: chosen
+-- These tokens as far as they may be seen.
+select t.id, t.name, t.prefix, t.role::text as role, t.scopes, t.created_at, t.created_by,
+       t.expires_at, t.revoked_at, t.last_used_at, u.name as user
+  from tokens t
+  left join users u on u.id = t.user_id
+ where t.id = any(%(ids)s::bigint[])
+   and (%(of_all)s or t.user_id = %(user)s or t.id = %(token)s)
+ order by t.id desc;
+
 -- name: page
 -- The newest first.
 select t.id, t.name, t.prefix, t.role::text as role, t.scopes, t.created_at, t.created_by,
@@ -55,6 +65,12 @@ select t.id, t.name, t.prefix, t.role::text as role, t.scopes, t.created_at, t.c
   left join users u on u.id = t.user_id
  where (%(of_all)s or t.user_id = %(user)s or t.id = %(token)s)
    and (%(name)s::text is null or u.name = %(name)s)
+   and (%(role)s::role is null or t.role = %(role)s)
+   and (%(text)s::text is null or strpos(lower(t.name), lower(%(text)s)) > 0)
+   and (%(state)s::text is null or %(state)s = case
+           when t.revoked_at is not null then 'REVOKED'
+           when t.expires_at <= clock_timestamp() then 'EXPIRED'
+           else 'ACTIVE' end)
    and t.id < coalesce(%(after)s, 9223372036854775807)
  order by t.id desc
  limit %(limit)s;

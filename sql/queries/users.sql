@@ -26,6 +26,9 @@ select id, name, display_name, email, role::text as role, disabled_at, password_
    and (%(only)s::bigint is null or id = %(only)s)
    and (%(role)s::role is null or role = %(role)s)
    and (%(disabled)s::boolean is null or (disabled_at is not null) = %(disabled)s)
+   and (%(text)s::text is null or strpos(name, lower(%(text)s)) > 0
+        or strpos(lower(display_name), lower(%(text)s)) > 0
+        or strpos(lower(coalesce(email, '')), lower(%(text)s)) > 0)
  order by name
  limit %(limit)s;
 

@@ -52,6 +52,8 @@ def samples(way: ways.Way) -> dict[str, Any]:
 def sample(name: str) -> Any:
     if name == "input":
         return {"a": 1}
+    if name == "role":
+        return "viewer"
     if name in TIMES:
         return "2026-05-17T12:00:00+00:00"
     return "7" if name in NUMBERS else "00000000-0000-7000-8000-000000000001"

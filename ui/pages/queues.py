@@ -248,7 +248,7 @@ def reading_limits(asked: Asked, limit: int = EXPORTED) -> lists.Read[Row]:
 async def ui_limit(key: Key, request: Request, conn: Conn) -> Response:
     holders = await fleet.holders_of(conn, key, limit=OF_ONE)
     waiters = await fleet.waiters_of(conn, key, limit=OF_ONE)
-    [usage] = await fleet.limit(conn, key, most=MOST + 1) or [None]
+    usage = next(iter(await fleet.limit(conn, key, most=MOST + 1)), None)
     if usage is None and not waiters:
         raise NotFound(
             f"no limit {key[:200]!r} has places at the moment",
