@@ -11,9 +11,11 @@ from scheduler.domain.errors import NotFound
 from ui import access, live
 from ui.frame import EDITIONS, HERE
 from ui.pages import (
+    chores,
     dead_letters,
     definitions,
     inbox,
+    letters_in_bulk,
     login,
     logs,
     now,
@@ -76,6 +78,7 @@ SCREENS = (
     start,
     records,
     inbox,
+    letters_in_bulk,
     dead_letters,
     workers,
     queues,
@@ -86,6 +89,7 @@ SCREENS = (
     people,
     tokens,
     sessions,
+    chores,
     live,
 )
 ROUTERS = (("", outside), *(("/ui", each.router) for each in SCREENS), ("/ui", inside))

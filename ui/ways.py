@@ -108,8 +108,18 @@ WAYS: Mapping[str, Way] = {
         "GET",
         "/dead-letters",
         "dead-letters list",
-        {"status": "--status", "type": "--type", "fingerprint": "--fingerprint"},
+        {
+            "status": "--status",
+            "type": "--type",
+            "task": "--task",
+            "fingerprint": "--fingerprint",
+            "made_from": "--since",
+            "made_to": "--until",
+        },
     ),
+    "ui_letter_selection": Way("GET", "/dead-letters/selections/{selection}"),
+    "ui_decide_selection:redrive": Way("POST", "/dead-letters/selections/{selection}/redrive"),
+    "ui_decide_selection:discard": Way("POST", "/dead-letters/selections/{selection}/discard"),
     "ui_dead_letter": Way("GET", "/dead-letters/{letter}", "dead-letters show {letter}"),
     "ui_redrive": Way("POST", "/dead-letters/{letter}/redrive", "dead-letters redrive {letter}"),
     "ui_discard": Way(
@@ -190,6 +200,21 @@ WAYS: Mapping[str, Way] = {
     "ui_revoke_tokens": Way("DELETE", "/tokens/{token}", "tokens revoke {token}"),
     "ui_sessions": Way("GET", "/sessions", "sessions list", {"user": "--user"}),
     "ui_end_sessions": Way("DELETE", "/sessions/{session}", "sessions end {session}"),
+    "ui_chores": Way("GET", "/chores", "chores list", {"status": "--status", "chore": "--kind"}),
+    "ui_chore_history": Way(
+        "GET",
+        "/chores/history",
+        "chores history",
+        {"status": "--status", "chore": "--kind", "job": "--chore"},
+    ),
+    "ui_chore": Way("GET", "/chores/{chore}", "chores history --chore {chore}"),
+    "ui_run_chore": Way("POST", "/chores/{chore}/run-now", "chores run-now {chore}"),
+    "ui_retry_chore": Way("POST", "/chores/{chore}/retry", "chores retry {chore}"),
+    "ui_retry_chores": Way("POST", "/chores/retry", "chores retry --all {kind}"),
+    "ui_delete_chore": Way("DELETE", "/chores/{chore}", "chores delete {chore}"),
+    "ui_decide_chores:retry": Way("POST", "/chores/{chore}/retry", "chores retry {chore}"),
+    "ui_decide_chores:run-now": Way("POST", "/chores/{chore}/run-now", "chores run-now {chore}"),
+    "ui_decide_chores:delete": Way("DELETE", "/chores/{chore}", "chores delete {chore}"),
 }
 
 

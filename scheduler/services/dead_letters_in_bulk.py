@@ -72,9 +72,16 @@ async def get(conn: Conn, selection: UUID) -> Row:
 
 
 async def decide_on_selection(
-    conn: Conn, catalog: Catalog, selection: UUID, wish: Wish, *, expected: int, by: str
+    conn: Conn,
+    catalog: Catalog,
+    selection: UUID,
+    wish: Wish,
+    *,
+    expected: int,
+    by: str,
+    patience: float = PATIENCE,
 ) -> Row:
-    """Go through a selection as far as there is time."""
+    """Go through a selection as far as there is time; a chore does the rest."""
     dead_letters.require_sense(wish)
     found = await get(conn, selection)
     if found["letters"] != expected:
@@ -84,7 +91,7 @@ async def decide_on_selection(
             remedy="look at what it holds, and send that number if it is what you want",
         )
     await require_begun(conn, selection, wish, by=by)
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while time.monotonic() < end and await advance(conn, catalog, selection, wish, by=by):
         pass
     await continue_later(conn, selection)

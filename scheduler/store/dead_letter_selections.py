@@ -103,5 +103,13 @@ async def sample(conn: Conn, selection: UUID, limit: int) -> list[Row]:
     return await fetch_rows(conn, SELECTIONS["sample"], selection=selection, limit=limit)
 
 
+async def members(
+    conn: Conn, selection: UUID, *, limit: int, after: int | None = None
+) -> list[Row]:
+    return await fetch_rows(
+        conn, SELECTIONS["members"], selection=selection, limit=limit, after=after
+    )
+
+
 async def forget(conn: Conn, limit: int) -> None:
     await execute(conn, SELECTIONS["forget"], limit=limit)

@@ -33,6 +33,10 @@ async def get(conn: Conn, letter: int) -> Row | None:
     return await fetch_row(conn, LETTERS["get"], id=letter)
 
 
+async def chosen(conn: Conn, letters: Sequence[int]) -> list[Row]:
+    return await fetch_rows(conn, LETTERS["chosen"], ids=list(letters))
+
+
 async def runs(conn: Conn, letters: Sequence[int]) -> list[UUID]:
     return await fetch_column(conn, LETTERS["runs"], ids=list(letters))
 

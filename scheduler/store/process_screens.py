@@ -124,3 +124,7 @@ async def letters_of_groups(
 async def begun_in(conn: Conn, fingerprints: Sequence[str]) -> dict[str, Row]:
     rows = await fetch_rows(conn, SCREENS["begun_in"], fingerprints=list(fingerprints))
     return {row["fingerprint"]: row for row in rows}
+
+
+async def held(conn: Conn, limit: int) -> list[Row]:
+    return await fetch_rows(conn, SCREENS["held"], limit=limit)

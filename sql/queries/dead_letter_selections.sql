@@ -76,6 +76,16 @@ select l.id, l.run_id, l.task_id, l.round, l.type, l.task, l.state::text as stat
  order by s.letter
  limit %(limit)s;
 
+-- name: members
+-- What a selection holds, in its order, after a cursor.
+select l.id, l.run_id, l.type, l.task, l.state::text as state, l.error, l.made_at, s.result,
+       s.detail
+  from dead_letters_selected s
+  join dead_letters l on l.id = s.letter
+ where s.selection = %(selection)s and s.letter > coalesce(%(after)s, 0)
+ order by s.letter
+ limit %(limit)s;
+
 -- name: forget
 -- A few at a time: whoever selects clears away what is over.
 delete from dead_letter_selections

@@ -20,6 +20,13 @@ select id, run_id, task_id, round, type, task, state::text as state, error, fing
   from dead_letters
  where id = %(id)s;
 
+-- name: chosen
+-- Those of some that are open, the newest first.
+select id, run_id, task_id, round, type, task, state::text as state, error, fingerprint, made_at
+  from dead_letters
+ where id = any(%(ids)s::bigint[]) and state = 'OPEN'
+ order by id desc;
+
 -- name: runs
 select distinct run_id from dead_letters where id = any(%(ids)s);
 

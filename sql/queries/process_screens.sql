@@ -294,3 +294,17 @@ select g.fingerprint, first.run_id, r.type_version as version
      limit 1
  ) as first
   join runs r on r.id = first.run_id;
+
+-- name: held
+-- Runs that somebody holds, the newest first, with who said so and when.
+select r.id, r.type, r.record_id, r.state::text as state, r.created_at, r.total, r.open, h.at,
+       coalesce(h.data ->> 'by', '') as by
+  from (select * from runs where state = 'HELD' order by id desc limit %(limit)s) as r
+  left join lateral (
+    select at, data
+      from history
+     where run_id = r.id and kind = 'run.holding'
+     order by seq desc
+     limit 1
+ ) as h on true
+ order by r.id desc;

@@ -26,7 +26,14 @@ from ui.pages import login
 pytestmark = pytest.mark.anyio
 
 NOBODY = "00000000-0000-7000-8000-000000000000"
-PLACES = {"run": NOBODY, "task": "0", "attempt": "1", "type": "none", "record": "none"}
+PLACES = {
+    "run": NOBODY,
+    "task": "0",
+    "attempt": "1",
+    "type": "none",
+    "record": "none",
+    "selection": NOBODY,
+}
 WATCHED = (
     "runs", "tasks", "history", "attempts", "process_types", "process_records", "dead_letters",
     "approvals", "audit", "tokens", "users", "sessions", "idempotency_keys", "output_chunks",

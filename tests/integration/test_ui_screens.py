@@ -401,7 +401,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 MOST = {
-    "/ui": 20, "/ui/runs": 8, "/ui/processes": 9, "/ui/inbox": 5, "/ui/dead-letters": 6,
+    "/ui": 20, "/ui/runs": 8, "/ui/processes": 9, "/ui/inbox": 6, "/ui/dead-letters": 9,
     "/ui/processes/fails": 9, "/ui/processes/fails/start": 12,
 }  # fmt: skip
 
