@@ -68,6 +68,7 @@ WAYS: Mapping[str, Way] = {
     "ui_process": Way("GET", "/process-types/{type}", "types {type}"),
     "ui_definition": Way("GET", "/process-types/{type}/versions", "types --versions {type}"),
     "ui_publish": Way("POST", "/process-types", "apply {file}"),
+    "ui_publish_again": Way("POST", "/process-types", "apply {file}"),
     "ui_retire": Way("POST", "/process-types/{type}/retire", "retire [--note {note}] {type}"),
     "ui_reinstate": Way("POST", "/process-types/{type}/reinstate", "reinstate {type}"),
     "ui_records": Way(
@@ -117,6 +118,7 @@ WAYS: Mapping[str, Way] = {
             "made_to": "--until",
         },
     ),
+    "ui_select_letters": Way("POST", "/dead-letters/selections"),
     "ui_letter_selection": Way("GET", "/dead-letters/selections/{selection}"),
     "ui_decide_selection:redrive": Way("POST", "/dead-letters/selections/{selection}/redrive"),
     "ui_decide_selection:discard": Way("POST", "/dead-letters/selections/{selection}/discard"),

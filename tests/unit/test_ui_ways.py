@@ -23,6 +23,7 @@ NUMBERS = {
     "letter",
     "letters",
     "number",
+    "priority",
     "session",
     "size",
     "token",
