@@ -143,8 +143,12 @@ def list_rules(desk: Desk) -> None:
     """List the rules."""
     found = desk.client.get("/retention")
     desk.table(found["rules"], RULES, "nothing is ever removed")
-    if found["details"]["keep_for"] and not desk.as_json:
-        click.echo(f"attempts, history and output: {found['details']['keep_for']}")
+    if desk.as_json:
+        return
+    terms = [("attempts, history and output", found["details"]["keep_for"])]
+    terms += [(term["what"], term["keep_for"]) for term in found["terms"]]
+    for what, keep_for in terms:
+        click.echo(f"{what}: {keep_for or 'for ever'}")
 
 
 @retention.command()
@@ -175,6 +179,16 @@ def keep_details(desk: Desk, keep_for: str) -> None:
     """Keep attempts, history and output for this long."""
     wish = {"keep_for": None if keep_for == "ever" else keep_for}
     desk.say(desk.client.put("/retention/details", wish), f"details are kept for {keep_for}")
+
+
+@retention.command("keep-others")
+@click.argument("what", type=click.Choice(["ticks", "rollups", "audit"]))
+@click.argument("keep_for", metavar="LENGTH|ever")
+@asks
+def keep_others(desk: Desk, what: str, keep_for: str) -> None:
+    """Keep ticks of schedules, hourly counts or the audit log for this long."""
+    wish = {"keep_for": None if keep_for == "ever" else keep_for}
+    desk.say(desk.client.put(f"/retention/terms/{what}", wish), f"{what} are kept for {keep_for}")
 
 
 @retention.command()

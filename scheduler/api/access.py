@@ -153,6 +153,7 @@ VERDICTS: Mapping[str, Roles] = {
     "put_retention_rule": ADMINISTER,
     "delete_retention_rule": ADMINISTER,
     "keep_details": ADMINISTER,
+    "keep_term": ADMINISTER,
     "run_retention": ADMINISTER,
     "list_rollups": VIEW,
     "create_export": OPERATE,

@@ -1,4 +1,4 @@
-"""Retention: what is removed when, and the hourly counts that stay."""
+"""Retention: what is removed when, and the hourly counts that stay longer."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -20,6 +20,7 @@ router = APIRouter(prefix="/retention", tags=["retention"], route_class=GuardedR
 
 BIG = 2**63 - 1
 Final = Literal["COMPLETED", "FAILED", "STOPPED"]
+What = Literal["ticks", "rollups", "audit"]
 Id = Annotated[int, Path(alias="rule", ge=1, le=BIG)]
 LONGEST = timedelta(days=36_500)
 
@@ -79,9 +80,30 @@ class Details(BaseModel):
     updated_by: str | None = None
 
 
+class KeepTerm(BaseModel, extra="forbid"):
+    keep_for: timedelta | None = Field(
+        description="At least `7d`, of the audit log `30d`; null: for ever."
+    )
+
+    @field_validator("keep_for", mode="before")
+    @classmethod
+    def _keep_for(cls, value: object) -> object:
+        return length(value, timedelta(days=7))
+
+
+class Term(BaseModel):
+    """For how long something is kept that grows with time."""
+
+    what: What
+    keep_for: timedelta | None
+    updated_at: datetime
+    updated_by: str
+
+
 class Retention(BaseModel):
     rules: list[Rule]
     details: Details
+    terms: list[Term]
 
 
 class Begun(BaseModel):
@@ -107,7 +129,11 @@ async def get_retention(conn: Conn) -> Retention:
     """Show what is removed when. Without a rule nothing is."""
     rows = await stored.rules(conn)
     details: dict[str, Any] = await stored.details(conn) or {}
-    return Retention(rules=[Rule.model_validate(row) for row in rows], details=Details(**details))
+    return Retention(
+        rules=[Rule.model_validate(row) for row in rows],
+        details=Details(**details),
+        terms=[Term.model_validate(row) for row in await stored.terms(conn)],
+    )
 
 
 @router.put("/rules", responses=problems(404, 422))
@@ -135,6 +161,12 @@ async def keep_details(wish: KeepDetails, conn: Conn, by: By) -> Details:
     """Say how long attempts, history and output are kept, in whole days."""
     await stored.keep_details(conn, wish.keep_for, by=by)
     return Details(**(await stored.details(conn) or {}))
+
+
+@router.put("/terms/{what}", responses=problems(422))
+async def keep_term(what: What, wish: KeepTerm, conn: Conn, by: By) -> Term:
+    """Say how long ticks of schedules, hourly counts or the audit log are kept."""
+    return Term.model_validate(await retention.keep(conn, what, wish.keep_for, by=by))
 
 
 @router.post("/run", responses=problems())

@@ -2,9 +2,10 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 from scheduler.chores.kinds import Args, Kind, Tools
-from scheduler.services import exports, retention, rollups
+from scheduler.services import exports, retention, rollups, upkeep
 
 
 async def retain(tools: Tools, args: Args) -> None:
@@ -14,11 +15,19 @@ async def retain(tools: Tools, args: Args) -> None:
         await rollups.catch_up(conn)
         await rollups.catch_up_attempts(conn)
         for rule in await retention.rules(conn):
-            removed += await retention.prune(conn, rule, asyncio.sleep)
-            await tools.progress(removed, note=f"{rule.type or 'all types'}, {rule.state}")
+            tell = partial(progress, tools, removed, f"{rule.type or 'all types'}, {rule.state}")
+            removed += await retention.prune(conn, rule, asyncio.sleep, tell)
         dropped = await retention.drop_details(conn, asyncio.sleep)
+        forgotten = await retention.forget(conn, asyncio.sleep)
+        forgotten += await upkeep.forget_failed(conn, server="retention")
+        places = await retention.forget_places(conn)
         await exports.forget(conn)
-    await tools.progress(removed, note=f"{dropped} partitions dropped")
+    note = f"{dropped} partitions dropped, {forgotten} old rows and {places} idle places removed"
+    await tools.progress(removed, note=note)
+
+
+async def progress(tools: Tools, before: int, note: str, removed: int) -> None:
+    await tools.progress(before + removed, note=note)
 
 
 async def roll_up(tools: Tools, args: Args) -> None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from scheduler.domain.blackouts import Blackout
+from scheduler.domain.blackouts import Blackout, next_start
 from scheduler.domain.calendars import zone_of
 from scheduler.domain.cron import compiled
 from scheduler.domain.templates import read as read_template
@@ -129,6 +129,17 @@ class Plan:
         """The first tick that is not before `instant`."""
         return self.after(instant - MOMENT)
 
+    def last_before(self, tick: datetime, end: datetime) -> datetime:
+        """The last tick before `end`, of those from `tick` on: by halves, however many they are."""
+        low, high = tick, end
+        while (following := self.after(low)) is not None and following < end:
+            middle = low + (high - low) / 2
+            if (found := self.since(middle)) is not None and found < end:
+                low = max(found, following)
+            else:
+                high = middle
+        return low
+
     def due(self, tick: datetime) -> datetime:
         """When what the tick is for is to be started; the same for everybody who asks."""
         if not self.spec.jitter:
@@ -147,6 +158,13 @@ class Plan:
                 why = f"blackout: {blackout.why}" if blackout.why else "blackout"
                 return Quiet(tick, end, why)
         return None
+
+    def loud_until(
+        self, instant: datetime, until: datetime, pauses: Sequence[Quiet] = ()
+    ) -> datetime:
+        """How long, from an instant at which something is started, that stays so for sure."""
+        starts = [pause.start for pause in pauses if instant < pause.start]
+        return next_start(self.spec.blackouts, instant, min([until, *starts]), self.zone)
 
     def upcoming(self, instant: datetime, until: datetime | None = None) -> Iterator[datetime]:
         """The ticks behind `instant` that something will be started for."""

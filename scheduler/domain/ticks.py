@@ -10,7 +10,8 @@ from scheduler.domain.schedules import MOMENT, Missed, Overlap, Plan, Quiet
 
 GRACE = timedelta(minutes=1)  # a tick that is later than that is missed
 LOOK_AGAIN = timedelta(seconds=1)  # at a run that must end before what is missed goes on
-MOST = 200  # ticks of one schedule in one turn
+MOST = 200  # rows of one schedule in one turn
+IN_SIGHT = timedelta(days=7)  # how far one that was missed looks for the last
 
 CAUGHT_UP = "caught up"
 REPLACED = "a later tick took its place"
@@ -74,6 +75,7 @@ class _Deciding:
         self._tick = standing.tick
         self._living = standing.living
         self._held: datetime | None = None  # the last missed one so far
+        self._first: datetime | None = None  # of those that it stands for
         self._wait: datetime | None = None
         self._turn = Turn(None, queued=standing.queued)
 
@@ -85,6 +87,7 @@ class _Deciding:
             self._take(tick)
         else:
             self._catch_up_held()
+        self._part_from_held()
         turn.tick = self._held or self._tick
         if turn.tick is not None:
             turn.at = max(self._plan.due(turn.tick), self._wait or self._plan.due(turn.tick))
@@ -95,9 +98,10 @@ class _Deciding:
         catch_up = self._plan.spec.catch_up
         late = self._now - self._plan.due(tick)
         if quiet := self._plan.quiet(tick, self._pauses):
+            self._part_from_held()
             self._pass_over(tick, min(quiet.end, self._now), TickState.SKIPPED, quiet.why)
         elif late <= GRACE:
-            self._drop_held(REPLACED)
+            self._drop_held()
             self._start(tick, None)
             self._tick = self._plan.after(tick)
         elif catch_up.policy is Missed.NONE:
@@ -108,8 +112,7 @@ class _Deciding:
             edge = self._now - catch_up.window - self._plan.spec.jitter
             self._pass_over(tick, edge, TickState.MISSED, why)
         elif catch_up.policy is Missed.LAST:
-            self._drop_held(REPLACED)
-            self._held, self._tick = tick, self._plan.after(tick)
+            self._hold(tick)
         else:
             self._catch_up_one(tick)
 
@@ -130,15 +133,39 @@ class _Deciding:
         self._tick = self._plan.after(tick)
         self._wait = self._now + self._plan.spec.catch_up.pause
 
+    def _hold(self, tick: datetime) -> None:
+        """The last one in sight. Those before it share a row unless something lies between."""
+        if self._held is not None and self._first is None:
+            self._drop_held()
+        edge = min(self._now - GRACE - self._plan.spec.jitter, tick + IN_SIGHT)
+        last = tick
+        if tick < edge:
+            last = self._plan.last_before(tick, self._plan.loud_until(tick, edge, self._pauses))
+        self._first = self._first or tick
+        self._held, self._tick = last, self._plan.after(last)
+
+    def _part_from_held(self) -> None:
+        """Write down those before the one that is held; what comes behind it is told apart."""
+        if self._held is not None and self._first is not None and self._first < self._held:
+            self._miss(self._first, self._held)
+        self._first = None
+
+    def _drop_held(self) -> None:
+        """Something else is started for it, and for those before it."""
+        if self._held is not None:
+            self._miss(self._first or self._held, self._held + MOMENT)
+            self._held = self._first = None
+
+    def _miss(self, tick: datetime, until: datetime) -> None:
+        following = self._plan.after(tick)
+        several = until if following is not None and following < until else None
+        self._add(Entry(tick, self._plan.due(tick), TickState.MISSED, REPLACED, several))
+
     def _catch_up_held(self) -> None:
+        self._part_from_held()
         if self._held is not None:
             held, self._held = self._held, None
             self._start(held, CAUGHT_UP)
-
-    def _drop_held(self, why: str) -> None:
-        if self._held is not None:
-            held, self._held = self._held, None
-            self._add(Entry(held, self._plan.due(held), TickState.MISSED, why))
 
     @property
     def _may_break(self) -> bool:

@@ -16,6 +16,7 @@ Conn = AsyncConnection[Any]
 MOST = 5  # attempts that may end with their server before a chore counts as the cause
 BATCH = 100
 LIFE = timedelta(days=14)
+LIFE_OF_FAILED = timedelta(days=90)
 
 
 async def plan(conn: Conn, every: Mapping[str, timedelta]) -> None:
@@ -75,3 +76,13 @@ async def sweep(conn: Conn) -> int:
     return await chores.sweep(conn, BATCH) + await chores.forget_history(
         conn, life=LIFE, limit=BATCH
     )
+
+
+async def forget_failed(conn: Conn, *, server: str) -> int:
+    """Chores that failed so long ago that nobody will take them up."""
+    gone = 0
+    while found := await chores.forget_failed(
+        conn, life=LIFE_OF_FAILED, limit=BATCH, server=server
+    ):
+        gone += found
+    return gone

@@ -117,6 +117,11 @@ async def forget_history(conn: Conn, *, life: timedelta, limit: int) -> int:
     return await execute(conn, CHORES["forget_history"], life=life, limit=limit)
 
 
+async def forget_failed(conn: Conn, *, life: timedelta, limit: int, server: str) -> int:
+    values = {"life": life, "limit": limit, "server": server}
+    return len(await fetch_column(conn, CHORES["forget_failed"], **values))
+
+
 async def plan(conn: Conn, chore: str, every: timedelta) -> None:
     await execute(conn, CHORES["plan"], chore=chore, every=every)
 

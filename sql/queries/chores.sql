@@ -109,6 +109,29 @@ delete from chore_history
            for update skip locked
        );
 
+-- name: forget_failed
+-- What failed and nobody has touched for so long.
+with gone as (
+    delete from procrastinate_jobs
+     where id in (
+            select id
+              from procrastinate_jobs j
+             where status = 'failed'
+               and not exists (
+                    select
+                      from procrastinate_events e
+                     where e.job_id = j.id and e.at >= clock_timestamp() - %(life)s::interval
+                   )
+             limit %(limit)s
+               for update skip locked
+           )
+    returning id, task_name, args, attempts
+)
+insert into chore_history (job, chore, args, attempt, state, server, error)
+select id, task_name, args, attempts, 'DELETED', %(server)s, 'it failed, and nobody took it up'
+  from gone
+returning job;
+
 -- name: plan
 insert into chore_plans (chore, every)
 values (%(chore)s, %(every)s)

@@ -10,6 +10,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from scheduler.chores.catalog import KINDS
+from scheduler.domain import restraint
 from scheduler.services import exports, retention, rollups
 from scheduler.services.retention import Rule
 from scheduler.store import connections
@@ -93,12 +94,7 @@ async def test_what_is_still_of_use_stays(conn: Conn) -> None:
         [latest],
     )
     await conn.execute("update runs set record_id = 'it' where id = %s", [latest])
-    letter = await ended(conn, "nights", 40)
-    await conn.execute(
-        "insert into dead_letters (run_id, task_id, round, type, task, error, fingerprint, input)"
-        " values (%s, 1, 1, 'nights', 't', 'e', 'f', '{}')",
-        [letter],
-    )
+    await a_letter(conn, await ended(conn, "nights", 40))
     parent = await builders.start(conn, "nights")
     child = await ended(conn, "nights", 40)
     await conn.execute("update runs set parent_run = %s where id = %s", [parent, child])
@@ -110,7 +106,8 @@ async def test_more_than_one_look_holds_is_removed_in_small_transactions(
     conn: Conn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "LOOK", 5)
-    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(restraint, "LEAST", 2)
+    monkeypatch.setattr(restraint, "MOST", 4)
     for _ in range(12):
         await ended(conn, "days", 40)
     pauses: list[float] = []
@@ -119,8 +116,61 @@ async def test_more_than_one_look_holds_is_removed_in_small_transactions(
         pauses.append(seconds)
 
     assert await retention.prune(conn, Rule(state="COMPLETED", keep_for=DAY), pause) == 12
-    assert len(pauses) == 7
-    assert min(pauses) >= retention.LEAST_REST
+    assert len(pauses) >= 6
+    assert min(pauses) >= restraint.LEAST_REST
+
+
+@pytest.mark.parametrize("type", [None, "days"])
+async def test_what_was_looked_at_is_not_looked_at_again_at_once(
+    conn: Conn, monkeypatch: pytest.MonkeyPatch, type: str | None
+) -> None:
+    """Runs that stay, as those of others, cost each later look no more than a part of them."""
+    monkeypatch.setattr(retention, "LOOK", 5)
+    monkeypatch.setattr(retention, "AGAIN", 10)
+    letters = [await ended(conn, "days", 90 - n) for n in range(40)]
+    for letter in letters:
+        await a_letter(conn, letter)
+    await retention.put(conn, type=type, state="COMPLETED", keep_for=DAY, keep_last=None, by="test")
+    assert await looked_at(conn, monkeypatch) >= len(letters)
+    assert await looked_at(conn, monkeypatch) <= 20
+    # What holds one no longer is found by and by, wherever it lies.
+    await conn.execute(
+        "update dead_letters set state = 'DISCARDED' where run_id = %s", [letters[7]]
+    )
+    for _ in range(6):
+        await looked_at(conn, monkeypatch)
+    assert await runs(conn) == {*letters[:7], *letters[8:]}
+    # A rule that is changed begins at the first run.
+    await retention.put(
+        conn, type=type, state="COMPLETED", keep_for=2 * DAY, keep_last=None, by="test"
+    )
+    assert await looked_at(conn, monkeypatch) >= len(letters) - 1
+
+
+async def looked_at(conn: Conn, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many runs one chore looks at."""
+    seen = 0
+    real = retention.look
+
+    async def look(*asked: Any) -> Any:
+        nonlocal seen
+        rows = await real(*asked)
+        seen += len(rows)
+        return rows
+
+    with monkeypatch.context() as patched:
+        patched.setattr(retention, "look", look)
+        for rule in await retention.rules(conn):
+            await retention.prune(conn, rule, at_once)
+    return seen
+
+
+async def a_letter(conn: Conn, run: Any) -> None:
+    await conn.execute(
+        "insert into dead_letters (run_id, task_id, round, type, task, error, fingerprint, input)"
+        " values (%s, (select count(*) from dead_letters), 1, 'nights', 't', 'e', 'f', '{}')",
+        [run],
+    )
 
 
 async def test_details_go_by_the_day_but_not_those_of_the_living_nor_of_the_last_days(
