@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -133,16 +133,26 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
             Middleware(Quick, ways=QUICK),
         ],
     )
+    book = book_of_routes()
     app.state.server = server
-    app.state.addresses = []
+    app.state.addresses = book.state.addresses
     app.state.document = partial(document_of, app)
-    for prefix, router in MOUNTED:
-        require_verdicts(route.name for route in router.routes if isinstance(route, APIRoute))
-        app.include_router(router, prefix=prefix)
-        app.state.addresses.extend(addresses(prefix, router))
-    dashboard.mount(app)
+    app.router.routes.extend(book.router.routes)
     problems.install(app)
     return app
+
+
+@cache
+def book_of_routes() -> FastAPI:
+    """What all applications of this process answer to: worked out once, which takes its time."""
+    book = FastAPI(generate_unique_id_function=operation_id, openapi_url=None)
+    book.state.addresses = []
+    for prefix, router in MOUNTED:
+        require_verdicts(route.name for route in router.routes if isinstance(route, APIRoute))
+        book.include_router(router, prefix=prefix)
+        book.state.addresses.extend(addresses(prefix, router))
+    dashboard.mount(book)
+    return book
 
 
 def operation_id(route: APIRoute) -> str:

@@ -1,3 +1,4 @@
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -12,6 +13,12 @@ from tests.support.postgres import (
     folder_of_server,
     session_databases,
 )
+
+
+def pytest_configure() -> None:
+    """In the background of a script interrupts are ignored, also by all that tests would start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

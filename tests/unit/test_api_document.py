@@ -104,3 +104,9 @@ def test_what_is_open_says_so_and_all_else_needs_a_token(
 ) -> None:
     open_ones = {name for name, each in operations.items() if each.get("security") == []}
     assert open_ones == {name for name, roles in VERDICTS.items() if roles is OPEN}
+
+
+def test_the_routes_of_a_process_are_worked_out_once_for_all_its_applications() -> None:
+    one, other = (create_app("", ServerSettings()).router.routes for _ in range(2))
+    assert len(one) > 10
+    assert all(mine is yours for mine, yours in zip(one, other, strict=True))
