@@ -144,7 +144,7 @@ async def ticks_pass(site: Site, seconds: float) -> None:
 
 
 async def check(site: Site, back: datetime) -> Counter[str]:
-    """Each tick of each schedule once, with its run or its reason, and in time once all are back."""
+    """Each tick of each schedule once, with its run or its reason; in time once all are back."""
     rows = await site.ask(ROWS)
     counts: Counter[str] = Counter()
     covered: dict[int, list[datetime]] = {}
