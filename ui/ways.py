@@ -37,10 +37,18 @@ RUN_FILTERS = {
     "created_from": "--since",
     "created_to": "--until",
     "error": "--error",
+    "triggered_by": "--by",
+    "longer_than": "--longer",
+    "shorter_than": "--shorter",
 }
 
 WAYS: Mapping[str, Way] = {
     "ui_runs": Way("GET", "/runs", "runs", RUN_FILTERS),
+    "ui_select_runs": Way("POST", "/runs/selections"),
+    **{
+        f"ui_command_runs:{verb}": Way("POST", f"/runs/selections/{{selection}}/{verb}")
+        for verb in ("hold", "resume", "stop", "retry", "end")
+    },
     "ui_run": Way("GET", "/runs/{run}", "show {run}"),
     "ui_run_command:hold": Way("POST", "/runs/{run}/hold", "hold {run}"),
     "ui_run_command:resume": Way("POST", "/runs/{run}/resume", "resume {run}"),
@@ -217,6 +225,60 @@ WAYS: Mapping[str, Way] = {
     "ui_decide_chores:retry": Way("POST", "/chores/{chore}/retry", "chores retry {chore}"),
     "ui_decide_chores:run-now": Way("POST", "/chores/{chore}/run-now", "chores run-now {chore}"),
     "ui_decide_chores:delete": Way("DELETE", "/chores/{chore}", "chores delete {chore}"),
+    "ui_alerts": Way("GET", "/notifications", "notifications list", {"rule": "", "open": ""}),
+    "ui_alert_rules": Way("GET", "/notifications/rules", "notifications rules"),
+    "ui_alert_rule": Way("GET", "/notifications/rules/{name}", "notifications rules"),
+    "ui_create_alert_rule": Way("POST", "/notifications/rules", "notifications create-rule {file}"),
+    "ui_change_alert_rule": Way(
+        "PUT", "/notifications/rules/{name}", "notifications update-rule {name} {file}"
+    ),
+    "ui_snooze_alert_rule": Way(
+        "POST", "/notifications/rules/{name}/snooze", "notifications snooze {name} {until}"
+    ),
+    "ui_wake_alert_rule": Way(
+        "POST", "/notifications/rules/{name}/wake", "notifications wake {name}"
+    ),
+    "ui_test_alert_rule": Way(
+        "POST", "/notifications/rules/{name}/test", "notifications test {name}"
+    ),
+    "ui_delete_alert_rule": Way(
+        "DELETE", "/notifications/rules/{name}", "notifications delete-rule {name}"
+    ),
+    "ui_alert_channels": Way("GET", "/notifications/channels", "notifications channels"),
+    "ui_alert_channel": Way("GET", "/notifications/channels/{name}", "notifications channels"),
+    "ui_create_alert_channel": Way(
+        "POST", "/notifications/channels", "notifications create-channel {file}"
+    ),
+    "ui_change_alert_channel": Way(
+        "PUT", "/notifications/channels/{name}", "notifications update-channel {name} {file}"
+    ),
+    "ui_test_alert_channel": Way(
+        "POST", "/notifications/channels/{name}/test", "notifications test-channel {name}"
+    ),
+    "ui_delete_alert_channel": Way(
+        "DELETE", "/notifications/channels/{name}", "notifications delete-channel {name}"
+    ),
+    "ui_acknowledge": Way(
+        "POST",
+        "/notifications/{notification}/acknowledge",
+        "notifications acknowledge {notification}",
+    ),
+    "ui_acknowledge_many": Way(
+        "POST",
+        "/notifications/{notification}/acknowledge",
+        "notifications acknowledge {notification}",
+    ),
+    "ui_deliveries": Way(
+        "GET",
+        "/notifications/deliveries",
+        "notifications deliveries",
+        {"status": "--status", "channel": "--channel", "notification": ""},
+    ),
+    "ui_redeliver": Way(
+        "POST",
+        "/notifications/deliveries/{delivery}/redeliver",
+        "notifications redeliver {delivery}",
+    ),
 }
 
 
