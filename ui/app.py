@@ -11,6 +11,8 @@ from scheduler.domain.errors import NotFound
 from ui import access, live
 from ui.frame import EDITIONS, HERE
 from ui.pages import (
+    alert_rules,
+    alerts,
     chores,
     dead_letters,
     definitions,
@@ -90,6 +92,8 @@ SCREENS = (
     tokens,
     sessions,
     chores,
+    alert_rules,
+    alerts,
     live,
 )
 ROUTERS = (("", outside), *(("/ui", each.router) for each in SCREENS), ("/ui", inside))

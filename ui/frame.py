@@ -99,6 +99,21 @@ SAID = {
     "password": "The password is changed; your other sessions have ended.",
     "token-revoked": "The token is revoked: whoever uses it is refused from now on.",
     "sessions-ended": "Ended: whoever was signed in there has to sign in again.",
+    "chore_now": "The chore waits for no time any more.",
+    "chore_retried": "The chore waits again, with all its attempts.",
+    "chores_retried": "Those that had failed wait again.",
+    "chore_deleted": "The chore is deleted; its history stays.",
+    "acknowledged": "Acknowledged.",
+    "redelivered": "It is on its way once more.",
+    "rule_made": "The rule is made.",
+    "rule_changed": "The rule is changed, for what is found from now on.",
+    "rule_sleeps": "The rule sleeps: nobody is told.",
+    "rule_awake": "The rule is awake.",
+    "rule_deleted": "The rule is deleted, with what it found.",
+    "tested": "A test is on its way: its deliveries say what came of it.",
+    "channel_made": "The channel is made: send a test through it.",
+    "channel_changed": "The channel is changed; what is on its way goes to where it points now.",
+    "channel_deleted": "The channel is deleted.",
     "out": "You are signed out.",
 }
 
@@ -134,6 +149,13 @@ NAV = (
         (
             Entry("ui_workers", "/ui/workers", "Workers", "w"),
             Entry("ui_queues", "/ui/queues", "Queues and limits", "q"),
+        ),
+    ),
+    (
+        "Data",
+        (
+            Entry("ui_alerts", "/ui/alerts", "Alerts", "a"),
+            Entry("ui_chores", "/ui/chores", "Chores", "c"),
         ),
     ),
     (

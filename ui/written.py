@@ -60,6 +60,13 @@ def whole(form: Form, name: str, *, usual: int, most: int, least: int = 1) -> in
     return int(text)
 
 
+def decimal(form: Form, name: str) -> int | float:
+    try:
+        return bodies.finite(form.get(name).strip())
+    except ValueError:
+        raise Invalid(f"{name}: {form.get(name)[:20]!r} is no number", field=name) from None
+
+
 def moment(form: Form, name: str, zone: str) -> Any:
     """A clock in this zone, unless another is named; None where nothing is written."""
     text = form.get(name).strip()
