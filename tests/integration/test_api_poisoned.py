@@ -6,19 +6,16 @@ import itertools
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
-import yaml
 from psycopg import AsyncConnection
 from psycopg.sql import SQL, Composed, Identifier
 
 from scheduler.api import process_records
-from scheduler.app import create_app, describe
 from scheduler.services.keyring import Keys
-from scheduler.settings import ServerSettings
 from tests.support import poison
 from tests.support.api import Api, serving
+from tests.support.described import document
 from tests.support.people_api import with_password
 from tests.support.poison import Case, Operation
 from tests.support.postgres import Databases
@@ -29,8 +26,7 @@ LONG = bool(os.environ.get("PROCESSION_LONG"))
 OF_EACH_PLACE = 1
 KNOWN = {"record": "nightly", "queue": "default", "user": "anna", "type": "two"}
 COUNTERS = {"sign_ins"}  # of what was refused
-DOCUMENT: dict[str, Any] = yaml.safe_load(describe(create_app("", ServerSettings())))
-OPERATIONS = {each.name: each for each in poison.operations(DOCUMENT, KNOWN)}
+OPERATIONS = {each.name: each for each in poison.operations(document(), KNOWN)}
 places = itertools.count()
 
 

@@ -2,12 +2,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from scheduler.api.access import OPEN, VERDICTS
 from scheduler.app import create_app, describe
 from scheduler.settings import ServerSettings
+from tests.support.described import read
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,7 +19,7 @@ def text() -> str:
 
 @pytest.fixture(scope="module")
 def operations(text: str) -> dict[str, dict[str, Any]]:
-    paths = yaml.safe_load(text)["paths"]
+    paths = read(text)["paths"]
     return {each["operationId"]: each for path in paths.values() for each in path.values()}
 
 
@@ -28,7 +28,7 @@ def test_openapi_yaml_says_what_the_code_does(text: str) -> None:
 
 
 def test_it_is_openapi_3_1_without_a_fault(text: str) -> None:
-    document = yaml.safe_load(text)
+    document = read(text)
     assert document["openapi"].startswith("3.1.")
     assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
 

@@ -4,16 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
-from scheduler.app import create_app, describe
-from scheduler.settings import ServerSettings
+from tests.support import described
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(describe(create_app("", ServerSettings())))
-    return found
+    return described.document()
 
 
 def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
