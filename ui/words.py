@@ -39,6 +39,7 @@ STATES = {
     "SKIPPED": Word("skipped", "idle", "dash"),
     "DISCARDED": Word("discarded", "idle", "dash"),
     "CLOSED": Word("closed", "idle", "dash"),
+    "BEGUN": Word("started", "run", "play"),
     "MISSED": Word("missed", "bad", "ring"),
     "MERGED": Word("merged", "idle", "dot"),
     "QUEUED": Word("waits for its turn", "wait", "ring"),

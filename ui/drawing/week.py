@@ -8,10 +8,11 @@ from ui import words
 from ui.drawing.svg import Node, element, picture
 from ui.timetable import DAY, Mark
 
-LEFT, TOP, WIDE, TALL = 44, 26, 150, 22
+LEFT, TOP, WIDE, TALL = 44, 26, 138, 22
 HOURS = 24
 SHOWN = 2  # names in one hour; more are counted
-LONGEST = 17  # letters of a name where it stands alone
+LONGEST = 15  # letters of a name where it stands alone
+SIGNS = {"bad": "✕ ", "stop": "■ ", "idle": "— "}  # beside the colour
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -79,7 +80,7 @@ def cell(day: int, hour: int, marks: Sequence[Mark], zone: tzinfo | None) -> Nod
 
 def single(x: int, y: int, room: int, mark: Mark, zone: tzinfo | None) -> Node:
     tone = words.state(mark.state).tone if mark.state else "coming"
-    letters = LONGEST if room == WIDE else LONGEST // 2 - 1
+    letters = (LONGEST if room == WIDE else LONGEST // 2 - 1) - len(SIGNS.get(tone, ""))
     name = mark.name if len(mark.name) <= letters else mark.name[: letters - 1] + "…"
     state = words.state(mark.state).text if mark.state else "to come"
     return element(
@@ -88,7 +89,7 @@ def single(x: int, y: int, room: int, mark: Mark, zone: tzinfo | None) -> Node:
         element(
             "rect", x=x + 2, y=y + 2, width=room - 4, height=TALL - 4, rx=3, class_=f"slot {tone}"
         ),
-        element("text", name, x=x + 8, y=y + 15),
+        element("text", SIGNS.get(tone, "") + name, x=x + 8, y=y + 15),
         href=f"/ui/schedules/{mark.schedule}",
     )
 
@@ -102,7 +103,7 @@ def crowd(x: int, y: int, marks: Sequence[Mark]) -> Node:
         element(
             "rect", x=x + 2, y=y + 2, width=WIDE - 4, height=TALL - 4, rx=3, class_=f"slot {tone}"
         ),
-        element("text", words.plural(len(marks), "time"), x=x + 8, y=y + 15),
+        element("text", SIGNS.get(tone, "") + words.plural(len(marks), "time"), x=x + 8, y=y + 15),
     )
 
 

@@ -136,6 +136,7 @@ async def ui_schedule_ticks(schedule: Id, request: Request, conn: Conn) -> Respo
         "schedule_ticks.html",
         "ticks",
         asked=asked,
+        fates=FATES,
         rows=rows[:SHOWN],
         next=asked.next(rows[SHOWN - 1]["tick"].isoformat() if len(rows) > SHOWN else None),
         stream="/ui/stream" if asked.is_first else None,
