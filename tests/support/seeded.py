@@ -8,7 +8,7 @@ fills what `procession up --data-dir DIR` has running. The same people can sign 
 
 import argparse
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -76,18 +76,37 @@ select 'chores', chore, jsonb_build_object('what', 'export ' || n),
  where place = 1
 """
 
+ALERTS: LiteralString = """
+with found as (
+    insert into notifications (rule, key, subject, data, at, silent)
+    select r.id, 'seeded ' || n, 'nightly-etl',
+           jsonb_build_object('run', d.run_id, 'type', d.type, 'error', d.error),
+           now() - n * interval '9 hours', case n when 3 then 'quiet' when 7 then 'snoozed' end
+      from generate_series(1, 12) as n,
+           (select id from notification_rules where name = 'nightly-failed') r,
+           (select * from dead_letters order by id desc limit 1) d
+    returning id, at, silent
+)
+insert into notification_deliveries (notification, channel, state, attempts, next_at, error,
+                                     tried_at, delivered_at)
+select f.id, c.id, case when f.id % 3 = 0 then 'FAILED' else 'DELIVERED' end,
+       case when f.id % 3 = 0 then 12 else 1 end, null,
+       case when f.id % 3 = 0 then 'connection to mail.werk.example refused' end,
+       f.at, case when f.id % 3 > 0 then f.at end
+  from found f, notification_channels c
+ where f.silent is null and c.name = 'schichtleitung'
+"""
 
-async def seed(url: str, token: str, dsn: str, size: Size) -> None:
-    """Fill the database of a running server, partly through it and partly behind its back."""
-    headers = {"Authorization": f"Bearer {token}"}
-    async with (
-        httpx.AsyncClient(
-            base_url=f"{url}/api/v1", headers=headers, timeout=60, trust_env=False
-        ) as http,
-        await AsyncConnection.connect(
-            dsn, autocommit=True, cursor_factory=AsyncClientCursor
-        ) as conn,
-    ):
+LIMIT: LiteralString = """
+insert into limit_slots (key, slot) select 'dhl-labels', n from generate_series(1, 4) as n
+"""
+
+
+async def seed(http: httpx.AsyncClient, dsn: str, size: Size) -> None:
+    """Fill the database of a server that `http` asks: through it, and the past behind its back."""
+    async with await AsyncConnection.connect(
+        dsn, autocommit=True, cursor_factory=AsyncClientCursor
+    ) as conn:
         seeding = Seeding(http)
         await before(conn, size)
         await seeding.publish()
@@ -95,6 +114,9 @@ async def seed(url: str, token: str, dsn: str, size: Size) -> None:
         await seeding.belongings()
         await fill(conn, size)
         await conn.execute(CHORES, {})
+        await conn.execute(ALERTS)
+        await conn.execute(LIMIT)
+        await seeding.timetable()
         await seeding.living()
 
 
@@ -160,6 +182,18 @@ class Seeding:
         rules = {"type": "sensor-import", "status": "COMPLETED", "keep_for": "30d"}
         await self.ask("PUT", "/retention/rules", rules)
 
+    async def timetable(self) -> None:
+        listed = await self.ask("GET", "/schedules?limit=100")
+        of = {each["type"]: each["id"] for each in listed["items"]}
+        note = {"note": "Umbau der Halle bis Freitag"}
+        await self.ask("POST", f"/schedules/{of['maschinen-wartung']}/pause", note)
+        now = datetime.now(UTC)
+        wish = {"from": (now - timedelta(days=9)).isoformat(), "until": now.isoformat()}
+        path = f"/schedules/{of['log-rotation']}/backfill"
+        await self.ask("POST", path, {**wish, "per_minute": 1, "at_once": 1})
+        await self.ask("POST", "/dead-letters/selections", {"all": True})
+        await self.ask("POST", "/runs/selections", {"type": "laser-cutter", "status": ["FAILED"]})
+
     async def living(self) -> None:
         """Runs that really go on, wait and ask, where there is a worker."""
         day = datetime.now(UTC).date().isoformat()
@@ -169,6 +203,7 @@ class Seeding:
             ("invoice-run", {"day": day, "mandant": "Süd"}),
             ("employee.onboard", {"name": "Özlem Groß", "department": "IT"}),
             ("employee.onboard", {"name": "Bjørn Åkesson", "department": "Fertigung"}),
+            ("employee.leave", {"name": "Jürgen Müller-Lüdenscheidt"}),
             ("web-shop.deploy", {"version": "v4.61.0", "stage": "live"}),
             ("payroll.monthly", {}),
             ("customer-export", {}),
@@ -190,7 +225,13 @@ async def in_folder(folder: Path, size: Size) -> None:
     database = await EmbeddedPostgres(folder).start()
     if not database.adopted:
         raise SystemExit(f"the database in {folder} does not run: procession up")
-    await seed(found.url, found.token, database.url, size)
+    async with httpx.AsyncClient(
+        base_url=f"{found.url}/api/v1",
+        headers={"Authorization": f"Bearer {found.token}"},
+        timeout=60,
+        trust_env=False,
+    ) as http:
+        await seed(http, database.url, size)
 
 
 def main() -> None:

@@ -196,6 +196,7 @@ description: Close accounts and collect equipment
 labels: {team: personal}
 input: {type: object, required: [name], properties: {name: {type: string}}}
 tasks:
+  - {name: agree, approval: "Zugänge von ${{ input.name }} schließen?"}
   - {name: lock, run: "echo account of ${{ input.name }} locked"}
   - {name: archive, run: [echo, mailbox archived]}
   - {name: wipe, run: [echo, notebook wiped]}
@@ -341,7 +342,7 @@ SORTS = (
         (6, "check sales_not_null: {n} rows"),
     )),
     Sort(ONBOARD, 6, 86_000, 10, ((1, "mailbox exists already: m.weiß{n}"),)),
-    Sort(LEAVE, 4, 300, 10, ((2, "notebook NB-{n} is offline"),)),
+    Sort(LEAVE, 4, 300, 10, ((3, "notebook NB-{n} is offline"),)),
     Sort(STOCK, 30, 45, 20, ((0, "exit code 28: operation timed out after {n} ms"),)),
     Sort(CERTIFICATES, 3, 60, 30, ((1, "rate limit of the authority, try again in {n} h"),)),
     Sort(DEPLOY, 15, 1500, 90, (
