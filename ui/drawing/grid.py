@@ -115,10 +115,18 @@ def cell(task: Row | None) -> Node | None:
     )
 
 
+def drawn(shape: Node) -> dict[str, Any]:
+    """Said on the shape itself: rules of a style sheet do not reach what is pointed to."""
+    if 'class="line"' not in shape:
+        return {}
+    ends = {"stroke_linecap": "round", "stroke_linejoin": "round"}
+    return {"fill": "none", "stroke": "currentColor", "stroke_width": 2.2, **ends}
+
+
 def shapes() -> Node:
     """Each shape once; cells only point to it."""
     symbols = [
-        element("symbol", shape, id=f"s-{name}", viewBox="0 0 16 16")
+        element("symbol", shape, id=f"s-{name}", viewBox="0 0 16 16", **drawn(shape))
         for name, shape in SHAPES.items()
     ]
     return element("svg", *symbols, class_="shapes", aria_hidden="true", width=0, height=0)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import yaml
 from fastapi import APIRouter, Path, Request, Response
 from psycopg import AsyncConnection
 
@@ -20,7 +19,7 @@ from scheduler.services import definitions
 from scheduler.services.definitions import Overtaken
 from scheduler.store import process_screens
 from scheduler.store.rows import Row
-from ui import frame, query, sides
+from ui import definition_text, frame, query, sides
 from ui.forms import Form
 from ui.pages import process
 from ui.screen import Screen
@@ -79,7 +78,7 @@ async def ui_definition(type: Type, request: Request, conn: Conn) -> Response:
 
 
 def written(row: Row) -> str:
-    return yaml.safe_dump(row["document"], sort_keys=False, allow_unicode=True, width=100)
+    return definition_text.written(row["document"])
 
 
 @router.get("/processes/{type}/diff")

@@ -36,7 +36,7 @@ OF_TYPES = Listing(
         Column("strip", "Last 20 runs"),
         Column("rate", "Good", is_num=True),
         Column("takes", "Takes", is_num=True),
-        Column("labels", "Labels"),
+        Column("most", "95 % within", is_num=True),
         Column("version", "Version", is_num=True, is_usual=False),
         Column("tasks", "Tasks", is_num=True, is_usual=False),
         Column("published", "Published", is_usual=False),
@@ -56,6 +56,7 @@ OF_RECORDS = Listing(
         Column("strip", "Last 20 runs"),
         Column("rate", "Good", is_num=True),
         Column("takes", "Takes", is_num=True),
+        Column("most", "95 % within", is_num=True),
         Column("changed", "Changed", is_usual=False),
     ),
 )

@@ -92,16 +92,23 @@ async def plan(
     definition: ProcessType, input: Mapping[str, Any]
 ) -> tuple[list[Planned], str | None, Mapping[str, Any]]:
     """Beside the loop: a type may have thousands of tasks."""
+    given, lacks = input, None
     try:
         given = check_against(definition.input_schema, dict(input))
     except Refusal as refusal:
-        return [], str(refusal), input
+        lacks = str(refusal)
     if len(definition.tasks) > MOST_TASKS:
         return [], f"it has more than {MOST_TASKS} tasks: `procession plan FILE` plays it", given
     try:
-        return await asyncio.to_thread(planning.plan, definition, given), None, given
+        planned = await asyncio.to_thread(planning.plan, definition, given)
     except Invalid as fault:
-        return [], str(fault), given
+        return [], lacks or str(fault), given
+    return (planned if lacks is None else [open_yet(each) for each in planned]), lacks, given
+
+
+def open_yet(planned: Planned) -> Planned:
+    """What an input that is not whole yet keeps from being done is not told task by task."""
+    return planned if planned.verdict != "cannot" else replace(planned, verdict="runs", why="")
 
 
 def limits_of(
