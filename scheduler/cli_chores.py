@@ -1,5 +1,7 @@
 """Commands about chores: what servers do in the background."""
 
+from typing import BinaryIO
+
 import click
 
 from scheduler import show
@@ -225,6 +227,26 @@ def create(desk: Desk, what: str, **given: str | None) -> None:
     wish = {"what": what, **{name: value for name, value in given.items() if value}}
     found = desk.client.post("/exports", wish)
     desk.say(found, f"export {found['id']} is being written")
+
+
+@exports.command()
+@click.argument("export", metavar="ID")
+@click.argument("file", type=click.File("wb", lazy=False), default="-")
+@asks
+def save(desk: Desk, export: str, file: BinaryIO) -> None:
+    """Save a file that is done, by default to the standard output."""
+    with desk.client.stream(f"/exports/{export}/file") as answer:
+        for part in answer.iter_bytes():
+            file.write(part)
+
+
+@exports.command("delete")
+@click.argument("export", metavar="ID")
+@asks
+def delete_export(desk: Desk, export: str) -> None:
+    """Delete a file before it expires."""
+    desk.client.delete(f"/exports/{export}")
+    desk.say({"id": export, "deleted": True}, f"export {export} deleted")
 
 
 COMMANDS = (chores, retention, exports)

@@ -1,12 +1,13 @@
 """Who changed what: one line for each change, in the transaction of the change."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from psycopg import AsyncConnection, errors
 from psycopg.sql import SQL
 
+from scheduler.api.audit import Entity
 from scheduler.services.access import Role
 from tests.support.api import Api, serving
 from tests.support.builders import a_holder, carry_out, engine
@@ -49,6 +50,15 @@ async def test_a_change_is_told_with_who_made_it_and_what_was_before(api: Api) -
     assert gone["after"] is None
     assert {each["actor"] for each in (made, changed, gone)} == {"the author"}
     assert {each["source"] for each in (made, changed, gone)} == {"127.0.0.1"}
+
+
+async def test_whatever_is_written_down_can_be_asked_for(api: Api, db: AsyncConnection) -> None:
+    cursor = await db.execute(
+        "select distinct tgrelid::regclass::text from pg_trigger"
+        " where tgname like 'audit%' and not tgisinternal"
+    )
+    tables = {row[0] for row in await cursor.fetchall()} - {"procrastinate_jobs"} | {"chores"}
+    assert tables == set(get_args(Entity))
 
 
 async def test_every_kind_of_change_leaves_its_line(api: Api) -> None:

@@ -3,24 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
 
 from scheduler.domain.schedule_reading import read_schedule
+from scheduler.loops import clock
 from scheduler.loops.clock import Clock
-from scheduler.services import schedules
+from scheduler.services import records, schedules
 from scheduler.services.catalog import Catalog
+from scheduler.services.records import Draft
 from scheduler.store.schedules import Target
 from tests.integration.test_explain import conditioned, nodes, plan_of
 from tests.support.api import becomes
-from tests.support.builders import Conn, chain, engine, one, publish
-from tests.support.timetables import a_schedule
+from tests.support.builders import Conn, a_holder, carry_out, chain, engine, one, publish, start
+from tests.support.timetables import a_schedule, due_since, tick_all
 
 pytestmark = pytest.mark.anyio
 
 ONE = chain("one", "")
+HOUR = timedelta(hours=1)
 DORMANT = """
 insert into schedules (
     name, type, spec, origin, next_tick, next_at, created_by, paused_at, paused_by
@@ -81,6 +85,41 @@ async def test_a_clock_sleeps_until_a_tick_is_due_and_not_until_it_polls(
         await a_schedule(conn, type="one", every="1s")
         await started(conn, 3)
     assert await one(conn, LATENESS) < 1.0
+
+
+@pytest.mark.parametrize("of_record", [False, True])
+async def test_a_tick_that_waits_for_a_run_starts_when_that_ends_and_not_at_the_next_look(
+    dsn: str, conn: Conn, monkeypatch: pytest.MonkeyPatch, of_record: bool
+) -> None:
+    """The clock is told by the end itself, whoever started that run."""
+    monkeypatch.setattr(clock, "WHILE_ONE_WAITS", 600.0)
+    monkeypatch.setattr(clock, "LONGEST", 600.0)
+    await records.create(conn, Catalog(), "it", Draft(type="one", input={}), by="ann")
+    target = {"record": "it"} if of_record else {"type": "one"}
+    schedule = await a_schedule(conn, **target, every="1h", overlap="queue_one")
+    if of_record:
+        await records.start(conn, Catalog(), "it", by="ann")
+    else:
+        await due_since(conn, schedule, HOUR)
+        await tick_all(conn)
+        await conn.execute("update ticks set tick = tick - interval '1 hour'")
+    await due_since(conn, schedule, HOUR)
+    async with ticking(dsn):
+        await becomes(lambda: one(conn, "select count(*) from schedules where queued is not null"))
+        await asleep(dsn)
+        before = await one(conn, STARTED)
+        holder = await a_holder(conn)
+        assert await carry_out(conn, holder)
+        await started(conn, before + 1)
+
+
+async def test_a_label_that_is_no_schedule_keeps_no_run_from_its_end(conn: Conn) -> None:
+    for label in ("none", "9" * 30, "-1", ""):
+        await start(conn, "one", labels={"schedule": label})
+    holder = await a_holder(conn)
+    while await carry_out(conn, holder):
+        pass
+    assert await one(conn, "select count(*) from runs where state = 'COMPLETED'") == 4
 
 
 async def test_two_clocks_start_each_tick_once(dsn: str, conn: Conn) -> None:

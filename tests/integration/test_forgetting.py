@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection, sql
 
-from scheduler.services import retention, upkeep
-from scheduler.store import connections
+from scheduler.services import retention, runs, upkeep
+from scheduler.services.catalog import Catalog
+from scheduler.store import connections, limits
 from scheduler.store import retention as stored
 from tests.support import builders
 from tests.support.builders import one
@@ -23,12 +24,14 @@ DAY = timedelta(days=1)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "retention.md"
 LIMITED = """
 name: limited
-concurrency: {key: "${{ input.customer }}", max: 1}
-input: {type: object, properties: {customer: {type: string}}}
-tasks:
-  - name: one
-    noop: true
-    limits: [{key: "${{ input.customer }}", max: 1}]
+input: {type: object}
+tasks: [{name: t, noop: true, limit: {key: "${{ input.machine }}", max: 1}}]
+"""
+GROUPED = """
+name: grouped
+input: {type: object}
+concurrency: {key: "${{ input.customer }}", on_conflict: wait}
+tasks: [{name: t, noop: true}]
 """
 TABLES = """
 select c.relname
@@ -180,6 +183,73 @@ async def test_with_a_run_goes_all_that_its_tasks_had(conn: Conn) -> None:
     assert await stored.remove(conn, [kept, run]) == 1
     for table in ("runs", "tasks", "waits", "approvals", "task_files"):
         assert await one(conn, f"select count(*) from {table}") == 1
+
+
+# Places under limits
+
+KEYS = "select count(distinct key) from limit_slots"
+
+
+@pytest.fixture
+async def limited(dsn: str) -> AsyncIterator[Conn]:
+    async with await builders.engine(dsn) as conn:
+        await builders.publish(conn, LIMITED, GROUPED)
+        yield conn
+
+
+async def carry_all_out(conn: Conn) -> None:
+    holder = await builders.a_holder(conn)
+    while await builders.carry_out(conn, holder) or await builders.a_promoter().tick(conn):
+        pass
+
+
+async def test_places_under_limits_that_nobody_may_ask_for_go_and_come_back(limited: Conn) -> None:
+    for n in range(3):
+        await builders.start(limited, "limited", input={"machine": f"m{n}"})
+        await builders.start(limited, "grouped", input={"customer": f"c{n}"})
+    await builders.a_promoter().tick(limited)
+    assert await retention.forget_places(limited) == 0
+    await carry_all_out(limited)
+    assert await one(limited, KEYS) == 6
+    assert await retention.forget_places(limited) == 6
+    await builders.start(limited, "limited", input={"machine": "m0"})
+    await carry_all_out(limited)
+    assert await one(limited, UNFINISHED) == 0
+
+
+UNFINISHED = "select count(*) from runs where finished_at is null"
+
+
+@pytest.mark.parametrize(
+    ("type", "input"), [("limited", {"machine": "m"}), ("grouped", {"customer": "c"})]
+)
+async def test_who_is_held_before_it_has_its_place_finds_one_afterwards(
+    limited: Conn, type: str, input: dict[str, Any]
+) -> None:
+    """While it is held nobody waits for the limit, and what it may ask for stays all the same."""
+    first = await builders.start(limited, type, input=input)
+    second = await builders.start(limited, type, input=input)
+    await builders.a_promoter().tick(limited)
+    await runs.hold(limited, Catalog(), second, by="ann")
+    await carry_all_out(limited)
+    assert await builders.state_of(limited, first) == "COMPLETED"
+    assert await retention.forget_places(limited) == 0
+    await runs.resume(limited, Catalog(), second, by="ann")
+    await carry_all_out(limited)
+    assert await builders.state_of(limited, second) == "COMPLETED"
+    assert await retention.forget_places(limited) > 0
+
+
+async def test_no_place_goes_while_somebody_is_about_to_ask_for_one(
+    dsn: str, limited: Conn
+) -> None:
+    """Who found the places there, and has not yet said what waits for them, holds the table."""
+    await builders.start(limited, "limited", input={"machine": "m"})
+    await carry_all_out(limited)
+    async with await builders.engine(dsn) as other, other.transaction():
+        await limits.ensure(other, {await one(other, "select key from limit_slots"): 1})
+        assert await retention.forget_places(limited) == 0
+    assert await retention.forget_places(limited) == 1
 
 
 # Days

@@ -120,6 +120,21 @@ async def test_what_was_missed_is_caught_up_as_agreed_and_the_rest_is_written_do
     assert (await standing(conn, schedule))["next_tick"] > (await standing(conn, schedule))["now"]
 
 
+@pytest.mark.parametrize("policy", ["none", "last"])
+async def test_a_schedule_of_every_second_is_back_at_once_after_a_week(
+    conn: Conn, policy: str
+) -> None:
+    """What was missed takes a few rows, however much it was, and the clock a turn or two."""
+    schedule = await a_schedule(conn, type="one", every="1s", catch_up=policy)
+    await due_since(conn, schedule, timedelta(days=7))
+    assert await firing.fire_due(conn, Catalog(), 1) == 1
+    row = await standing(conn, schedule)
+    assert row["next_tick"] > row["now"] - 5 * SECOND
+    found = await states(conn, schedule)
+    assert found.count("MISSED") <= 3
+    assert 50 <= found.count("STARTED") <= 62  # those of the last minute are not too late
+
+
 async def hours_ago(conn: Conn, hours: float) -> str:
     moment = await one(conn, "select clock_timestamp()")
     return str((moment - timedelta(hours=hours)).isoformat())
