@@ -33,7 +33,7 @@ from scheduler.ready import keys_of, require_ready
 from scheduler.services import access, secrets
 from scheduler.services.catalog import Catalog
 from scheduler.services.keyring import Keys
-from scheduler.settings import ServerSettings, Settings
+from scheduler.settings import Settings
 from scheduler.signals import stop_on_signals
 from scheduler.steady import keep_going
 from scheduler.store import connections, tokens
@@ -64,7 +64,7 @@ async def server_main(url: str, settings: Settings) -> None:
     keys = keys_of(settings)
     await ensure_key(url, keys)
     listening = bind(server.host, server.port)
-    web = WebServer(web_config(url, server, keys))
+    web = WebServer(web_config(url, settings, keys))
     spare_collections()
     with stop_on_signals() as stop, known_here(settings.data_dir, listening):
         async with asyncio.TaskGroup() as group:
@@ -136,9 +136,10 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-def web_config(url: str, settings: ServerSettings, keys: Keys) -> uvicorn.Config:
-    app = create_app(url, settings)
+def web_config(url: str, settings: Settings, keys: Keys) -> uvicorn.Config:
+    app = create_app(url, settings.server)
     app.state.keys = keys
+    app.state.settings = settings
     return uvicorn.Config(
         app,
         http=BoundedProtocol,  # httptools: a tenth of a millisecond less a request than h11

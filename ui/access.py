@@ -196,6 +196,13 @@ VERDICTS: Mapping[str, Verdict] = {
     "ui_test_alert_channel": operate("notifications"),
     "ui_delete_alert_channel_confirm": administer("notifications"),
     "ui_delete_alert_channel": administer("notifications"),
+    "ui_audit": administer("audit"),
+    "ui_audit_line": administer("audit"),
+    "ui_system": administer("health"),
+    "ui_bundle": administer("health"),
+    "ui_reference": view("documentation"),
+    "ui_reference_commands": view("documentation"),
+    "ui_reference_webhooks": view("documentation"),
     "ui_nowhere": OPEN,
 }
 

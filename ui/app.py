@@ -13,6 +13,7 @@ from ui.frame import EDITIONS, HERE
 from ui.pages import (
     alert_rules,
     alerts,
+    audit,
     chores,
     dead_letters,
     definitions,
@@ -27,14 +28,17 @@ from ui.pages import (
     queues,
     record_forms,
     records,
+    reference,
     run,
     runs,
     schedule,
     schedule_forms,
     schedules,
+    search,
     secrets,
     sessions,
     start,
+    system,
     tokens,
     workers,
 )
@@ -94,6 +98,10 @@ SCREENS = (
     chores,
     alert_rules,
     alerts,
+    audit,
+    system,
+    reference,
+    search,
     live,
 )
 ROUTERS = (("", outside), *(("/ui", each.router) for each in SCREENS), ("/ui", inside))

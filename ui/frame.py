@@ -163,6 +163,9 @@ NAV = (
         (
             Entry("ui_secrets", "/ui/secrets", "Secrets", "k"),
             Entry("ui_people", "/ui/people", "People and tokens", "u"),
+            Entry("ui_audit", "/ui/audit", "Audit", "l"),
+            Entry("ui_system", "/ui/system", "System", "y"),
+            Entry("ui_reference", "/ui/reference", "API and CLI", "h"),
         ),
     ),
 )

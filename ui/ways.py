@@ -279,6 +279,7 @@ WAYS: Mapping[str, Way] = {
         "/notifications/deliveries/{delivery}/redeliver",
         "notifications redeliver {delivery}",
     ),
+    "ui_audit": Way("GET", "/audit", "", {"actor": "", "entity": "", "entity_id": ""}),
 }
 
 

@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection
 
-from scheduler.store.rows import Row, execute, fetch_rows
+from scheduler.store.rows import Row, execute, fetch_column, fetch_planned, fetch_row
 from sql.statements import statements
 
 AUDIT = statements("audit")
@@ -27,6 +28,20 @@ async def act_as(conn: Conn, actor: Actor) -> None:
     await execute(conn, AUDIT["act_as"], actor=json.dumps(asdict(actor)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which changes somebody wants to see; None stands for all."""
+
+    actor: str | None = None
+    entity: str | None = None
+    entity_id: str | None = None
+    action: str | None = None
+    operation: str | None = None
+    source: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 async def page(
     conn: Conn,
     *,
@@ -36,12 +51,35 @@ async def page(
     entity: str | None = None,
     entity_id: str | None = None,
 ) -> list[Row]:
-    return await fetch_rows(
+    return await filtered(
+        conn, Filter(actor=actor, entity=entity, entity_id=entity_id), limit=limit, after=after
+    )
+
+
+async def filtered(
+    conn: Conn, filter: Filter, *, limit: int, after: int | None = None
+) -> list[Row]:
+    """Planned for the filters that are given, so that each finds its index."""
+    return await fetch_planned(conn, AUDIT["page"], **asdict(filter), limit=limit, after=after)
+
+
+async def look(
+    conn: Conn, filter: Filter, *, limit: int, fields: int, length: int, after: int | None = None
+) -> list[Row]:
+    return await fetch_planned(
         conn,
-        AUDIT["page"],
+        AUDIT["look"],
+        **asdict(filter),
         limit=limit,
         after=after,
-        actor=actor,
-        entity=entity,
-        entity_id=entity_id,
+        fields=fields,
+        length=length,
     )
+
+
+async def get(conn: Conn, id: int) -> Row | None:
+    return await fetch_row(conn, AUDIT["get"], id=id)
+
+
+async def entities(conn: Conn) -> list[str]:
+    return await fetch_column(conn, AUDIT["entities"])
