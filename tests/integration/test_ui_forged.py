@@ -144,7 +144,7 @@ async def test_a_form_that_is_not_ours_is_refused_and_changes_nothing(
 
 
 def may_be_sent_by_anybody(screen: Screen, forged: Forged) -> bool:
-    """Who is signed out may sign in and choose colours, with a form of the cookie that they have."""
+    """Who is signed out may sign in and choose colours, with a form of their own cookie."""
     return forged.who == "one that ended" and VERDICTS[screen.name] is OPEN
 
 

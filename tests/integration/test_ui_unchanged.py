@@ -46,11 +46,13 @@ async def test_every_page_opens_for_an_admin(seeded: Api, found: list[Screen]) -
     """So that what is said above is said of pages, and not of refusals."""
     async with signed_in(seeded) as admin:
         answers = [
-            (each.path, (await admin.client.get(each.path)).status_code)
+            (each.name, await admin.client.get(each.path))
             for each in found
             if each.is_page and each.name != "ui_nowhere"
         ]
-    assert not [answer for answer in answers if answer[1] != 200]
+    assert not [(name, answer.status_code) for name, answer in answers if answer.is_error]
+    kinds = [(name, answer.headers.get("content-type", "")) for name, answer in answers]
+    assert not [(name, kind) for name, kind in kinds if not kind.startswith("text/html")]
 
 
 async def test_whoever_listens_changes_nothing(seeded: Api, found: list[Screen]) -> None:

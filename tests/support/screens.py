@@ -40,6 +40,7 @@ VALUES: Mapping[str, LiteralString] = {
     "trigger": "select id from triggers order by id limit 1",
     "webhook": "select 'github'",
     "variable": "select 'site'",
+    "line": "select id from audit order by id desc limit 1",
     "rest": "select 'nowhere/at/all'",
 }
 # The same name, by what stands before it.
@@ -64,7 +65,7 @@ OF_ROUTES: Mapping[str, Mapping[str, str]] = {
 # Pages about something that their query names.
 QUERIES: Mapping[str, str] = {"ui_retry_chores_confirm": "?chore=chores.export"}
 # What is no page: files, streams of events, and what only leads elsewhere.
-NO_PAGES = frozenset({"ui_root", "ui_static", "ui_find"})
+NO_PAGES = frozenset({"ui_root", "ui_static", "ui_find", "ui_run_file", "ui_log_raw", "ui_bundle"})
 
 
 @dataclass(frozen=True, slots=True)

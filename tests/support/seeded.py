@@ -239,10 +239,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="the data folder of `procession up`")
     parser.add_argument("--runs", type=int, default=Size().runs)
     given = parser.parse_args()
-    runs = given.runs
-    size = Size(runs=runs, told=max(runs // 5, 500), heard=max(runs // 30, 200))
-    asyncio.run(in_folder(given.folder, size))
-    print(f"{runs} runs; sign in as {', '.join(PEOPLE)} with: {PASSWORD}")
+    asyncio.run(in_folder(given.folder, Size.of(given.runs)))
+    print(f"{given.runs} runs; sign in as {', '.join(PEOPLE)} with: {PASSWORD}")
 
 
 if __name__ == "__main__":

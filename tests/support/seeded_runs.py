@@ -21,6 +21,10 @@ class Size:
     records: int = 300
     events: int = 4_000
 
+    @classmethod
+    def of(cls, runs: int) -> "Size":
+        return cls(runs=runs, told=max(runs // 5, 500), heard=max(runs // 30, 200))
+
 
 SMALL = Size(runs=2_000, told=800, heard=200, records=60, events=200)
 

@@ -1,0 +1,55 @@
+"""Every screen for everybody: axe finds nothing, nothing moves by itself, nobody else is asked."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.support import pages
+from tests.support.pages import PHONE, WIDE, Visitor
+from tests.support.screens import Screen
+from tests.support.screenshots import a_seeded_system
+from tests.support.seeded_runs import SMALL
+from tests.support.system import System
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
+
+LOOKS = {"light": (False, WIDE), "dark": (True, WIDE), "phone": (False, PHONE)}
+STILL = 0.01  # of the view times of the way; below it nobody sees anything move
+
+
+@pytest.fixture(scope="module")
+async def found(system: System) -> AsyncIterator[list[Screen]]:
+    async with a_seeded_system(system, SMALL) as found:
+        yield found
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_no_screen_keeps_anybody_out_or_moves(
+    system: System, chromium: Browser, found: list[Screen], look: str
+) -> None:
+    dark, size = LOOKS[look]
+    faults: list[str] = []
+    async with pages.visitor(chromium, system.url, dark=dark, size=size) as someone:
+        await someone.sign_in(system.token)
+        for screen in found:
+            if screen.is_page:
+                faults += [f"{screen.name}: {each}" for each in await looked(someone, screen)]
+    assert not faults, "\n".join(faults)
+
+
+async def looked(someone: Visitor, screen: Screen) -> list[str]:
+    answer = await someone.page.goto(someone.url + screen.path)
+    assert answer is not None
+    if answer.status != (404 if screen.name == "ui_nowhere" else 200):
+        return [f"the answer is {answer.status}"]
+    faults = await someone.faults()
+    wide = await someone.page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    if wide > 0:
+        faults.append(f"it is {wide} px wider than the screen")
+    moved = await someone.shift()
+    if sum(far for far, _ in moved) >= STILL:
+        faults.append(f"it moves: {moved}")
+    return faults

@@ -1,0 +1,70 @@
+"""Pictures of every screen, in light, dark and on a phone, of a database as a firm has it.
+
+python -m tests.support.screenshots FOLDER [--runs N] [--only NAME …]
+"""
+
+import argparse
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from psycopg import AsyncConnection
+
+from tests.support import pages
+from tests.support.pages import PHONE, WIDE, Visitor
+from tests.support.postgres import session_databases
+from tests.support.screens import Screen, screens
+from tests.support.seeded import seed
+from tests.support.seeded_runs import Size
+from tests.support.system import System, a_system
+
+LOOKS = {"light": (False, WIDE), "dark": (True, WIDE), "phone": (False, PHONE)}
+
+
+@asynccontextmanager
+async def a_seeded_system(system: System, size: Size) -> AsyncIterator[list[Screen]]:
+    """With a worker, so that something goes on; the screens at addresses that exist."""
+    async with system.worker("default"), system.asking() as api:
+        dsn = system.environment["PROCESSION_DATABASE_URL"]
+        await seed(api.http, dsn, size)
+        async with await AsyncConnection.connect(dsn) as conn:
+            yield await screens(conn)
+
+
+async def take(someone: Visitor, screen: Screen, file: Path) -> None:
+    await someone.page.goto(someone.url + screen.path)
+    await someone.page.screenshot(path=file, full_page=True, animations="disabled")
+
+
+async def take_all(system: System, size: Size, folder: Path, only: Sequence[str]) -> None:
+    async with a_seeded_system(system, size) as found, pages.chromium() as browser:
+        for look, (dark, shape) in LOOKS.items():
+            (folder / look).mkdir(parents=True, exist_ok=True)
+            async with pages.visitor(browser, system.url, dark=dark, size=shape) as someone:
+                await someone.sign_in(system.token)
+                for screen in found:
+                    if screen.is_page and (not only or screen.name in only):
+                        await take(someone, screen, folder / look / f"{screen.name}.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--runs", type=int, default=Size().runs)
+    parser.add_argument("--only", nargs="*", default=(), help="names of routes")
+    given = parser.parse_args()
+    size = Size.of(given.runs)
+    with (
+        session_databases() as databases,
+        tempfile.TemporaryDirectory() as data,
+    ):
+        databases.make_template()
+        with a_system(databases, Path(data)) as system:
+            asyncio.run(take_all(system, size, given.folder, given.only))
+    print(f"pictures are in {given.folder}")
+
+
+if __name__ == "__main__":
+    main()
