@@ -9,6 +9,7 @@ from scheduler.domain.type_reading import KEYS
 
 FIRST = ("name", "description", "needs", "when")  # of a task
 PROPERTIES = ("type", "title", "description")  # of a rule of a schema
+BREAKS = "\r\x85\u2028\u2029"  # which YAML takes for ends of lines
 
 
 class Writer(yaml.SafeDumper):
@@ -16,7 +17,7 @@ class Writer(yaml.SafeDumper):
 
 
 def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
+    style = '"' if any(each in value for each in BREAKS) else "|" if "\n" in value else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

@@ -58,14 +58,13 @@ class Reading:
                 return (given if given or required else MISSING), bool(given)
             case "list":
                 return self.list(rule, name, path, required)
-        return self.scalar(kind, name, path, required)
+        return self.scalar(kind, name, path)
 
-    def scalar(self, kind: Kind, name: str, path: Path, required: bool) -> tuple[Any, bool]:
+    def scalar(self, kind: Kind, name: str, path: Path) -> tuple[Any, bool]:
         text = self.form.get(name)
-        is_text = kind in ("text", "lines")
         if not text.strip():
-            return (text if is_text and required and name in self.form else MISSING), False
-        if is_text:
+            return MISSING, False
+        if kind in ("text", "lines"):
             return text, True
         return (self.number(text, path) if kind == "number" else self.parsed(text, path)), True
 
