@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from psycopg.errors import UniqueViolation
 
 from scheduler.domain.trigger_reading import read_trigger
 from scheduler.services import records, routing, triggers
@@ -183,6 +184,110 @@ async def test_two_servers_decide_one_after_the_other_by_what_a_trigger_remember
     assert Counter(await fates(conn, trigger)) == expected
     if "batch" in rule or "debounce" in rule:
         assert await one(conn, "select events from pending_starts") == 20
+
+
+GATHERING: list[tuple[dict[str, Any], int]] = [
+    ({"batch": {"max": 100, "wait": "1h"}}, 21),
+    ({"batch": {"max": 15, "wait": "1h"}}, 6),
+    ({"debounce": {"quiet": "1h"}}, 21),
+]
+
+
+@pytest.mark.parametrize(("rule", "waiting"), GATHERING, ids=[str(rule) for rule, _ in GATHERING])
+async def test_no_event_is_left_out_of_what_two_servers_gather(
+    dsn: str, conn: Conn, other: Conn, rule: dict[str, Any], waiting: int
+) -> None:
+    """One was waiting before, so both find it, and the second adds to what the first has added."""
+    trigger = await triggered(conn, **rule)
+    await send(conn, "first")
+    await route_all(conn)
+    await send(conn, *(str(number) for number in range(20)))
+    async with conn.transaction():
+        assert await routing.route_batch(conn, Catalog(), 10) == 10
+        second = asyncio.create_task(routing.route_batch(other, Catalog(), 10))
+        await until_it_waits(dsn, other)
+    assert await second == 10
+    assert await one(conn, "select sum(events) from pending_starts") - await due(conn) == waiting
+    assert Counter(await fates(conn, trigger)) == {"WAITING": 21}
+
+
+async def due(conn: Conn) -> int:
+    """Events of starts that are full and begin as soon as somebody looks."""
+    asked = "select coalesce(sum(events), 0) from pending_starts where due_at <= clock_timestamp()"
+    return int(await one(conn, asked))
+
+
+async def test_what_comes_while_a_start_begins_is_gathered_by_the_next(
+    dsn: str, conn: Conn, other: Conn
+) -> None:
+    """One server starts what waited while another has an event of the same key in hand."""
+    trigger = await triggered(conn, debounce={"quiet": "10m"})
+    await send(conn, "1")
+    await route_all(conn)
+    await time_passes(conn, 601)
+    await send(conn, "2")
+    async with conn.transaction():
+        assert await routing.start_due(conn, Catalog(), 10) == 1
+        second = asyncio.create_task(routing.route_batch(other, Catalog(), 10))
+        await until_it_waits(dsn, other)
+    assert await second == 1
+    assert await fates(conn, trigger) == ["STARTED", "WAITING"]
+    await time_passes(conn, 601)
+    await route_all(conn)
+    assert await fates(conn, trigger) == ["STARTED", "STARTED"]
+
+
+async def test_what_another_server_is_starting_is_nobody_elses_to_start(
+    conn: Conn, other: Conn
+) -> None:
+    await triggered(conn, debounce={"quiet": "10m"})
+    await send(conn, "1")
+    await route_all(conn)
+    await time_passes(conn, 601)
+    async with conn.transaction():
+        assert await routing.start_due(conn, Catalog(), 10) == 1
+        async with asyncio.timeout(20):  # it does not even wait
+            assert await routing.start_due(other, Catalog(), 10) == 0
+    assert await runs(conn) == 1
+
+
+async def test_an_event_that_is_decided_on_is_decided_on_by_nobody_else(conn: Conn) -> None:
+    """Even if it came into the backlog again, or two had it in hand."""
+    trigger = await triggered(conn)
+    await send(conn, "1")
+    await route_all(conn)
+    await conn.execute("insert into event_backlog (id) select id from events")
+    with pytest.raises(UniqueViolation):
+        await routing.route_batch(conn, Catalog(), 10)
+    assert await runs(conn) == 1
+    assert await fates(conn, trigger) == ["STARTED"]
+
+
+@pytest.mark.parametrize("kind", ["debounce", "batch"])
+async def test_of_one_key_one_start_gathers_at_a_time(conn: Conn, kind: str) -> None:
+    """The database refuses another one, whoever forgot to look."""
+    await triggered(conn, debounce={"quiet": "10m"})
+    await send(conn, "1")
+    await route_all(conn)
+    with pytest.raises(UniqueViolation):
+        await conn.execute(
+            "insert into pending_starts (trigger_id, kind, key, gathers, input, events, size,"
+            " last_event, first_at, due_at)"
+            " select trigger_id, %s, key, gathers, input, events, size, last_event, first_at,"
+            " due_at from pending_starts",
+            [kind],
+        )
+
+
+async def test_what_is_remembered_of_a_key_is_renewed_by_each_decision(conn: Conn) -> None:
+    trigger = await triggered(conn, throttle={"max": 1, "per": "1h"})
+    for number in range(2):
+        await send(conn, f"{number}")
+        await route_all(conn)
+        await time_passes(conn, 3601 if number == 0 else 1800)
+    await send(conn, "too soon")
+    await route_all(conn)
+    assert await fates(conn, trigger) == ["STARTED", "STARTED", "THROTTLED"]
 
 
 async def test_a_debounced_start_waits_for_quiet_and_takes_the_last_input(conn: Conn) -> None:
