@@ -1,10 +1,14 @@
+import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from psycopg import AsyncConnection
 
 from scheduler.store.migrations import migrate
+from tests.support import memory
 from tests.support.postgres import (
     Cluster,
     Databases,
@@ -14,11 +18,36 @@ from tests.support.postgres import (
     session_databases,
 )
 
+KEPT = pytest.StashKey[bool]()
+FILES = pytest.StashKey[Path | None]()
 
-def pytest_configure() -> None:
-    """In the background of a script interrupts are ignored, also by all that tests would start."""
+
+def pytest_configure(config: pytest.Config) -> None:
+    # In the background of a script interrupts are ignored, also by all that tests would start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Tests start our programs hundreds of times, which would be compiled anew each time.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    config.stash[FILES] = None if hasattr(config, "workerinput") else memory.move_in()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    if (files := config.stash[FILES]) and exitstatus:
+        terminalreporter.write_line(f"the files of these tests stay in {files} until the next ones")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """What failed may be looked at until the next run begins."""
+    if exitstatus:
+        session.config.stash[KEPT] = True
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    files = config.stash.get(FILES, None)
+    if files and not config.stash.get(KEPT, False):
+        shutil.rmtree(files, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from psycopg.sql import SQL, Identifier
 from scheduler.embedded import EmbeddedPostgres, postmaster
 from scheduler.embedded.binaries import Binaries, at, packaged
 from scheduler.store.migrations import migrate
+from tests.support.memory import is_in_memory
 
 CHOICE = "PROCESSION_TEST_POSTGRES"
 SYSTEM_15 = Path("/usr/lib/postgresql/15/bin")
@@ -35,10 +35,6 @@ HASTY = {
     "max_wal_size": "128MB",
     "logging_collector": "off",
 }
-
-# A database is 800 files, and most file systems are slow to make and to remove so many.
-MEMORY = Path("/dev/shm")
-ROOM = 3 << 30
 
 # Reads until its standard input ends, which it does with the tests however they end.
 LEASH = """
@@ -67,18 +63,9 @@ def chosen_version() -> str:
     return "18" if "://" in choice else choice
 
 
-def in_memory(folder: Path) -> bool:
-    return folder.is_relative_to(MEMORY)
-
-
 @contextmanager
 def folder_of_server() -> Iterator[Path]:
-    """In memory where there is room for it, else where all temporary files are."""
-    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
-    where = MEMORY if roomy else None
-    with tempfile.TemporaryDirectory(
-        prefix="procession-tests-", dir=where, ignore_cleanup_errors=True
-    ) as name:
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as name:
         yield Path(name)
 
 
@@ -177,6 +164,6 @@ def session_databases() -> Iterator[Databases]:
             yield Databases(choice, conn, SQL(""))
         return
     with folder_of_server() as folder, running(Cluster(folder, binaries_of(choice))) as cluster:
-        strategy = SQL("strategy file_copy" if in_memory(folder) else "strategy wal_log")
+        strategy = SQL("strategy file_copy" if is_in_memory(folder) else "strategy wal_log")
         with psycopg.connect(cluster.dsn, autocommit=True) as conn:
             yield Databases(cluster.dsn, conn, strategy)
