@@ -8,7 +8,17 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-BENCHMARKS = ("engine", "claim", "latency", "commands", "api", "fan_out", "events", "retention")
+BENCHMARKS = (
+    "engine",
+    "claim",
+    "latency",
+    "commands",
+    "api",
+    "fan_out",
+    "events",
+    "retention",
+    "pages",
+)
 ALL = "all"
 
 # Enough to see that everything works; the figures say little.
@@ -37,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=int, default=3000, help="of `commands`, in each round")
     parser.add_argument("--slots", type=int, default=8, help="of the worker of `commands`")
     parser.add_argument(
-        "--scale", type=float, default=1.0, help="of the rows that `claim` and `api` make"
+        "--scale", type=float, default=1.0, help="of the rows that `claim`, `api` and `pages` make"
     )
     parser.add_argument("--layout", choices=("arrival", "scattered"), default="arrival")
     parser.add_argument("--samples", type=int, default=100, help="starts that `latency` times")

@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 
 from scheduler.api.state import Conn
 from scheduler.domain.errors import Invalid
+from scheduler.domain.states import RunState
 from scheduler.services import run_lists, run_views
 from scheduler.store import dashboard, process_types, queues
 from scheduler.store.runs import Filter
@@ -27,6 +28,7 @@ SHOWN = 50
 DRAWN = 400
 TYPES = 500
 VIEWS = (("table", "Table"), ("timeline", "Timeline"), ("board", "Board"))
+GOING_ON = frozenset(state.value for state in RunState if not state.is_final)
 SPANS = {"1h": timedelta(hours=1), "6h": timedelta(hours=6), "24h": timedelta(days=1)} | {
     "7d": timedelta(days=7), "30d": timedelta(days=30),
 }  # fmt: skip
@@ -82,6 +84,7 @@ async def page(
         ],
         fault=fault,
         facets=facets,
+        going_on=GOING_ON,
         total=await run_lists.count(conn, filter),
         types=[each["name"] for each in await process_types.page(conn, limit=TYPES)],
         saved=saved.of(request),
@@ -126,6 +129,8 @@ async def timeline(
     start = filter.created_from or end - SPANS[span]
     within = replace(filter, created_from=start, created_to=end)
     found = await run_lists.page(conn, within, limit=DRAWN)
+    if found.next is not None:
+        start = min(row["started_at"] or row["created_at"] for row in found.rows)
     tz = frame.look_of(request).tz
     bars = [runs_axis.Bar(**bar(row, now)) for row in found.rows]
     return {
