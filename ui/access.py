@@ -203,6 +203,7 @@ VERDICTS: Mapping[str, Verdict] = {
     "ui_reference": view("documentation"),
     "ui_reference_commands": view("documentation"),
     "ui_reference_webhooks": view("documentation"),
+    "ui_insights": view("runs"),
     "ui_nowhere": OPEN,
 }
 

@@ -18,6 +18,7 @@ from ui.pages import (
     dead_letters,
     definitions,
     inbox,
+    insights,
     letters_in_bulk,
     login,
     logs,
@@ -102,6 +103,7 @@ SCREENS = (
     system,
     reference,
     search,
+    insights,
     live,
 )
 ROUTERS = (("", outside), *(("/ui", each.router) for each in SCREENS), ("/ui", inside))

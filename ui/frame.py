@@ -156,6 +156,7 @@ NAV = (
         (
             Entry("ui_alerts", "/ui/alerts", "Alerts", "a"),
             Entry("ui_chores", "/ui/chores", "Chores", "c"),
+            Entry("ui_insights", "/ui/insights", "Insights", "t"),
         ),
     ),
     (

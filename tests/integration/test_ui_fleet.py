@@ -9,7 +9,15 @@ from scheduler.services import queues as service
 from scheduler.services.access import Role
 from tests.support.api import Api, serving
 from tests.support.browser import Browser, Page, signed_in
-from tests.support.builders import a_holder, claimed, declare_gone, engine, publish, start
+from tests.support.builders import (
+    a_holder,
+    a_promoter,
+    claimed,
+    declare_gone,
+    engine,
+    publish,
+    start,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -157,8 +165,6 @@ async def test_a_limit_shows_who_has_its_places_and_who_waits(dsn: str, someone:
         await publish(conn, LIMITED)
         for _ in range(4):
             await start(conn, "presses")
-        from tests.support.builders import a_promoter
-
         await a_promoter().tick(conn)
     page = await someone.open("/ui/limits")
     assert "queue:default" in page.text
