@@ -17,6 +17,7 @@ from ui.pages import (
     chores,
     dead_letters,
     definitions,
+    events,
     inbox,
     insights,
     letters_in_bulk,
@@ -41,6 +42,8 @@ from ui.pages import (
     start,
     system,
     tokens,
+    triggers,
+    webhooks,
     workers,
 )
 from ui.screen import Screen
@@ -103,6 +106,9 @@ SCREENS = (
     system,
     reference,
     search,
+    events,
+    triggers,
+    webhooks,
     insights,
     live,
 )

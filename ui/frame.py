@@ -114,6 +114,17 @@ SAID = {
     "channel_made": "The channel is made: send a test through it.",
     "channel_changed": "The channel is changed; what is on its way goes to where it points now.",
     "channel_deleted": "The channel is deleted.",
+    "event_sent": "The event is stored: what it starts stands here in a moment.",
+    "event_known": "This event was known already: nothing was added.",
+    "trigger_made": "The trigger is made, for events from now on.",
+    "trigger_changed": "The trigger is changed, for events to come.",
+    "trigger_paused": "The trigger is paused.",
+    "trigger_resumed": "The trigger goes on.",
+    "trigger_deleted": "The trigger is deleted; the runs that it started stay.",
+    "webhook_made": "The webhook is made.",
+    "webhook_changed": "The webhook is changed.",
+    "webhook_rotated": "Another key signs from now on.",
+    "webhook_deleted": "The webhook is deleted.",
     "out": "You are signed out.",
 }
 
@@ -154,6 +165,7 @@ NAV = (
     (
         "Data",
         (
+            Entry("ui_events", "/ui/events", "Events", "e"),
             Entry("ui_alerts", "/ui/alerts", "Alerts", "a"),
             Entry("ui_chores", "/ui/chores", "Chores", "c"),
             Entry("ui_insights", "/ui/insights", "Insights", "t"),

@@ -280,6 +280,35 @@ WAYS: Mapping[str, Way] = {
         "notifications redeliver {delivery}",
     ),
     "ui_audit": Way("GET", "/audit", "", {"actor": "", "entity": "", "entity_id": ""}),
+    "ui_events": Way(
+        "GET", "/events", "events list", {"type": "--type", "key": "--key", "source": ""}
+    ),
+    "ui_event": Way("GET", "/events/{event}/decisions"),
+    "ui_send_event": Way("POST", "/events", "events send [--key {key}] {type}"),
+    "ui_triggers": Way(
+        "GET", "/triggers", "triggers list", {"type": "--type", "record": "--record", "paused": ""}
+    ),
+    "ui_trigger": Way("GET", "/triggers/{trigger}", "triggers show {trigger}"),
+    "ui_trigger:decisions": Way(
+        "GET", "/triggers/{trigger}/decisions", "triggers decisions {trigger}"
+    ),
+    "ui_create_trigger": Way("POST", "/triggers", "triggers create --type {type} --file {file}"),
+    "ui_change_trigger": Way(
+        "PUT", "/triggers/{trigger}", "triggers update --file {file} {trigger}"
+    ),
+    "ui_pause_trigger": Way(
+        "POST", "/triggers/{trigger}/pause", "triggers pause [--note {note}] {trigger}"
+    ),
+    "ui_resume_trigger": Way("POST", "/triggers/{trigger}/resume", "triggers resume {trigger}"),
+    "ui_delete_trigger": Way("DELETE", "/triggers/{trigger}", "triggers delete {trigger}"),
+    "ui_webhooks": Way("GET", "/webhooks", "webhooks list"),
+    "ui_webhook": Way("GET", "/webhooks/{webhook}", "webhooks show {webhook}"),
+    "ui_create_webhook": Way("PUT", "/webhooks/{webhook}", "webhooks set --file {file} {webhook}"),
+    "ui_change_webhook": Way("PUT", "/webhooks/{webhook}", "webhooks set --file {file} {webhook}"),
+    "ui_rotate_webhook": Way(
+        "POST", "/webhooks/{webhook}/rotate", "webhooks rotate --secret {secret} {webhook}"
+    ),
+    "ui_delete_webhook": Way("DELETE", "/webhooks/{webhook}", "webhooks delete {webhook}"),
 }
 
 

@@ -52,6 +52,8 @@ STATES = {
     "HANDED_BACK": Word("handed back", "hold", "back"),
     "DELETED": Word("deleted", "idle", "dash"),
     "DELIVERED": Word("delivered", "good", "tick"),
+    "THROTTLED": Word("throttled", "late", "dash"),
+    "DEDUPED": Word("known already", "idle", "dash"),
     "OPEN": Word("open", "wait", "ring"),
     "CHECK_OK": Word("fine", "good", "tick"),
     "CHECK_WARNING": Word("look at it", "late", "ring"),

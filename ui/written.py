@@ -11,6 +11,7 @@ from scheduler.domain.documents import UnreadableDocument, load, plain
 from scheduler.domain.errors import Invalid, InvalidDefinition, Refusal
 from scheduler.domain.schedule_reading import moment_of
 from ui.forms import Form
+from ui.frame import pretty
 
 LONGEST_NOTE = 2000
 LONGEST = 200_000
@@ -51,6 +52,17 @@ def document_of(form: Form, name: str) -> dict[str, Any]:
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise Invalid(f"{name}: write one map, in YAML or JSON", field=name)
     return documents[0]
+
+
+def value_of(form: Form, name: str) -> Any:
+    """JSON as such, and other text, such as an expression, as text."""
+    text = form.get(name).strip()
+    return json_of(form, name) if text[:1] in ("{", "[", '"') else text
+
+
+def shown(value: Any) -> str:
+    """As `value_of` reads it again."""
+    return "" if value is None else value if isinstance(value, str) else pretty(value)
 
 
 def whole(form: Form, name: str, *, usual: int, most: int, least: int = 1) -> int:
