@@ -25,7 +25,7 @@ router = APIRouter(route_class=Screen)
 Connection = AsyncConnection[Any]
 Record = Annotated[str, Path(min_length=1, max_length=200)]
 TYPES = 500
-LONGEST = 10_000
+LONGEST = 2_000
 
 
 @router.get("/new-record")
