@@ -135,6 +135,10 @@ class Schedule(Outward):
     record: str | None = Field(validation_alias="record_id")
     spec: dict[str, Any] = Field(description="As it was given, in one spelling.")
     words: str = Field(examples=["at 02:30 every day (Europe/Rome)"])
+    overlap: Literal["allow", "skip", "queue_one", "replace"] | None = Field(
+        description="What holds for a tick that finds a run going on. Of a record, which has one"
+        " living run at most, never `allow`: `skip` instead. Null if the spec is unreadable."
+    )
     origin: Literal["definition", "person", "record"] = Field(description="Who declared it.")
     edited: bool = Field(description="A definition declared it, and somebody changed it since.")
     version: int = Field(description="Rises with each change; the ETag holds it.")

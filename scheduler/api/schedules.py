@@ -265,14 +265,16 @@ def spec_of(given: Spec) -> ScheduleSpec:
 
 
 def shown(row: Row) -> Schedule:
-    return Schedule.model_validate({**row, "words": words_of(row)})
+    return Schedule.model_validate({**row, **told_of(row)})
 
 
-def words_of(row: Row) -> str:
+def told_of(row: Row) -> dict[str, Any]:
+    """What its spec means, and what of it holds."""
     try:
-        return in_words(ticking.plan_of(row))
+        plan = ticking.plan_of(row)
     except Invalid as fault:
-        return f"unreadable: {fault}"
+        return {"words": f"unreadable: {fault}", "overlap": None}
+    return {"words": in_words(plan), "overlap": plan.spec.overlap.value}
 
 
 def firings(plan: Plan, now: datetime, count: int, viewer: str | None) -> Firings:

@@ -56,6 +56,25 @@ async def test_a_schedule_is_made_read_listed_changed_and_deleted(api: Api) -> N
     assert (await api.admin.get(path)).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("target", "overlap", "holds"),
+    [
+        ({"type": "two"}, None, "allow"),
+        ({"record": "it"}, None, "skip"),
+        ({"record": "it"}, "allow", "skip"),
+        ({"record": "it"}, "queue_one", "queue_one"),
+    ],
+)
+async def test_the_answer_says_what_holds_for_runs_that_overlap(
+    api: Api, target: dict[str, str], overlap: str | None, holds: str
+) -> None:
+    """A record has one living run at most, whatever its schedule allows."""
+    await api.admin.post("/process-records", json={"id": "it", "type": "two"})
+    made = await create(api, {"every": "1h", **({"overlap": overlap} if overlap else {})}, **target)
+    assert made["overlap"] == holds
+    assert (await api.admin.get(f"/schedules/{made['id']}")).json()["overlap"] == holds
+
+
 async def test_an_edit_of_what_was_changed_since_is_refused(api: Api) -> None:
     made = await create(api)
     path = f"/schedules/{made['id']}"
@@ -114,8 +133,9 @@ async def test_the_next_ten_are_listed(api: Api) -> None:
 
 
 async def test_ticks_are_listed_in_pages_with_their_reasons(api: Api) -> None:
-    made = await create(api, {"every": "1h", "catch_up": "last"})
-    await after_hours(api, made["id"], 3)
+    catch_up = {"policy": "last", "window": "2h"}
+    made = await create(api, {"every": "1h", "catch_up": catch_up})
+    await after_hours(api, made["id"], 5)
     path = f"/schedules/{made['id']}/ticks"
     page = (await api.admin.get(path, params={"limit": 2})).json()
     rest = (await api.admin.get(path, params={"limit": 2, "cursor": page["next"]})).json()
