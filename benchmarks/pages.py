@@ -21,6 +21,7 @@ from typing import Any, LiteralString
 from unittest import mock
 
 import httpx
+from fastapi.routing import APIRoute
 from psycopg import AsyncConnection, AsyncCursor
 
 from benchmarks import seeds
@@ -31,9 +32,10 @@ from scheduler.domain import ids
 from scheduler.services.access import Role, create_token
 from scheduler.services.keyring import Keys
 from scheduler.settings import ServerSettings
-from tests.support.screens import screens
+from tests.support import screens
 from tests.support.seeded import seed
 from tests.support.seeded_runs import Size
+from ui.app import ROUTERS
 
 SAMPLES, WARM = 12, 2
 BUDGET_MS, BUDGET_KIB, BUDGET_LOG_MS = 100, 60, 200
@@ -115,9 +117,11 @@ async def sign_in(client: httpx.AsyncClient, token: str) -> None:
         raise RuntimeError(f"nobody is let in: {answer.text[-400:]}")
 
 
-async def cost(client: httpx.AsyncClient, name: str, path: str) -> Cost | None:
+async def cost(client: httpx.AsyncClient, name: str, path: str | None) -> Cost | None:
     """None for what there is nothing to show of."""
     took = []
+    if path is None:
+        return None
     for number in range(WARM + SAMPLES):
         with counted() as sent:
             began = time.perf_counter()
@@ -134,12 +138,20 @@ async def cost(client: httpx.AsyncClient, name: str, path: str) -> Cost | None:
     return Cost(name, statistics.median(took), hundredths[18], len(sent), size)
 
 
-async def addresses(conn: AsyncConnection[Any], count: int) -> Mapping[str, str]:
-    """Every page, and lists by their filters."""
+async def addresses(conn: AsyncConnection[Any], count: int) -> Mapping[str, str | None]:
+    """Every page, and lists by their filters; None for a page whose parameter nobody knows."""
+    values: dict[str, Any] = {}
+    for name, query in {**screens.VALUES, **screens.BEHIND}.items():
+        if row := await (await conn.execute(query, values)).fetchone():
+            values[name] = row[0]
     found = {
-        each.name: each.path
-        for each in await screens(conn)
-        if each.is_page and each.name not in NO_HTML
+        route.name: address(route.name, prefix + route.path, values)
+        for prefix, router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        and "GET" in (route.methods or ())
+        and route.name not in screens.NO_PAGES | NO_HTML
+        and not route.name.endswith("_stream")
     }
     filters = {
         "runs_timeline": "view=timeline&last=30d",
@@ -156,6 +168,13 @@ async def addresses(conn: AsyncConnection[Any], count: int) -> Mapping[str, str]
         "runs_deep": f"cursor={seeds.id_of(count // 20)}",
     }
     return found | {name: f"/ui/runs?{query}" for name, query in filters.items()}
+
+
+def address(name: str, path: str, values: Mapping[str, Any]) -> str | None:
+    try:
+        return screens.filled(name, path, values)
+    except LookupError:
+        return None
 
 
 NO_HTML = frozenset({"ui_log_raw", "ui_run_file", "ui_nowhere", "ui_login", "ui_diagnostics"})
