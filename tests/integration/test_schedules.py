@@ -55,8 +55,8 @@ async def conn(dsn: str) -> AsyncIterator[Conn]:
 
 
 async def test_a_tick_starts_one_run_which_says_whose_it_is(conn: Conn) -> None:
-    schedule = await a_schedule(conn, type="daily", every="1s", input={"day": "${{ tick.date }}"})
-    tick = await due_since(conn, schedule, SECOND)
+    schedule = await a_schedule(conn, type="daily", every="1h", input={"day": "${{ tick.date }}"})
+    tick = await due_since(conn, schedule, HOUR)
     await tick_all(conn)
     run = (await runs_of(conn, schedule))[0]
     found = await runs.get(conn, run)

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from scheduler.domain.durations import parse_duration
 from scheduler.domain.schedule_reading import read_schedule
 from scheduler.loops.clock import Clock
 from scheduler.services import schedules, ticking
@@ -13,6 +14,7 @@ from scheduler.store.schedules import Target
 from tests.support.builders import Conn, one
 
 HOURLY = {"cron": "0 * * * *"}
+LONG = timedelta(minutes=10)
 
 
 async def a_schedule(
@@ -26,6 +28,7 @@ async def a_schedule(
 
 async def due_since(conn: Conn, schedule: int, ago: timedelta) -> datetime:
     """As if nobody had been there for so long: its next tick is the first of that time."""
+    await keep_ticks_away_from_now(conn, schedule)
     row = await schedules.get(conn, schedule)
     tick = ticking.plan_of(row).since(row["now"] - ago)
     assert tick is not None
@@ -33,6 +36,19 @@ async def due_since(conn: Conn, schedule: int, ago: timedelta) -> datetime:
         "update schedules set next_tick = %s, next_at = %s where id = %s", [tick, tick, schedule]
     )
     return tick
+
+
+async def keep_ticks_away_from_now(conn: Conn, schedule: int) -> None:
+    """Half of a long interval: else a test of hours sees one more at the turn of an hour."""
+    row = await schedules.get(conn, schedule)
+    every = parse_duration(row["spec"].get("every", 0))
+    if every > LONG and "anchor" not in row["spec"]:
+        anchor = (row["now"] - 1000.5 * every).isoformat()
+        await conn.execute(
+            "update schedules set spec = spec || jsonb_build_object('anchor', %s::text)"
+            " where id = %s",
+            [anchor, schedule],
+        )
 
 
 async def tick_all(conn: Conn) -> int:
