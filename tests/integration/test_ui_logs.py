@@ -62,6 +62,16 @@ async def test_what_an_attempt_in_hand_has_not_sent_yet_is_said_so(
     assert "are not here yet" in shown(await someone.open(here))
 
 
+async def test_what_is_missing_before_the_first_that_is_kept_is_on_its_page(
+    api: Api, dsn: str, someone: Browser
+) -> None:
+    here, _ = await printing(api, dsn, (5000, 1, b"the end\n"))
+    page = await someone.open(here)
+    assert "bytes 0 to 4999" in shown(page).replace("\u2009", "")
+    assert not [href for tag, href in hrefs(page) if tag == "prev"]
+    assert "were not kept" in shown(await someone.open(f"{here}?to=5000"))
+
+
 async def test_each_line_has_an_address_that_leads_to_it(
     api: Api, dsn: str, someone: Browser
 ) -> None:

@@ -1,6 +1,6 @@
 """The part of a log that one page shows: as many bytes and lines as somebody can look at."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 from scheduler.store import log_reading
 from scheduler.store.output import Chunk
 from ui.ansi import Piece
-from ui.pages.logs.parts import NEWLINE, Pieces, split
+from ui.pages.logs.parts import GAP, NEWLINE, Pieces, between, split
 
 WINDOW = 64 << 10  # bytes that a page shows
 LINES = 1_000  # and lines
@@ -89,7 +89,18 @@ async def view_from(log: Log, start: int, missing: str) -> View:
 async def view_until(log: Log, end: int, missing: str) -> View:
     """A page that ends at an offset, and begins where a line does if one is near."""
     chunks = [chunk async for chunk in log.back(end, WINDOW)]
-    return drawn(chunks[::-1], start_of(chunks, end), end, missing)
+    start = start_of(chunks, end)
+    if is_first(chunks, start):
+        start = 0  # whatever lies before it is not there
+    if not chunks and end:
+        return View([(GAP, f"{between(0, end)} {missing}")], 0, end)
+    return drawn(chunks[::-1], start, end, missing)
+
+
+def is_first(chunks: Sequence[Chunk], start: int) -> bool:
+    """Whether a page begins with the first that is stored."""
+    size = sum(len(chunk.data) for chunk in chunks)
+    return size < WINDOW and (not chunks or start == chunks[-1].start)
 
 
 def drawn(chunks: Iterable[Chunk], start: int, end: int, missing: str) -> View:
