@@ -271,7 +271,7 @@ def free_port() -> int:
         return int(trial.getsockname()[1])
 
 
-def wait_for(server: "subprocess.Popen[bytes]", url: str, within: float = 30.0) -> None:
+def wait_for(server: "subprocess.Popen[bytes]", url: str, within: float = 90.0) -> None:
     """For those who are in no loop, or in one that must not be left."""
     end = time.monotonic() + within
     while not answers(url):
