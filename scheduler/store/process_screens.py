@@ -100,6 +100,10 @@ async def waits(conn: Conn, type: str, among: int) -> list[float] | None:
     return row["seconds"] if row else None
 
 
+async def letter_groups(conn: Conn, *, most: int, limit: int) -> list[Row]:
+    return await fetch_rows(conn, SCREENS["letter_groups"], most=most, limit=limit)
+
+
 async def letters_of_groups(
     conn: Conn,
     fingerprints: Sequence[str],

@@ -261,22 +261,39 @@ select percentile_cont(array[0.5, 0.95]) within group (order by few.seconds) as 
      group by r.id, r.created_at
   ) as few;
 
+-- name: letter_groups
+-- Open dead letters that are alike, among the newest `most`, the largest group first.
+select fingerprint, type, task, min(error) as error, count(*) as letters,
+       min(made_at) as first_at, max(made_at) as last_at
+  from (
+    select fingerprint, type, task, error, made_at
+      from dead_letters
+     where state = 'OPEN'
+     order by id desc
+     limit %(most)s
+ ) as few
+ group by fingerprint, type, task
+ order by letters desc, fingerprint
+ limit %(limit)s;
+
 -- name: letters_of_groups
--- How many dead letters of each kind came up in each part of a time, and when the first and the
--- last did; among the newest `most` of a kind.
+-- How many dead letters of each kind came up in each part of a time; among the newest `most` of a
+-- kind.
 select g.fingerprint,
        array(
-        select count(few.made_at)
+        select count(few.part)
           from generate_series(0, %(parts)s::integer - 1) as p (number)
           left join (
-            select made_at
-              from dead_letters
-             where fingerprint = g.fingerprint and state = 'OPEN'
-             order by id desc
-             limit %(most)s
-          ) as few
-            on few.made_at >= %(since)s::timestamptz + p.number * %(length)s::interval
-           and few.made_at < %(since)s::timestamptz + (p.number + 1) * %(length)s::interval
+            select floor(extract(epoch from l.made_at - %(since)s::timestamptz)
+                         / extract(epoch from %(length)s::interval))::integer as part
+              from (
+                select made_at
+                  from dead_letters
+                 where fingerprint = g.fingerprint and state = 'OPEN'
+                 order by id desc
+                 limit %(most)s
+              ) as l
+          ) as few on few.part = p.number
          group by p.number
          order by p.number
        ) as counts

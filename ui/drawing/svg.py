@@ -1,5 +1,6 @@
 """Elements of SVG: whatever is said in them is escaped, so nothing drawn can become markup."""
 
+from functools import cache
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -9,15 +10,18 @@ Node = Markup
 
 def element(name: str, *inside: Any, **attributes: Any) -> Node:
     """`class_` and `data_x` stand for `class` and `data-x`; None leaves an attribute out."""
-    told = Markup("").join(
-        Markup(' {}="{}"').format(Markup(spelled(key)), figure(value))
-        for key, value in attributes.items()
-        if value is not None
+    told = "".join(
+        [
+            f' {spelled(key)}="{escape(figure(value))}"'
+            for key, value in attributes.items()
+            if value is not None
+        ]
     )
-    body = Markup("").join(escape(each) for each in inside)
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), told, body)
+    body = "".join([escape(each) for each in inside])
+    return Markup(f"<{name}{told}>{body}</{name}>")  # pages have thousands: put together plainly
 
 
+@cache
 def spelled(key: str) -> str:
     return key.rstrip("_") if key in ("viewBox", "preserveAspectRatio") else dashed(key)
 

@@ -26,7 +26,8 @@ SHOWN, GROUPS, EXPORTED = 50, 12, 500
 STATES = ("OPEN", "REDRIVEN", "DISCARDED")
 DAYS, PARTS = 14, 28
 LENGTH = timedelta(days=DAYS) / PARTS
-COUNTED = 5_000  # letters of a kind that its little chart counts
+GROUPED = 20_000  # open letters among which those that are alike are looked for
+COUNTED = 2_000  # letters of a kind that its little chart counts
 LONGEST = 2_000  # of a reason
 Id = Annotated[int, Path(alias="letter", ge=1, le=2**63 - 1)]
 
@@ -65,6 +66,7 @@ async def ui_dead_letters(request: Request, conn: Conn) -> Response:
         next=asked.next(rows[SHOWN - 1]["id"] if len(rows) > SHOWN else None),
         total=Count.of(await stored.count(conn, filter, MOST + 1)),
         groups=await groups(conn) if is_open and asked.is_first and not asked.is_filtered else [],
+        grouped=GROUPED,
         state=filter.state,
         states=STATES,
         stream="/ui/stream" if is_open and asked.is_first else None,
@@ -92,7 +94,7 @@ def reading(filter: Filter) -> lists.Read[Row]:
 
 async def groups(conn: lists.Conn) -> list[Row]:
     """What is alike, the largest first, each with how it went on over the last days."""
-    rows = await stored.groups(conn, GROUPS)
+    rows = await process_screens.letter_groups(conn, most=GROUPED, limit=GROUPS)
     kinds = [row["fingerprint"] for row in rows]
     since = datetime.now(UTC) - timedelta(days=DAYS)
     counts = await process_screens.letters_of_groups(
