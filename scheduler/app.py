@@ -138,6 +138,7 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
     app.state.addresses = book.state.addresses
     app.state.document = partial(document_of, app)
     app.router.routes.extend(book.router.routes)
+    dashboard.begin(app)
     problems.install(app)
     return app
 
@@ -222,10 +223,17 @@ async def listening(url: str, hub: Hub) -> None:
 
     while True:
         try:
-            await keep_going(connect, Listener(hub.heard).work, name="listen")
+            await keep_going(connect, partial(hear, hub), name="listen")
         except Exception:  # requests go on without it: those who follow look by themselves
             log.exception("listening failed")
             await asyncio.sleep(SAFETY)
+
+
+async def hear(hub: Hub, conn: AsyncConnection[Any]) -> None:
+    try:
+        await Listener(hub.heard).work(conn)
+    finally:
+        hub.deaf()
 
 
 def bounded(url: str) -> str:

@@ -56,7 +56,7 @@ class WebServer(uvicorn.Server):
 
 
 async def server_main(url: str, settings: Settings) -> None:
-    server = settings.server
+    server = settings.server.model_copy(update={"environment": settings.environment})
     await require_ready(url)
     if settings.admin_token or access.is_loopback(server.host):
         await ensure_admin(url, settings)

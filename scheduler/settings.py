@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scheduler.domain.durations import parse_duration
@@ -28,6 +28,22 @@ def duration(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
+
+
+COLOURS = ("red", "orange", "green", "blue", "violet")
+
+
+def environment(value: str) -> str:
+    """A name, or a name and a colour: `production`, `line 3:violet`."""
+    name, _, colour = value.strip().partition(":")
+    if len(name) > 40 or not name.isprintable():
+        raise ValueError("the name of an environment has 40 printable characters at most")
+    if colour and (colour not in COLOURS or not name):
+        raise ValueError(f"an environment is NAME or NAME:COLOUR, of {', '.join(COLOURS)}")
+    return value.strip()
+
+
+Environment = Annotated[str, AfterValidator(environment)]
 
 
 class LeaseSettings(BaseModel, frozen=True):
@@ -105,6 +121,7 @@ class ServerSettings(BaseModel, frozen=True):
     page_limit: int = Field(default=200, ge=1, le=1000)
     wait_limit: int = Field(default=60, ge=0, le=600)  # seconds that `Prefer: wait=N` waits at most
     keys_live: Duration = timedelta(days=7)  # idempotency keys
+    environment: Environment = ""  # as PROCESSION_ENVIRONMENT says it
     sign_in: SignInSettings = SignInSettings()
     events: EventSettings = EventSettings()
 
@@ -118,6 +135,7 @@ class Settings(BaseSettings):
     admin_token: SecretStr | None = None  # becomes the first admin's, where there is none
     secret_keys: SecretStr | None = None  # a line for each key; better in a file
     secret_keys_file: Path | None = None  # default: secret.keys in the data folder
+    environment: Environment = ""  # a name, or name:colour; stands on every page
     data_dir: Path = Path(".procession")
     worker: WorkerSettings = WorkerSettings()
     server: ServerSettings = ServerSettings()

@@ -231,6 +231,10 @@ VERDICTS: Mapping[str, Verdict] = {
 }
 
 
+# What shows somebody's own: nobody else gets the same answer, whatever their rights.
+OWN = frozenset({"ui_inbox"})
+
+
 def require_may(caller: Caller, verdict: Verdict) -> None:
     if caller.role not in verdict.roles:
         raise Forbidden(

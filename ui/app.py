@@ -47,6 +47,7 @@ from ui.pages import (
     workers,
 )
 from ui.screen import Screen
+from ui.sharing import Live
 
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 ASSETS = {name: (HERE / "static" / name).read_bytes() for name in EDITIONS}
@@ -121,6 +122,11 @@ def mount(app: FastAPI) -> None:
     for prefix, router in ROUTERS:
         app.include_router(router, prefix=prefix, include_in_schema=False)
         app.state.addresses.extend(addresses(prefix, router))
+
+
+def begin(app: FastAPI) -> None:
+    """What the open pages of this one server have in common."""
+    app.state.live = Live(app.state.server.hub)
 
 
 def names() -> list[str]:

@@ -1,6 +1,5 @@
 """Forms that were sent: from a page of ours, by the person who looks at it."""
 
-import hmac
 from urllib.parse import parse_qsl, urlsplit
 
 from fastapi import Request
@@ -47,7 +46,7 @@ def require_own(request: Request, form: Form, secret: str | None) -> None:
     """Refuse what another site, or somebody else's page, makes a browser send."""
     require_own_site(request)
     sent = form.get(TOKEN)
-    if secret is None or not hmac.compare_digest(sent, session.form_token(secret)):
+    if secret is None or not session.is_form_token(secret, sent):
         raise Forbidden(
             "this form is not of your session", remedy="open its page again and send it once more"
         )

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -25,9 +25,11 @@ from scheduler.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
-from scheduler.store import dashboard
-from ui import access, session, ways, words
+from ui import access, attention, environments, session, sharing, ways, words
 from ui.drawing import charts, icons
+from ui.looks import THEMES, Look, look_of
+
+__all__ = ["THEMES", "Look", "look_of"]
 
 HERE = Path(__file__).parent
 Conn = AsyncConnection[Any]
@@ -47,7 +49,9 @@ STATUS: Mapping[type[Refusal], int] = {
     TooMany: 429,
     Unavailable: 503,
 }
-THEMES = ("auto", "light", "dark")
+# No length tells of what is shown once.
+UNCOMPRESSED = {"Content-Encoding": "identity"}
+PASSING = frozenset({"said", "zone", "cursor"})  # what an address says for one moment
 ANONYMOUS = ""  # who has no cookie at all can send no form
 
 # What a page says after something was done; an address names the sentence.
@@ -137,7 +141,22 @@ class Entry:
     key: str  # of the keyboard, after g
     count: str = ""
 
+    @property
+    def tone(self) -> str:
+        return ATTENTION[self.count][0]
 
+    @property
+    def why(self) -> str:
+        return ATTENTION[self.count][1]
+
+
+# What a number beside an entry counts, and its colour.
+ATTENTION = {
+    "approvals": ("wait", "approvals that wait for an answer"),
+    "late": ("late", "runs that take longer than usual"),
+    "letters": ("bad", "tasks that gave up, undecided"),
+    "chores": ("bad", "chores that failed"),
+}
 NAV = (
     (
         "Now",
@@ -149,7 +168,7 @@ NAV = (
     (
         "Work",
         (
-            Entry("ui_runs", "/ui/runs", "Runs", "r"),
+            Entry("ui_runs", "/ui/runs", "Runs", "r", "late"),
             Entry("ui_processes", "/ui/processes", "Processes", "p"),
             Entry("ui_schedules", "/ui/schedules", "Schedules", "s"),
             Entry("ui_dead_letters", "/ui/dead-letters", "Dead letters", "d", "letters"),
@@ -167,7 +186,7 @@ NAV = (
         (
             Entry("ui_events", "/ui/events", "Events", "e"),
             Entry("ui_alerts", "/ui/alerts", "Alerts", "a"),
-            Entry("ui_chores", "/ui/chores", "Chores", "c"),
+            Entry("ui_chores", "/ui/chores", "Chores", "c", "chores"),
             Entry("ui_insights", "/ui/insights", "Insights", "t"),
         ),
     ),
@@ -182,22 +201,6 @@ NAV = (
         ),
     ),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    theme: str
-    zone: str
-
-    @property
-    def tz(self) -> tzinfo:
-        return words.zone_of(self.zone)
-
-
-def look_of(request: Request) -> Look:
-    theme, zone = request.cookies.get("theme", "auto"), request.cookies.get("zone", "UTC")
-    zone = zone.replace(":", "/")  # which a cookie would have to quote
-    return Look(theme if theme in THEMES else "auto", zone if words.known_zone(zone) else "UTC")
 
 
 def edition(name: str) -> str:
@@ -263,14 +266,19 @@ TEMPLATES.globals |= {
 async def page(
     request: Request, conn: Conn, template: str, *, status: int = 200, **values: Any
 ) -> Response:
-    """A page for somebody who is signed in, with what needs them beside it."""
-    counts = await dashboard.needs(conn)
+    """A page for somebody who is signed in, with what needs them beside it.
+
+    Of the values: `stream` is where the page hears of changes, `zones` are other zones that matter
+    on it, `shows_secret` says that it holds what is shown once.
+    """
+    counts = await attention.needs(request, conn)
     return rendered(request, template, status=status, counts=counts, **values)
 
 
 def rendered(request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     person = getattr(request.state, "person", None)
     look, now = look_of(request), datetime.now(UTC)
+    is_live = sharing.is_asked_again(request)
     secret = session.value_of(request) or session.value_of(request, session.ENTRY) or ANONYMOUS
     given: dict[str, Any] = {
         "request": request,
@@ -279,7 +287,14 @@ def rendered(request: Request, template: str, *, status: int = 200, **values: An
         "counts": {},
         "look": look,
         "now": now,
-        "form_secret": session.form_token(values.pop("secret", None) or secret),
+        # Live parts are for all who look at the same: each page puts its own token in.
+        "form_secret": "" if is_live else session.form_token(values.pop("secret", None) or secret),
+        "live": is_live,
+        "heard": getattr(request.state, "heard", ""),
+        "here": here_of(request),
+        "current": current_of(request),
+        "installation": environments.of(request),
+        "zones": (),
         "may": lambda name: person is not None and access.may(person.caller, name),
         "clock": lambda moment: words.clock(moment, look.tz, now),
         "exact": lambda moment: moment.astimezone(look.tz).isoformat(" ", "milliseconds"),
@@ -288,8 +303,26 @@ def rendered(request: Request, template: str, *, status: int = 200, **values: An
         "said": SAID.get(request.query_params.get("said", "")),
         "stream": None,
     }
+    shows_secret = values.pop("shows_secret", False)
     text = TEMPLATES.get_template(template).render(given | values)
-    return HTMLResponse(text, status, HEADERS)
+    return HTMLResponse(text, status, HEADERS | UNCOMPRESSED if shows_secret else HEADERS)
+
+
+def here_of(request: Request) -> str:
+    """This page again, as it was asked for."""
+    raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    path = raw.partition(b"?")[0].decode("ascii", "replace")
+    kept = [each for each in request.query_params.multi_items() if each[0] not in PASSING]
+    return f"{path}?{urlencode(kept)}" if kept else path
+
+
+def current_of(request: Request) -> str | None:
+    """The entry of the navigation that this page belongs to: the longest that its path begins
+    with."""
+    path = request.url.path
+    hrefs = [each.href for _, entries in NAV for each in entries]
+    found = [href for href in hrefs if path == href or path.startswith(href + "/")]
+    return max(found, key=len, default=None) if path != "/ui" else "/ui"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,58 +1,57 @@
 """Tells open pages that something changed: they ask anew for what they show.
 
-The stream carries no data and reads nothing, so many open pages cost the database no more than
-few; who asks does so with the person's own rights. Each connection begins with a word, so that
-nothing is missed between a page and its stream, or while a connection was cut.
+The stream carries a number and reads nothing, so many open pages cost the database no more than
+few; who asks does so with the person's own rights. Whoever comes back with the number that they
+heard last is told at once if something happened since; so nothing is missed between a page and its
+stream, or while a connection was cut.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractContextManager
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from scheduler.api.live import Hub
 from scheduler.api.methods import is_head
 from scheduler.api.problems import AWAY
-from scheduler.api.state import TheServer
 from scheduler.domain.errors import Refusal, Unauthenticated
 from scheduler.loops.pulse import Pulse
-from ui import query, session
+from ui import bell, query, sharing
 from ui.screen import Screen
 
 router = APIRouter(route_class=Screen)
 
-OFTEN = {True: 0.25, False: 1.0}  # seconds between two words: of one run, of all
-SAFETY = 15.0  # a notification that was lost costs this much; proxies close what is silent longer
 HEADERS = {"X-Accel-Buffering": "no", "Content-Encoding": "identity"}
 STREAM = "text/event-stream"
 
 
 @router.get("/stream")
-async def ui_stream(request: Request, server: TheServer) -> Response:
+async def ui_stream(request: Request) -> Response:
     run = query.run_id(request, "run")
-    last = request.headers.get("last-event-id", "0")
-    number = int(last) if last.isascii() and last.isdecimal() and len(last) < 10 else 0
-    body = nothing() if is_head(request.scope) else words(request, server.hub, run, number)
+    body = nothing() if is_head(request.scope) else words(request, run)
     return StreamingResponse(body, media_type=STREAM, headers=HEADERS)
 
 
-async def words(
-    request: Request, hub: Hub, run: UUID | None, number: int
-) -> AsyncGenerator[str, None]:
-    clock = Clock()
-    with followed(hub, run) as pulse:
-        yield "retry: 1000\n"
+async def words(request: Request, run: UUID | None) -> AsyncGenerator[str, None]:
+    live, ear = sharing.live_of(request), Pulse()
+    told = live.bell.heard(last_of(request))
+    with live.presence.listen(ear), live.bell.listen(run, ear) as topic:
+        yield "retry: 1000\n\n"
         while True:
-            number += 1
-            yield f"id: {number}\nevent: changed\ndata: {number}\n\n"
-            await asyncio.sleep(OFTEN[run is not None])  # what comes meanwhile is told as one
-            await pulse.wait(SAFETY)
-            if clock.is_due() and not await is_admitted(request):
+            if topic.number > told:
+                told = topic.number
+                word = live.bell.spoken(told)
+                yield f"id: {word}\nevent: changed\ndata: {word}\n\n"
+            await ear.wait(2 * bell.SAFETY)
+            if not await is_admitted(request):
                 yield "event: over\ndata: signed out\n\n"
                 return
+
+
+def last_of(request: Request) -> str | None:
+    """What was heard last, on this stream or by the page itself."""
+    return request.headers.get("last-event-id") or request.query_params.get("since")
 
 
 class Clock:
@@ -63,20 +62,16 @@ class Clock:
         self._asked = self._time()
 
     def is_due(self) -> bool:
-        if self._time() - self._asked < SAFETY:
+        if self._time() - self._asked < bell.SAFETY:
             return False
         self._asked = self._time()
         return True
 
 
-def followed(hub: Hub, run: UUID | None) -> AbstractContextManager[Pulse]:
-    return hub.follow_all() if run is None else hub.follow(run)
-
-
 async def is_admitted(request: Request) -> bool:
     """Who was signed out meanwhile hears nothing more."""
     try:
-        await session.authenticate(request)
+        await sharing.present(request)
     except Unauthenticated:
         return False
     except (*AWAY, Refusal):

@@ -17,7 +17,7 @@ from scheduler.api.problems import AWAY
 from scheduler.api.state import ACTOR, server_of
 from scheduler.domain.errors import Invalid, NotFound, Refusal, Unauthenticated, Unavailable
 from scheduler.store.audit import Actor
-from ui import access, forms, frame, session
+from ui import access, forms, frame, looks, session, sharing
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,11 @@ class Screen(APIRoute):
 
         async def guarded(request: Request) -> Response:
             try:
-                return await handle(await guard(request, self.name))
+                careful = await guard(request, self.name)
+                if is_shared(careful, self.name):
+                    person, look = session.person_of(careful), looks.look_of(careful)
+                    return await sharing.shared(careful, person, look, handle)
+                return await handle(careful)
             except Unauthenticated as error:
                 return to_login(request, error)
             except Refusal as error:
@@ -67,11 +71,20 @@ async def guard(request: Request, name: str) -> Request:
     return careful
 
 
+def is_shared(request: Request, name: str) -> bool:
+    """What an open page asks for again, unless it is somebody's own."""
+    is_again = request.state.person is not None and sharing.is_asked_again(request)
+    return is_again and name not in access.OWN
+
+
 async def admit(request: Request, verdict: access.Verdict) -> None:
     request.state.person = None
+    live = sharing.live_of(request)
+    request.state.heard = live.bell.spoken(live.bell.number)  # before anything of it is read
     if verdict is access.OPEN:
         return
-    person = request.state.person = await session.authenticate(request)
+    ask = sharing.present if sharing.is_asked_again(request) else sharing.recognised
+    person = request.state.person = await ask(request)
     request.state.caller = person.caller
     access.require_may(person.caller, verdict)
 

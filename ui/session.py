@@ -4,10 +4,12 @@ The cookie is out of reach of scripts, and `__Host-` where the connection is enc
 stays as good as it is: revoked or expired it lets nobody in, here as elsewhere.
 """
 
+import base64
 import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import cast
 
 from fastapi import Request, Response
@@ -19,6 +21,7 @@ from scheduler.services.access import Caller
 
 NAME, ENTRY = "procession", "procession-entry"
 SESSION = "pn_session_"
+MAC = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Person:
     shown: str
     secret: str  # what the cookie holds
     session: int | None  # None for somebody with an API token
+    seconds_left: float = 12 * 3600.0  # unless they do something
 
 
 def name_of(request: Request, name: str) -> str:
@@ -72,7 +76,8 @@ async def signed_in(request: Request, secret: str) -> Person:
         found = await sessions.find(conn, secret, server.settings.sign_in)
     if found is None:
         raise Unauthenticated("your session has ended")
-    return Person(found.caller, found.display_name or found.name, secret, found.id)
+    left = (found.expires_at - datetime.now(UTC)).total_seconds()
+    return Person(found.caller, found.display_name or found.name, secret, found.id, left)
 
 
 def person_of(request: Request) -> Person:
@@ -84,6 +89,27 @@ def new_entry() -> str:
     return secrets.token_urlsafe(24)
 
 
+# A form's token tells our forms from others'; nothing of the secret can be read off it. It is
+# masked anew each time that it is written, so that no length of a compressed page tells of it.
+
+
 def form_token(secret: str) -> str:
-    """Tells forms of ours from others'; nothing of the secret can be read off it."""
-    return hmac.new(secret.encode(), b"procession form", hashlib.sha256).hexdigest()
+    pad = secrets.token_bytes(MAC)
+    return base64.urlsafe_b64encode(pad + masked(pad, proof(secret))).decode()
+
+
+def is_form_token(secret: str, given: str) -> bool:
+    try:
+        told = base64.urlsafe_b64decode(given)
+    except ValueError:
+        return False
+    is_whole = len(told) == 2 * MAC
+    return is_whole and hmac.compare_digest(masked(told[:MAC], told[MAC:]), proof(secret))
+
+
+def proof(secret: str) -> bytes:
+    return hmac.new(secret.encode(), b"procession form", hashlib.sha256).digest()
+
+
+def masked(pad: bytes, value: bytes) -> bytes:
+    return bytes(one ^ other for one, other in zip(pad, value, strict=True))

@@ -2,8 +2,10 @@
 
 BREACH reads a secret off the length of an answer that holds it beside a text of the attacker's. It
 takes a victim whose browser adds credentials to requests that somebody else thought of. A bearer
-token is never added by a browser; pages for a request with a cookie are not compressed, and neither
-is an answer that shows a secret. Streams and parts of files pass as they are.
+token is never added by a browser. For a request with a cookie, only pages are compressed, and only
+where the browser says that one of our own pages, or the person, asks for them; the token of their
+forms is masked anew each time besides. An answer that shows a secret is never compressed. Streams
+and parts of files pass as they are.
 """
 
 import asyncio
@@ -29,6 +31,8 @@ DATA = frozenset(
         "text/plain",
     }
 )
+PAGES = frozenset({"text/html"})
+OWN = frozenset({"same-origin", "none"})
 ASSETS = frozenset({"text/css", "text/javascript", "image/svg+xml"})
 UNSHOWN = CONFIDENTIAL | SHOWN_ONCE
 REFUSED = re.compile(r";\s*q=0(\.0*)?\s*$")
@@ -71,9 +75,14 @@ class Compressing:
     def _is_text(self, begun: Message) -> bool:
         headers = Headers(raw=begun["headers"])
         kind = headers.get("content-type", "").partition(";")[0]
-        allowed = ASSETS if "cookie" in self._asked else DATA | ASSETS
+        allowed = ASSETS | self._beside_assets()
         taken = "content-encoding" in headers or "content-range" in headers
         return kind in allowed and not taken
+
+    def _beside_assets(self) -> frozenset[str]:
+        if "cookie" not in self._asked:
+            return DATA
+        return PAGES if self._asked.get("sec-fetch-site") in OWN else frozenset()
 
     def _is_worth_it(self, message: Message) -> bool:
         whole = not message.get("more_body", False)

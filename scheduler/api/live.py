@@ -1,7 +1,7 @@
 """Tells those who follow a run that it has changed: one listening connection for each server."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -11,24 +11,40 @@ from scheduler.loops.pulse import Pulse
 SAFETY = 2.0  # seconds: followers look by themselves, so a lost notification costs this much
 
 
+def ignore(people: set[str]) -> None:
+    """Nobody keeps anybody in mind."""
+
+
 class Hub:
     """Carries no data: who is poked reads from the database what is new."""
 
     def __init__(self) -> None:
         self._followers: dict[UUID, set[Pulse]] = defaultdict(set)
         self._of_all: set[Pulse] = set()
+        # Told of people who may no longer what they might; nobody is, while nothing is heard.
+        self.of_people: Callable[[set[str]], None] = ignore
+        self.is_hearing = False
 
     def __len__(self) -> int:
         """How many follow at the moment."""
         return len(self._of_all) + sum(len(pulses) for pulses in self._followers.values())
 
     def heard(self, wake: Wake) -> None:
+        self.is_hearing = True
+        if wake.people:
+            self.of_people(wake.people)
+        if not wake.is_of_work:
+            return
         for pulse in self._of_all:
             pulse.poke()
         for run, pulses in self._followers.items():
             if wake.concerns(run):
                 for pulse in pulses:
                     pulse.poke()
+
+    def deaf(self) -> None:
+        """What is said from now on is not heard, until something is."""
+        self.is_hearing = False
 
     @contextmanager
     def follow(self, run: UUID) -> Iterator[Pulse]:

@@ -14,12 +14,14 @@ ANY = "*"
 @dataclass(slots=True)
 class Wake:
     """`runs` changed; `queues` have READY tasks; `due`: a time or a limit is to be looked at
-    again; `wanted`: somebody wants something of a task in hand."""
+    again; `wanted`: somebody wants something of a task in hand; `people` may no longer what they
+    might, each as `session:7`, `user:7` or `token:7`."""
 
     runs: set[str] = field(default_factory=set)
     queues: set[str] = field(default_factory=set)
     due: bool = False
     wanted: bool = False
+    people: set[str] = field(default_factory=set)
 
     def add(
         self,
@@ -39,8 +41,13 @@ class Wake:
         self.queues |= other.queues
         self.due |= other.due
         self.wanted |= other.wanted
+        self.people |= other.people
 
     def __bool__(self) -> bool:
+        return bool(self.runs or self.queues or self.due or self.wanted or self.people)
+
+    @property
+    def is_of_work(self) -> bool:
         return bool(self.runs or self.queues or self.due or self.wanted)
 
     def concerns(self, run: UUID) -> bool:
@@ -67,6 +74,17 @@ def decode(payload: str) -> Wake:
     """A payload that is not ours wakes everybody: a look too many does no harm."""
     try:
         message = json.loads(payload)
-        return Wake(set(message["r"]), set(message["q"]), bool(message["d"]), bool(message["w"]))
+        return Wake(
+            set(message["r"]),
+            set(message["q"]),
+            bool(message["d"]),
+            bool(message["w"]),
+            set(message.get("p", ())),
+        )
     except (ValueError, KeyError, TypeError):
-        return Wake({ANY}, {ANY}, due=True, wanted=True)
+        return everything()
+
+
+def everything() -> Wake:
+    """Whatever may have been said: look at all of it."""
+    return Wake({ANY}, {ANY}, due=True, wanted=True, people={ANY})

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, OperationalError
 
-from scheduler.domain.wakes import ANY, CHANNEL, Wake, decode
+from scheduler.domain.wakes import CHANNEL, Wake, decode, everything
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Listener:
     async def work(self, conn: AsyncConnection[Any]) -> None:
         await conn.execute(f"listen {CHANNEL}")
         # What was said while nobody listened is not known: look at everything once.
-        self._heard(Wake({ANY}, {ANY}, due=True, wanted=True))
+        self._heard(everything())
         while True:
             await self._hear(conn, PROOF_EVERY)
             self._nonce, self._proved = PROOF + secrets.token_hex(8), False

@@ -344,7 +344,7 @@ async def test_colours_and_zone_are_everybodys_own_choice(api: Api) -> None:
     async with signed_in(api) as someone:
         text = await own_choice(someone, theme="dark", zone="Europe/Berlin")
         assert 'data-theme="dark"' in text
-        assert 'value="Europe/Berlin"' in text
+        assert 'data-zone="Europe/Berlin"' in text
         text = await own_choice(someone, theme="pink", zone="../../etc/passwd")
         assert 'data-theme="dark"' in text
-        assert 'value="Europe/Berlin"' in text
+        assert 'data-zone="Europe/Berlin"' in text

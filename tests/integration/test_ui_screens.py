@@ -5,13 +5,11 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
 
 import pytest
 from psycopg import AsyncCursor
 
 from executor.base import Ending, Outcome
-from scheduler.domain.wakes import Wake
 from scheduler.services.access import Role
 from scheduler.store import output
 from scheduler.store.output import Chunk
@@ -19,7 +17,6 @@ from tests.support.api import Api, serving
 from tests.support.browser import Browser, Form, Page, signed_in, unescaped
 from tests.support.builders import FAILURE, a_holder, carry_out, claimed, engine, record
 from tests.support.hostile import HOSTILE
-from ui import live
 from ui.pages import now
 
 pytestmark = pytest.mark.anyio
@@ -291,27 +288,6 @@ async def test_many_dead_letters_are_shown_before_anything_becomes_of_them(
     assert "2 redriven" in done.text
     left = (await api.admin.get("/dead-letters")).json()["items"]
     assert [each["run"] for each in left] == [runs[0]]
-
-
-async def test_an_open_page_hears_of_each_change_of_its_run_and_of_no_other(api: Api) -> None:
-    """Whatever the pace: what comes while a word is on its way is told by the next one."""
-    hub, run = api.app.state.server.hub, UUID(int=7)
-
-    class Asked:
-        """Nobody is asked within the first seconds."""
-
-    asked: Any = Asked()
-    stream = live.words(asked, hub, run, 3)
-    assert await anext(stream) == "retry: 1000\n"
-    assert (await anext(stream)).startswith("id: 4\n")  # so nothing is missed before it began
-    other, mine = Wake(), Wake()
-    other.add(runs=[UUID(int=8)])
-    mine.add(runs=[run])
-    hub.heard(other)
-    hub.heard(mine)
-    assert (await anext(stream)).startswith("id: 5\nevent: changed")
-    await stream.aclose()
-    assert len(hub) == 0
 
 
 async def test_what_is_hostile_is_shown_as_the_text_that_it_is(
