@@ -173,4 +173,7 @@ async def fill(conn: Conn, catalog: Catalog, row: Row, plan: Plan, done: Step) -
     else:
         done.started += 1
         done.living.append(run)
+    following = plan.after(done.tick)
+    due = following and plan.due(following)
+    await ticks.cut(conn, row["id"], done.tick, following=following, due=due)
     await ticks.fill(conn, row["id"], done.tick, state=state, reason=reason, run=run)

@@ -95,6 +95,17 @@ async def fill(
     )
 
 
+async def cut(
+    conn: Conn,
+    schedule: int,
+    tick: datetime,
+    *,
+    following: datetime | None,
+    due: datetime | None,
+) -> None:
+    await execute(conn, TICKS["cut"], schedule=schedule, tick=tick, following=following, due=due)
+
+
 async def page(
     conn: Conn,
     schedule: int,

@@ -35,6 +35,33 @@ on conflict (schedule_id, tick) do update
        run_id = excluded.run_id, decided_at = clock_timestamp()
  where ticks.state in ('SKIPPED', 'MISSED', 'MERGED', 'FAILED');
 
+-- name: cut
+-- Where a row stands for this tick among others, those before it keep that row, and those behind it
+-- get one of their own. What was started now and then since lies between, so a few rows are looked at.
+with latest as (
+    select tick, state, reason, until
+      from ticks
+     where schedule_id = %(schedule)s and tick <= %(tick)s
+     order by tick desc
+     limit 100
+), covering as (
+    select tick, state, reason, until
+      from latest
+     where until > %(tick)s
+     order by tick desc
+     limit 1
+), before as (
+    update ticks t
+       set until = case when c.tick < %(tick)s then %(tick)s end
+      from covering c
+     where t.schedule_id = %(schedule)s and t.tick = c.tick
+)
+insert into ticks (schedule_id, tick, kind, state, reason, due_at, until)
+select %(schedule)s, %(following)s::timestamptz, 'time', state, reason, %(due)s::timestamptz, until
+  from covering
+ where until > %(following)s::timestamptz
+on conflict do nothing;
+
 -- name: page
 -- The newest first, after a cursor; null stands for no filter.
 select tick, kind, state::text as state, reason, run_id, due_at, until, decided_at

@@ -178,18 +178,9 @@ async def test_each_notification_arrives_though_servers_are_killed_while_they_de
     async with server:
         port = server.sockets[0].getsockname()[1]
         config = {"url": f"http://127.0.0.1:{port}/", "allow_private": True}
-        await notifications.create_channel(
-            conn, "hook", kind="webhook", config=config, secret=None, by="test"
-        )
-        rule: dict[str, Any] = {
-            "name": "it",
-            "event": "failed",
-            "type": None,
-            "count": 1,
-            "of_last": 1,
-        }
-        rule |= {"factor": 1.0, "after": timedelta(0), "quiet": timedelta(0)}
-        rule |= {"most_a_day": 10_000, "channels": ["hook"]}
+        await notifications.create_channel(conn, {"name": "hook", "webhook": config}, by="test")
+        rule = {"name": "it", "event": "failed", "quiet": 0, "most_a_day": 10_000}
+        rule["channels"] = ["hook"]
         await notifications.create_rule(conn, rule, by="test")
         for _ in range(150):
             await notifications.test(conn, "it", by="test")

@@ -7,7 +7,7 @@ import pytest
 
 from scheduler.domain.errors import Conflict, Invalid, NotFound
 from scheduler.domain.schedule_reading import read_schedule
-from scheduler.services import backfills, firing, records, runs, schedules
+from scheduler.services import backfills, firing, records, runs, schedules, ticking
 from scheduler.services.backfills import Wish
 from scheduler.services.catalog import Catalog
 from scheduler.services.records import Draft
@@ -312,7 +312,7 @@ async def test_a_backfill_runs_what_was_not_run_and_nothing_twice(conn: Conn) ->
     )
     await due_since(conn, schedule, 3 * HOUR)
     await tick_all(conn)
-    assert await states(conn, schedule) == ["MISSED", "MISSED", "STARTED"]
+    assert await states(conn, schedule) == ["MISSED", "STARTED"]
     assert await carry_out(conn, holder) == ["t0"]
     now = (await standing(conn, schedule))["now"]
     wish = Wish(start=now - 5 * HOUR, end=now, per_minute=6000)
@@ -333,6 +333,44 @@ async def test_a_backfill_runs_what_was_not_run_and_nothing_twice(conn: Conn) ->
     assert await one(conn, TOTAL) == 5
     with pytest.raises(Conflict, match="nothing to run"):
         await backfills.start(conn, schedule, wish, by="bob")
+
+
+@pytest.mark.parametrize(
+    ("filled", "expected"),
+    [
+        ((0, 1), ["STARTED", "MISSED", "MISSED", "MISSED", "MISSED"]),
+        ((2, 4), ["MISSED", "MISSED", "STARTED", "STARTED", "MISSED"]),
+        ((4, 5), ["MISSED", "MISSED", "MISSED", "MISSED", "STARTED"]),
+        ((0, 5), ["STARTED"] * 5),
+    ],
+)
+async def test_each_tick_keeps_one_fate_when_some_of_a_row_are_run_after_all(
+    conn: Conn, filled: tuple[int, int], expected: list[str]
+) -> None:
+    """A row that stood for five is cut where some of them get rows of their own."""
+    schedule = await a_schedule(conn, type="one", every="1h", catch_up="none")
+    first = await due_since(conn, schedule, 6 * HOUR)
+    await conn.execute(
+        "insert into ticks (schedule_id, tick, kind, state, reason, due_at, until)"
+        " values (%s, %s, 'time', 'MISSED', 'away', %s, %s)",
+        [schedule, first, first, first + 5 * HOUR],
+    )
+    low, high = (first + number * HOUR for number in filled)
+    wish = Wish(start=low, end=high, per_minute=6000, at_once=100)
+    made = await backfills.start(conn, schedule, wish, by="bob")
+    async with asyncio.timeout(30):
+        while (await backfills.get(conn, schedule, made["id"]))["ended_at"] is None:
+            await conn.execute("update backfills set next_at = least(next_at, clock_timestamp())")
+            await backfills.step(conn, Catalog())
+    plan = ticking.plan_of(await standing(conn, schedule))
+    cursor = await conn.execute("select tick, state::text, until from ticks order by tick")
+    told = [
+        (each, state)
+        for tick, state, until in await cursor.fetchall()
+        for each in ([tick, *plan.upcoming(tick, until)] if until else [tick])
+    ]
+    ticks = [first + number * HOUR for number in range(5)]
+    assert told == list(zip(ticks, expected, strict=True))
 
 
 async def test_a_backfill_keeps_its_pace_and_can_be_ended(conn: Conn) -> None:
