@@ -1,5 +1,6 @@
 """What people write into the fields of a form, as values; what cannot be read names its field."""
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
@@ -63,6 +64,12 @@ def value_of(form: Form, name: str) -> Any:
 def shown(value: Any) -> str:
     """As `value_of` reads it again."""
     return "" if value is None else value if isinstance(value, str) else pretty(value)
+
+
+def compact(value: Any, most: int = 400) -> str:
+    """JSON on one line, as far as a list has room for it."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def whole(form: Form, name: str, *, usual: int, most: int, least: int = 1) -> int:

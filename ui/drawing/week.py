@@ -96,7 +96,7 @@ def single(x: int, y: int, room: int, mark: Mark, zone: tzinfo | None) -> Node:
 
 def crowd(x: int, y: int, marks: Sequence[Mark]) -> Node:
     names = ", ".join(dict.fromkeys(each.name[:60] for each in marks[:20]))
-    tone = "bad" if any(is_bad(each) for each in marks) else "coming"
+    tone = tone_of(marks)
     return element(
         "g",
         element("title", f"{words.plural(len(marks), 'time')}: {names}"),
@@ -105,6 +105,14 @@ def crowd(x: int, y: int, marks: Sequence[Mark]) -> Node:
         ),
         element("text", SIGNS.get(tone, "") + words.plural(len(marks), "time"), x=x + 8, y=y + 15),
     )
+
+
+def tone_of(marks: Sequence[Mark]) -> str:
+    """What is worst of them; to come as long as one is."""
+    if any(is_bad(each) for each in marks):
+        return "bad"
+    past = [each.state for each in marks if each.state is not None]
+    return words.state(past[0]).tone if len(past) == len(marks) else "coming"
 
 
 def is_bad(mark: Mark) -> bool:

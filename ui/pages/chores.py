@@ -14,7 +14,7 @@ from scheduler.domain.errors import Conflict, Invalid, NotFound, Refusal
 from scheduler.services import chores
 from scheduler.store import chores as stored
 from scheduler.store.rows import Row
-from ui import frame, lists, query
+from ui import frame, lists, query, written
 from ui.forms import Form
 from ui.lists import Asked, Column, Field, Listing
 from ui.screen import Screen
@@ -90,13 +90,17 @@ async def ui_chores(request: Request, conn: Conn) -> Response:
         conn,
         "chores.html",
         asked=asked,
-        rows=rows[:SHOWN],
+        rows=[with_text(row) for row in rows[:SHOWN]],
         next=asked.next(cursor_of(rows, SHOWN)),
         kinds=counts,
         names=[each["chore"] for each in counts],
         tab="",
         stream="/ui/stream" if asked.is_first else None,
     )
+
+
+def with_text(row: Row) -> Row:
+    return {**row, "args_text": written.compact(row["args"])}
 
 
 def cursor_of(rows: Sequence[Row], shown: int) -> int | None:
@@ -126,7 +130,7 @@ async def ui_chore_history(request: Request, conn: Conn) -> Response:
         conn,
         "chores_history.html",
         asked=asked,
-        rows=rows[:SHOWN],
+        rows=[with_text(row) for row in rows[:SHOWN]],
         next=asked.next(cursor_of(rows, SHOWN)),
         names=sorted({*(each["chore"] for each in planned), *(row["chore"] for row in rows)}),
         tab="history",

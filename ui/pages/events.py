@@ -65,7 +65,7 @@ async def ui_events(request: Request, conn: Conn) -> Response:
         conn,
         "events.html",
         asked=asked,
-        rows=found.rows,
+        rows=[{**row, "data_text": written.compact(row["data"])} for row in found.rows],
         next=asked.next(found.next),
         is_cut=found.is_cut,
         window=event_lists.WINDOW,
