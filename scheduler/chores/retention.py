@@ -20,7 +20,7 @@ async def retain(tools: Tools, args: Args) -> None:
         dropped = await retention.drop_details(conn, asyncio.sleep)
         forgotten = await retention.forget(conn, asyncio.sleep)
         forgotten += await upkeep.forget_failed(conn, server="retention")
-        places = await retention.forget_places(conn)
+        places = await retention.forget_places(conn, asyncio.sleep)
         await exports.forget(conn)
     note = f"{dropped} partitions dropped, {forgotten} old rows and {places} idle places removed"
     await tools.progress(removed, note=note)

@@ -16,7 +16,7 @@ from psycopg.errors import LockNotAvailable
 
 from scheduler.domain import ids
 from scheduler.domain.errors import Invalid, NotFound
-from scheduler.domain.restraint import Restraint
+from scheduler.domain.restraint import LEAST_REST, REST, Restraint
 from scheduler.store import process_types, retention
 from scheduler.store.rows import Row
 
@@ -30,7 +30,7 @@ LOOK = 1000  # runs that are looked at in one statement
 AGAIN = 20_000  # runs that stayed and are looked at again, of each rule at a time
 NEWEST = 100_000  # runs of a type that the last few of a state are looked for among
 AT_ONCE = 1000  # rows of other tables, in one statement
-PLACES = 1000  # limits whose places are removed at a time
+PLACES = 500  # limits whose places are removed at a time
 LEAST_AUDIT = timedelta(days=30)
 PATIENCE = "100ms"  # nobody who works waits longer behind us for a lock
 
@@ -261,14 +261,19 @@ async def forget_all(conn: Conn, forget_some: Forget, keep_for: timedelta, pause
         await pause(restraint.took(found, time.monotonic() - began))
 
 
-async def forget_places(conn: Conn) -> int:
-    """Remove limits that nobody may ask for again; whoever comes with one of them makes it anew.
+async def forget_places(conn: Conn, pause: Pause) -> int:
+    """Remove limits that nobody may ask for again; whoever comes with one of them makes it anew."""
+    after, gone = "", 0
+    while keys := await retention.idle_places(conn, after, PLACES):
+        began = time.monotonic()
+        gone += await forget_idle(conn, keys)
+        await pause(max(LEAST_REST, REST * (time.monotonic() - began)))
+        after = keys[-1]
+    return gone
 
-    Nobody looks for a place meanwhile, or one that is gone would be waited for in vain.
-    """
-    keys = await retention.idle_places(conn, PLACES)
-    if not keys:
-        return 0
+
+async def forget_idle(conn: Conn, keys: Sequence[str]) -> int:
+    """Nobody looks for a place meanwhile, or one that is gone would be waited for in vain."""
     try:
         async with conn.transaction():
             await conn.execute(f"set local lock_timeout = '{PATIENCE}'")

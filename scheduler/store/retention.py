@@ -170,8 +170,8 @@ async def forget_audit(conn: Conn, keep: timedelta, limit: int) -> int:
     return gone
 
 
-async def idle_places(conn: Conn, limit: int) -> list[str]:
-    return await fetch_column(conn, RETENTION["idle_places"], limit=limit)
+async def idle_places(conn: Conn, after: str, limit: int) -> list[str]:
+    return await fetch_column(conn, RETENTION["idle_places"], after=after, limit=limit)
 
 
 async def lock_places(conn: Conn) -> None:

@@ -171,14 +171,15 @@ delete from attempt_rollups
 select forget_audit(now() - %(keep)s::interval, %(limit)s);
 
 -- name: idle_places
--- Limits under which nobody has a place. What a queue is limited to is not looked up again by whoever
--- waits there, so its places stay.
+-- The next limits, in the order of their names, under which nobody has a place. What a queue is limited
+-- to is not looked up again by whoever waits there, so its places stay.
 select key
   from limit_slots
- where key not like 'queue:%%'
+ where key > %(after)s and key not like 'queue:%%'
  group by key
 having bool_and(task_id is null and run_id is null
                 and coalesce(free_at <= clock_timestamp(), true))
+ order by key
  limit %(limit)s;
 
 -- name: lock_places

@@ -36,6 +36,7 @@ select n, 'note', '{{}}', 1, 'SUCCEEDED', 'here', now() - n * interval '1 hour'
   from generate_series(1, {MANY}) n;
 insert into procrastinate_jobs (queue_name, task_name, status)
 select 'chores', 'note', 'failed' from generate_series(1, {MANY});
+insert into limit_slots (key, slot) select 'limit:' || n, 1 from generate_series(1, {MANY}) n;
 insert into notifications (rule, key, subject, data, at)
 select id, n::text, 'x', '{{}}', now() - n * interval '1 hour'
   from notification_rules, generate_series(1, {MANY}) n where name = '(test)';
@@ -50,7 +51,9 @@ GROWING = (
     "chore_history",
     "procrastinate_jobs",
     "notifications",
+    "limit_slots",
 )
+WANTED = ("tasks_limited", "runs_of_groups", "tasks_blocked")  # hold what is asked for and no more
 RUN, LAST = "00000000-0000-7000-8000-000000000001", "ffffffff-ffff-ffff-ffff-ffffffffffff"
 BEHIND = {"after": RUN, "until": LAST, "keep_for": "30 days", "limit": 1000}
 SOME = {"keep": "90 days", "limit": 1000}
@@ -64,6 +67,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "retention.forget_ticks": SOME,
     "retention.forget_rollups": SOME,
     "retention.forget_attempt_rollups": SOME,
+    "retention.idle_places": {"after": "a", "limit": 500},
     "retention.forget_places": {"keys": ["limit:a", "limit:b"]},
     "rollups.next_hour": {},
     "rollups.next_hour_of_attempts": {},
@@ -104,5 +108,7 @@ async def test_a_chore_reads_no_more_than_it_asks_for(conn: Conn, name: str) -> 
     plan = await plan_of(conn, table, statement, ASKED[name])
     for node in nodes(plan):
         if node.get("Relation Name") in GROWING and "Scan" in node["Node Type"]:
+            if node.get("Index Name") in WANTED:
+                continue
             conditioned = {"Index Cond", "Recheck Cond", "TID Cond"} & node.keys()
             assert conditioned or is_bounded(plan, node), node

@@ -203,15 +203,18 @@ async def carry_all_out(conn: Conn) -> None:
         pass
 
 
-async def test_places_under_limits_that_nobody_may_ask_for_go_and_come_back(limited: Conn) -> None:
+async def test_places_under_limits_that_nobody_may_ask_for_go_and_come_back(
+    limited: Conn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PLACES", 2)
     for n in range(3):
         await builders.start(limited, "limited", input={"machine": f"m{n}"})
         await builders.start(limited, "grouped", input={"customer": f"c{n}"})
     await builders.a_promoter().tick(limited)
-    assert await retention.forget_places(limited) == 0
+    assert await retention.forget_places(limited, at_once) == 0
     await carry_all_out(limited)
     assert await one(limited, KEYS) == 6
-    assert await retention.forget_places(limited) == 6
+    assert await retention.forget_places(limited, at_once) == 6
     await builders.start(limited, "limited", input={"machine": "m0"})
     await carry_all_out(limited)
     assert await one(limited, UNFINISHED) == 0
@@ -233,11 +236,11 @@ async def test_who_is_held_before_it_has_its_place_finds_one_afterwards(
     await runs.hold(limited, Catalog(), second, by="ann")
     await carry_all_out(limited)
     assert await builders.state_of(limited, first) == "COMPLETED"
-    assert await retention.forget_places(limited) == 0
+    assert await retention.forget_places(limited, at_once) == 0
     await runs.resume(limited, Catalog(), second, by="ann")
     await carry_all_out(limited)
     assert await builders.state_of(limited, second) == "COMPLETED"
-    assert await retention.forget_places(limited) > 0
+    assert await retention.forget_places(limited, at_once) > 0
 
 
 async def test_no_place_goes_while_somebody_is_about_to_ask_for_one(
@@ -248,8 +251,8 @@ async def test_no_place_goes_while_somebody_is_about_to_ask_for_one(
     await carry_all_out(limited)
     async with await builders.engine(dsn) as other, other.transaction():
         await limits.ensure(other, {await one(other, "select key from limit_slots"): 1})
-        assert await retention.forget_places(limited) == 0
-    assert await retention.forget_places(limited) == 1
+        assert await retention.forget_places(limited, at_once) == 0
+    assert await retention.forget_places(limited, at_once) == 1
 
 
 # Days
