@@ -137,6 +137,7 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
     app.state.server = server
     app.state.addresses = book.state.addresses
     app.state.document = partial(document_of, app)
+    app.state.parts = MOUNTED
     app.router.routes.extend(book.router.routes)
     dashboard.begin(app)
     problems.install(app)

@@ -25,7 +25,8 @@ select id, at, actor, token_id, source, operation, entity, entity_id, action, be
  limit %(limit)s;
 
 -- name: look
--- The same for people: of each change the first few fields that differ, each as far as `length`.
+-- The same for people: of each change the first few fields that differ, each as far as `length`; of
+-- what was made or deleted those that say something.
 select a.id, a.at, a.actor, a.token_id, a.source, a.operation, a.entity, a.entity_id, a.action,
        array(
         select array[key, left(a.before ->> key, %(length)s::integer),
@@ -35,8 +36,11 @@ select a.id, a.at, a.actor, a.token_id, a.source, a.operation, a.entity, a.entit
             union
             select jsonb_object_keys(coalesce(a.after, '{}'))
              order by key
-             limit %(fields)s
           ) as keys
+         where a.action = 'change'
+            or (coalesce(a.before, a.after) ->> key is not null and key <> 'id'
+                and not key like '%%\_at')
+         limit %(fields)s
        ) as changes,
        (select count(*)
           from (

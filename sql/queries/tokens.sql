@@ -70,7 +70,7 @@ select t.id, t.name, t.prefix, t.role::text as role, t.scopes, t.created_at, t.c
    and (%(state)s::text is null or %(state)s = case
            when t.revoked_at is not null then 'REVOKED'
            when t.expires_at <= clock_timestamp() then 'EXPIRED'
-           else 'ACTIVE' end)
+           else 'VALID' end)
    and t.id < coalesce(%(after)s, 9223372036854775807)
  order by t.id desc
  limit %(limit)s;

@@ -102,6 +102,37 @@ insert into limit_slots (key, slot) select 'dhl-labels', n from generate_series(
 """
 
 
+# What the chore counts hour by hour, in one go: it may have counted some before they were filled.
+HOURS: LiteralString = """
+delete from run_rollups;
+delete from attempt_rollups;
+insert into run_rollups (hour, type, state, runs, seconds, p50, p95)
+select date_trunc('hour', created_at), type, state, count(*),
+       sum(extract(epoch from finished_at - started_at)),
+       percentile_cont(0.5) within group (order by extract(epoch from finished_at - started_at)),
+       percentile_cont(0.95) within group (order by extract(epoch from finished_at - started_at))
+  from runs
+ where finished_at is not null and created_at < date_trunc('hour', now())
+ group by 1, 2, 3;
+insert into attempt_rollups (
+    hour, type, attempts, again, failed, seconds, again_seconds, begun, waited
+)
+select date_trunc('hour', a.finished_at), r.type, count(*), count(*) filter (where a.number > 1),
+       count(*) filter (where a.state <> 'SUCCEEDED'),
+       sum(extract(epoch from a.finished_at - a.started_at)),
+       coalesce(sum(extract(epoch from a.finished_at - a.started_at))
+                    filter (where a.number > 1), 0),
+       count(*) filter (where a.number = 1 and t.required = 0),
+       coalesce(sum(greatest(0, extract(epoch from a.started_at - r.created_at)))
+                    filter (where a.number = 1 and t.required = 0), 0)
+  from attempts a
+  join runs r on r.id = a.run_id
+  join tasks t on t.id = a.task_id
+ where a.finished_at < date_trunc('hour', now()) and a.started_at is not null
+ group by 1, 2;
+"""
+
+
 async def seed(http: httpx.AsyncClient, dsn: str, size: Size) -> None:
     """Fill the database of a server that `http` asks: through it, and the past behind its back."""
     async with await AsyncConnection.connect(
@@ -113,6 +144,7 @@ async def seed(http: httpx.AsyncClient, dsn: str, size: Size) -> None:
         await seeding.people()
         await seeding.belongings()
         await fill(conn, size)
+        await conn.execute(HOURS)
         await conn.execute(CHORES, {})
         await conn.execute(ALERTS)
         await conn.execute(LIMIT)

@@ -313,11 +313,6 @@ def costly(types: Sequence[OfType]) -> list[Line]:
         known,
         lambda each: (
             Piece(each.again_seconds, f"{words.duration(each.again_seconds)} again", "late"),
-            Piece(
-                max(0.0, each.spent - each.again_seconds),
-                f"{words.duration(each.spent)} in all",
-                "run",
-            ),
         ),
     )
 

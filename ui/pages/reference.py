@@ -1,14 +1,15 @@
 """API and CLI: every operation and every command, found by a word; nothing is fetched."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import click
 from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
 
-from scheduler.api.state import Conn
+from scheduler.api.state import Conn, TheServer
 from scheduler.store import webhooks
 from ui import frame, query
 from ui.screen import Screen
@@ -69,42 +70,43 @@ class Command:
 
 @router.get("")
 async def ui_reference(request: Request, conn: Conn) -> Response:
-    all = await asyncio.to_thread(operations, request.app.state)
     text = (query.text(request, "q") or "").lower()
-    found = [each for each in all if each.has(text)]
+    found = [each for each in operations(request.app.state) if each.has(text)]
     return await frame.page(
         request, conn, "reference_api.html", parts=by_part(found), q=text, total=len(found)
     )
 
 
 def operations(state: Any) -> list[Operation]:
-    """Read off the description once; it is the same for as long as the server lives."""
+    """Read off the routes once; they are the same for as long as the server lives."""
     if not hasattr(state, "operations"):
-        state.operations = list(described(state.document()))
+        state.operations = [each for part in state.parts for each in described(*part)]
     found: list[Operation] = state.operations
     return found
 
 
-def described(document: Mapping[str, Any]) -> Iterator[Operation]:
-    for path, methods in document["paths"].items():
-        for method, told in methods.items():
+def described(prefix: str, part: APIRouter) -> Iterator[Operation]:
+    for route in part.routes:
+        if isinstance(route, APIRoute) and route.include_in_schema:
             yield Operation(
-                part=told["tags"][0],
-                method=method.upper(),
-                path=path,
-                words=told.get("summary", ""),
-                anchor=told["operationId"],
+                part=str(route.tags[0]),
+                method=" ".join(sorted(route.methods or ())),
+                path=(prefix + route.path).replace(":path}", "}"),
+                words=route.description.partition("\n\n")[0],
+                anchor=route.name,
             )
 
 
 @router.get("/commands")
-async def ui_reference_commands(request: Request, conn: Conn) -> Response:
+async def ui_reference_commands(request: Request, server: TheServer) -> Response:
+    """No connection is held while the commands are loaded."""
     all = await asyncio.to_thread(commands, request.app.state)
     text = (query.text(request, "q") or "").lower()
     found = [each for each in all if each.has(text)]
-    return await frame.page(
-        request, conn, "reference_commands.html", parts=by_part(found), q=text, total=len(found)
-    )
+    async with server.connection() as conn:
+        return await frame.page(
+            request, conn, "reference_commands.html", parts=by_part(found), q=text, total=len(found)
+        )
 
 
 def commands(state: Any) -> list[Command]:

@@ -23,7 +23,7 @@ router = APIRouter(prefix="/people/tokens", route_class=Screen)
 
 SHOWN, EXPORTED = 50, 200
 ROLES = tuple(role.value for role in Role)
-STATES = ("ACTIVE", "EXPIRED", "REVOKED")
+STATES = ("VALID", "EXPIRED", "REVOKED")
 USUAL = timedelta(days=90)  # what a new one is good for, unless somebody says otherwise
 
 LIST = Listing(
@@ -124,7 +124,7 @@ def state_of(row: Row) -> str:
     if row["revoked_at"] is not None:
         return "REVOKED"
     is_over = row["expires_at"] is not None and row["expires_at"] <= datetime.now(UTC)
-    return "EXPIRED" if is_over else "ACTIVE"
+    return "EXPIRED" if is_over else "VALID"
 
 
 @router.post("")
@@ -159,7 +159,7 @@ async def ui_tokens_confirm(request: Request, conn: Conn, caller: TheCaller) -> 
     found = await stored.chosen(
         conn, forms_of_people.chosen(request.state.form, "tokens", SHOWN), caller.sight
     )
-    living = [row for row in map(with_state, found) if row["state"] == "ACTIVE"]
+    living = [row for row in map(with_state, found) if row["state"] == "VALID"]
     if not living:
         raise Conflict("none of these is good for anything any more")
     return await frame.page(request, conn, "tokens_confirm.html", tokens=living, own=caller.id)
