@@ -15,7 +15,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from scheduler.chores.catalog import KINDS
-from scheduler.services import chores, exports, notifications
+from scheduler.services import chores, exports, notifications, runs_in_bulk
 from scheduler.services import dead_letters_in_bulk as bulk
 from scheduler.services.dead_letters import Wish
 from scheduler.store import connections
@@ -34,6 +34,7 @@ pytestmark = pytest.mark.anyio
 Conn = AsyncConnection[Any]
 Look = Callable[[], Awaitable[int]]
 RUNS = 1500
+FEWER = 300
 
 
 @pytest.fixture
@@ -152,6 +153,24 @@ async def test_each_letter_is_decided_on_once_though_servers_are_killed_within_i
     await killed_at(dsn, tmp_path, decided, 100, 600, RUNS)
     progress = await selections.progress(conn, selection)
     assert progress == {"discarded": RUNS}
+
+
+async def test_each_chosen_run_is_stopped_once_though_servers_are_killed_within_it(
+    dsn: str, conn: Conn, tmp_path: Path
+) -> None:
+    await builders.start_many(conn, "one", FEWER)
+    selection = (await runs_in_bulk.select(conn, all=True, by="test"))["id"]
+    wish = runs_in_bulk.Wish(action="stop", why="no more")
+    await runs_in_bulk.begin(conn, selection, wish, expected=FEWER, by="test")
+
+    async def decided() -> int:
+        return await number(conn, "select count(*) from runs_selected where result is not null")
+
+    await killed_at(dsn, tmp_path, decided, 20, 120, FEWER)
+    assert await number(conn, "select count(*) from runs_selected where result = 'done'") == FEWER
+    assert await number(conn, "select count(*) from runs where state = 'STOPPED'") == FEWER
+    told = "select count(*) from history where kind = 'run.stopped'"
+    assert await number(conn, told) == FEWER
 
 
 async def test_each_notification_arrives_though_servers_are_killed_while_they_deliver(
