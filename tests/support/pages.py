@@ -75,6 +75,7 @@ class Visitor:
     context: BrowserContext
     page: Page
     url: str
+    scripts: bool = True
     troubles: list[str] = field(default_factory=list)
 
     async def open(self, path: str, status: int = 200) -> Page:
@@ -151,7 +152,7 @@ async def visitor(
         **more,
     )
     context.set_default_timeout(SOON)
-    someone = Visitor(context, await context.new_page(), url)
+    someone = Visitor(context, await context.new_page(), url, scripts)
 
     def told(kind: str, what: str) -> None:
         someone.troubles.append(f"{kind} at {someone.page.url}: {what}")

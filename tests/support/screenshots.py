@@ -33,9 +33,14 @@ async def a_seeded_system(system: System, size: Size) -> AsyncIterator[list[Scre
             yield await screens(conn)
 
 
-async def take(someone: Visitor, screen: Screen, file: Path) -> None:
-    await someone.page.goto(someone.url + screen.path)
-    await someone.page.screenshot(path=file, full_page=True, animations="disabled")
+async def take(someone: Visitor, screen: Screen, file: Path, shape: tuple[int, int]) -> None:
+    """The whole page; in a window as high as the page, so that nothing sticks to an edge midway."""
+    page, (width, height) = someone.page, shape
+    await page.set_viewport_size({"width": width, "height": height})
+    await page.goto(someone.url + screen.path)
+    whole = await page.evaluate("document.documentElement.scrollHeight")
+    await page.set_viewport_size({"width": width, "height": max(height, min(whole, 6_000))})
+    await page.screenshot(path=file, animations="disabled")
 
 
 async def take_all(system: System, size: Size, folder: Path, only: Sequence[str]) -> None:
@@ -46,7 +51,7 @@ async def take_all(system: System, size: Size, folder: Path, only: Sequence[str]
                 await someone.sign_in(system.token)
                 for screen in found:
                     if screen.is_page and (not only or screen.name in only):
-                        await take(someone, screen, folder / look / f"{screen.name}.png")
+                        await take(someone, screen, folder / look / f"{screen.name}.png", shape)
 
 
 def main() -> None:

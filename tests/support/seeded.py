@@ -18,7 +18,7 @@ from psycopg import AsyncClientCursor, AsyncConnection
 from scheduler.address import left_in
 from scheduler.embedded import EmbeddedPostgres
 from tests.support.seeded_runs import Conn, Size, fill
-from tests.support.seeded_types import SORTS
+from tests.support.seeded_types import BEFORE, SORTS
 
 PASSWORD = "quiet hedge in October"
 PEOPLE = {
@@ -170,9 +170,9 @@ class Seeding:
         return answer.json() if answer.content else None
 
     async def publish(self) -> None:
-        for sort in SORTS:
+        for text in (*BEFORE, *(sort.text for sort in SORTS)):
             answer = await self.http.post(
-                "/process-types", content=sort.text, headers={"Content-Type": "application/yaml"}
+                "/process-types", content=text, headers={"Content-Type": "application/yaml"}
             )
             assert answer.is_success, answer.text
 

@@ -87,7 +87,7 @@ select n, s.type, s.version, s.tasks, at, state, bad,
   from (
     select n, random() as a, random() as b, random() as c, random() as d,
            floor(random() * 1000)::integer as pick,
-           now() - interval '3 hours'
+           now() - interval '4 minutes'
                - (%(runs)s - n) * (interval '30 days' / %(runs)s) as at
       from generate_series(1, %(runs)s) as n
   ) r
@@ -100,7 +100,8 @@ select n, s.type, s.version, s.tasks, at, state, bad,
        lateral (select state <> 'COMPLETED' as bad,
                        make_interval(secs => 0.02 + r.d * r.d * 3) as lag,
                        least(make_interval(secs => whole * case when state = 'COMPLETED' then 1.0
-                             else 0.2 + 0.6 * r.d end), interval '170 minutes') as took) y
+                             else 0.2 + 0.6 * r.d end),
+                             now() - at - interval '4 seconds') as took) y
 """
 
 RUNS: LiteralString = """
@@ -144,7 +145,7 @@ insert into tasks (run_id, position, name, kind, state, queue, rank, required, n
 select d.id, k.position, k.name, k.kind, t.state::task_state, k.queue,
        2 * (9 - k.priority), k.required, 0, 0, t.state = 'COMPLETED', k.successors, k.handler,
        k.settles, k.judged, k.on_lost, t.attempt, t.attempt, null, k.invocation,
-       case when t.state = 'COMPLETED' and k.kind = 'command' then 0
+       case when t.state = 'COMPLETED' and k.kind in ('run', 'shell') then 0
             when t.state = 'FAILED' then substring(d.text from 'exit code (\\d+)')::integer end,
        case when t.state = 'FAILED' then replace(d.text, '{n}', (1 + n %% 9)::text) end,
        case when t.attempt > 0 then d.began + (d.ended - d.began) * k.position / d.reached end,
@@ -210,34 +211,27 @@ select t.run_id, t.id, 1, d.type, t.name,
 
 PRINTED: LiteralString = """
 insert into output_chunks (task_id, attempt, start, stream, data, at)
-select id, attempt, start, stream, data, finished_at
-  from (
-    select t.id, t.attempt, t.finished_at, 1 as stream, 0 as start, said.data
-      from tasks t
-      join drawn d on d.id = t.run_id and d.n > %(runs)s - %(heard)s,
-           lateral (
-             select convert_to(string_agg(
-                        to_char(t.started_at + line * interval '137 ms', 'HH24:MI:SS.MS')
-                        || case when line %% 17 = 0 then E' \\x1b[33mWARN\\x1b[0m  '
-                                else ' INFO  ' end
-                        || t.name || case line %% 5
-                             when 0 then ': opened connection to 10.20.4.' || line %% 250
-                             when 1 then ': Datensatz ' || line || ' gelesen (Größe ' || line * 37
-                                         || ' Byte)'
-                             when 2 then ': took ' || line * 3 || ' ms, queue empty'
-                             when 3 then ': Maß 12,04 mm ± 0,02 mm, in tolerance'
-                             else ': step ' || line || ' done' end || E'\\n', '' order by line),
-                    'UTF8') as data
-               from generate_series(1, 6 + d.n %% 70) as line) said
-     where t.attempt > 0 and t.kind = 'command'
-    union all
-    select t.id, t.attempt, t.finished_at, 2, 100000,
-           convert_to(E'\\x1b[31merror\\x1b[0m: ' || t.error || E'\\n  in ' || t.name
-                      || E'\\n  see the handbook, chapter 7\\n', 'UTF8')
-      from tasks t
-      join drawn d on d.id = t.run_id and d.n > %(runs)s - %(heard)s
-     where t.state = 'FAILED'
-  ) parts
+select t.id, t.attempt, part.start, part.stream, part.data, t.finished_at
+  from tasks t
+  join drawn d on d.id = t.run_id and d.n > %(runs)s - %(heard)s,
+       lateral (
+         select convert_to(string_agg(
+                    to_char(t.started_at + line * interval '137 ms', 'HH24:MI:SS.MS')
+                    || case when line %% 17 = 0 then E' \\x1b[33mWARN\\x1b[0m  ' else ' INFO  ' end
+                    || t.name || case line %% 5
+                         when 0 then ': opened connection to 10.20.4.' || line %% 250
+                         when 1 then ': Datensatz ' || line || ' gelesen (' || line * 37 || ' Byte)'
+                         when 2 then ': took ' || line * 3 || ' ms, queue empty'
+                         when 3 then ': Maß 12,04 mm ± 0,02 mm, in tolerance'
+                         else ': step ' || line || ' done' end || E'\\n', '' order by line),
+                'UTF8') as data
+           from generate_series(1, 6 + d.n %% 70) as line) said,
+       lateral (
+         values (0, 1, said.data),
+                (length(said.data), 2, convert_to(E'\\x1b[31merror\\x1b[0m: ' || t.error
+                     || E'\\n  in ' || t.name || E'\\n  see the handbook, chapter 7\\n', 'UTF8'))
+       ) as part (start, stream, data)
+ where t.attempt > 0 and t.kind in ('run', 'shell') and part.data is not null
 """
 
 # One log that nobody reads from its beginning to its end: 8 MiB in pieces of 64 KiB.
@@ -297,9 +291,15 @@ select t.run_id, t.id, t.attempt, f.name, 'text/csv', size, digest
    and t.run_id in (select id from drawn where n > %(runs)s - %(heard)s)
 """
 
+# A record remembers the run that it had last.
+LAST: LiteralString = """
+update process_records p
+   set current_run = (select r.id from runs r where r.record_id = p.id order by r.id desc limit 1)
+"""
+
 STATEMENTS = (
     RECORDS, DRAWN, "create index on drawn (id)", "analyze drawn", RUNS, TASKS, ATTEMPTS, HISTORY,
-    LETTERS, PRINTED, LONG, FILES, TICKS, DECISIONS,
+    LETTERS, PRINTED, LONG, FILES, LAST, TICKS, DECISIONS,
 )  # fmt: skip
 
 
