@@ -259,4 +259,15 @@ def say_all(desk: Desk, found: Any) -> None:
         click.echo(show.fields([(name.replace("_", " "), found[name]) for name in found]))
 
 
-COMMANDS = (users, tokens, sessions, whoami)
+@click.command("login-link")
+@click.option("--user", help="Whom it lets in; the admin of the machine if left out.")
+@asks
+def login_link(desk: Desk, user: str | None) -> None:
+    """Print a link that lets somebody into the dashboard, once, within minutes."""
+    made = desk.client.post("/login-links", {"user": user})
+    home = desk.address().url.rstrip("/")
+    until = show.moment(made["expires_at"])
+    desk.say(made, f"{home}{made['path']}\ngood until {until}, once")
+
+
+COMMANDS = (users, tokens, sessions, whoami, login_link)

@@ -77,6 +77,7 @@ class SignInSettings(BaseModel, frozen=True):
     idle: Duration = timedelta(minutes=30)
     length: Duration = timedelta(hours=12)
     link: Duration = timedelta(hours=24)  # to set a password with
+    login_link: Duration = timedelta(minutes=10)  # to be let in with, once
     window: Duration = timedelta(minutes=15)
     tries: int = Field(default=5, ge=1, le=1000)  # for each name, within the window
     tries_of_address: int = Field(default=30, ge=1, le=100_000)

@@ -6,15 +6,16 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from scheduler.demo import demo_types
 from scheduler.domain.errors import Conflict, Invalid
 from scheduler.embedded import EmbeddedPostgres
 from scheduler.embedded.folders import make_writable, try_lock
-from scheduler.services import access, definitions
+from scheduler.services import access, definitions, login_links
 from scheduler.settings import ServerSettings, Settings
 from scheduler.signals import stop_on_signals
 from scheduler.store import connections, process_types
@@ -42,7 +43,7 @@ async def up_main(
             url = await database_url(settings, postgres)
             await prepare(url, directory, settings)
             parts = parts_of(environment(url, directory, address), workers, lambda: last(heard))
-            ready = announce(address, directory / access.FILE, say)
+            ready = announce(address, directory / access.FILE, partial(way_in, url, settings), say)
             await live(parts, ready, postgres, stop)
         finally:
             if postgres is not None:
@@ -82,7 +83,16 @@ async def live(
             task.cancel()
 
 
-async def announce(address: Address, token: Path, say: Callable[[str], None]) -> None:
+async def way_in(url: str, settings: Settings) -> str:
+    """Lets whoever sees our output into the dashboard, once."""
+    async with await connections.connect(url, name="up") as conn:
+        link = await login_links.made(conn, settings.server.sign_in, by="up")
+    return link.path
+
+
+async def announce(
+    address: Address, token: Path, way: Callable[[], Awaitable[str]], say: Callable[[str], None]
+) -> None:
     """Where it is, once the server answers."""
     host, port = address
     while True:
@@ -92,6 +102,7 @@ async def announce(address: Address, token: Path, say: Callable[[str], None]) ->
     where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     say(f"ready {where}  (log in with the token in {token})")
     say(f"dashboard {where}/ui")
+    say(f"sign in {where}{await way()}  (good once, for a few minutes)")
 
 
 async def answers(host: str, port: int) -> bool:

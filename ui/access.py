@@ -43,6 +43,8 @@ VERDICTS: Mapping[str, Verdict] = {
     "ui_static": OPEN,
     "ui_login": OPEN,
     "ui_sign_in": OPEN,
+    "ui_link": OPEN,
+    "ui_follow_link": OPEN,
     "ui_sign_out": OPEN,  # whoever is out already is out
     "ui_look": OPEN,  # changes a cookie alone
     "ui_stream": view("runs"),

@@ -197,6 +197,7 @@ VERDICTS: Mapping[str, Roles] = {
     "change_user": ADMINISTER,
     "delete_user": ADMINISTER,
     "make_password_link": ADMINISTER,
+    "make_login_link": ADMINISTER,
     "change_password": VIEW,
     "set_password": OPEN,  # the link in the body says who it is
     "list_sessions": VIEW,

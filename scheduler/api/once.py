@@ -22,7 +22,7 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 # Of answers that hold what nobody is to see again the body is not kept.
-SHOWN_ONCE = frozenset({"create_token", "make_password_link"})
+SHOWN_ONCE = frozenset({"create_token", "make_password_link", "make_login_link"})
 # They do a part at a time and go on where they were, so a key would only make one long transaction.
 REPEATABLE = frozenset(
     {

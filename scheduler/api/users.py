@@ -11,7 +11,7 @@ from scheduler.api.documents import problems
 from scheduler.api.models import Inward, Outward, Time
 from scheduler.api.pages import Cursor, Limit, Page
 from scheduler.api.state import Conn, TheCaller, TheServer
-from scheduler.services import sessions, users
+from scheduler.services import login_links, sessions, users
 from scheduler.services.access import Role
 from scheduler.services.users import Change, Person
 from scheduler.store import sessions as stored_sessions
@@ -186,6 +186,27 @@ async def make_password_link(
         conn, user, by=caller, length=server.settings.sign_in.link
     )
     return PasswordLink(user=user, token=token, expires_at=expires_at)
+
+
+class NewLoginLink(Inward):
+    user: Name | None = Field(default=None, description="Null lets the admin of the machine in.")
+
+
+class LoginLink(Outward):
+    """What lets somebody into the dashboard, once."""
+
+    code: str = Field(description="Shown this once.")
+    path: str = Field(description="On the server's own address; opened, it changes nothing.")
+    expires_at: Time
+
+
+@router.post("/login-links", status_code=201, responses=problems(403, 404, 409, 422))
+async def make_login_link(
+    wish: NewLoginLink, conn: Conn, caller: TheCaller, server: TheServer
+) -> LoginLink:
+    """Make a link that lets a user, or the admin of the machine, into the dashboard, once."""
+    link = await login_links.make(conn, caller, server.settings.sign_in, wish.user)
+    return LoginLink(code=link.code, path=link.path, expires_at=link.expires_at)
 
 
 @router.put("/users/{user}/password", status_code=204, responses=problems(404, 409, 413, 422, 429))

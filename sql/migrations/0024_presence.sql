@@ -36,3 +36,15 @@ create trigger tell_presence after update on tokens for each row
     execute function tell_presence('token');
 create trigger tell_presence_gone after delete on tokens for each row
     execute function tell_presence('token');
+
+-- Who has the clear text of one is let in, once: as its user, or as the admin of the machine.
+create table login_links (
+    id         bigint      generated always as identity primary key,
+    digest     bytea       not null unique,
+    user_id    bigint      references users on delete cascade,
+    created_at timestamptz not null default clock_timestamp(),
+    created_by text        not null,
+    expires_at timestamptz not null
+);
+create index login_links_of_user on login_links (user_id);
+grant select, insert, delete on login_links to app;

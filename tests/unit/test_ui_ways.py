@@ -32,7 +32,7 @@ NUMBERS = {
 NUMBERS |= {"schedule", "backfill", "trigger", "event", "delivery", "notification"}
 TIMES = {"until", "since", "at", "expires_at"}
 # Ways in and out, and what changes nothing but how pages look.
-APART = {"ui_sign_in", "ui_sign_out", "ui_look", "ui_runs_view"}
+APART = {"ui_sign_in", "ui_follow_link", "ui_sign_out", "ui_look", "ui_runs_view"}
 LOOKS = ("_confirm", "_preview", "_check")  # a form that only leads to another
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 

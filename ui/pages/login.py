@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse
 
 from scheduler.api.state import TheServer, server_of
 from scheduler.domain.errors import NotFound, Refusal, Unauthenticated
-from scheduler.services import sessions
+from scheduler.services import login_links, sessions
 from scheduler.services.access import PEOPLE
 from ui import frame, session, words
 from ui.screen import Screen
@@ -89,6 +89,41 @@ def onward(given: str) -> str:
     """A page of ours and nothing else: an address of somebody else's is not followed."""
     plain = given.isprintable() and "\\" not in given and len(given) < 2000
     return given if plain and (given == HOME or given.startswith(("/ui/", "/ui?"))) else HOME
+
+
+@router.get("/login/link")
+async def ui_link(request: Request) -> Response:
+    """Opening a link changes nothing: whoever looks at it first, a mail program too, spends
+    nothing. The code stands behind the #, or is pasted."""
+    return link_page(request)
+
+
+def link_page(request: Request, fault: str | None = None, status: int = 200) -> Response:
+    entry = session.value_of(request, session.ENTRY) or session.new_entry()
+    answer = frame.rendered(request, "link.html", status=status, fault=fault, secret=entry)
+    session.keep(answer, request, entry, name=session.ENTRY, seconds=int(ENTRY.total_seconds()))
+    return answer
+
+
+@router.post("/login/link")
+async def ui_follow_link(request: Request, server: TheServer) -> Response:
+    settings = server.settings.sign_in
+    try:
+        async with server.connection() as conn:
+            secret = await login_links.follow(
+                conn,
+                request.state.form.get("code")[:200],
+                source=frame.source_of(request),
+                agent=request.headers.get("user-agent", ""),
+                settings=settings,
+            )
+    except Refusal as error:
+        fault = " — ".join(filter(None, (sentence(error), error.remedy)))
+        return link_page(request, fault, frame.status_of(error))
+    answer = RedirectResponse(HOME, 303)
+    session.keep(answer, request, secret, seconds=int(settings.length.total_seconds()))
+    session.drop(answer, request, session.ENTRY)
+    return answer
 
 
 @router.post("/logout")
