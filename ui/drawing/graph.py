@@ -96,7 +96,17 @@ def draw(boxes: Sequence[Box]) -> Node:
     height = max((y for _, y in at.values()), default=0.0) + HIGH + EDGE
     label = f"{len(boxes)} tasks and what follows what"
     drawn = [draw_box(box, *at[box.position]) for box in boxes]
-    return picture(width, height, label, *lines, *drawn, class_="graph", width=width, height=height)
+    return picture(
+        width,
+        height,
+        label,
+        *lines,
+        *drawn,
+        role="group",
+        class_="graph",
+        width=width,
+        height=height,
+    )
 
 
 def line(start: tuple[float, float], end: tuple[float, float]) -> Node:

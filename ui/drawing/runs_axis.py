@@ -48,7 +48,9 @@ def draw(bars: Sequence[Bar], start: datetime, end: datetime, zone: tzinfo) -> N
         drawn.append(lane(name, placed, axis, at, height))
         at += height
     label = f"{len(bars)} runs of {len({bar.lane for bar in bars})} processes"
-    return picture(WIDTH, at, label, *ticks(axis, zone, at), *drawn, class_="timeline")
+    return picture(
+        WIDTH, at, label, *ticks(axis, zone, at), *drawn, role="group", class_="timeline"
+    )
 
 
 def rows(bars: Sequence[Bar], axis: Axis) -> list[tuple[Bar, int]]:

@@ -34,13 +34,16 @@ def figure(value: Any) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def picture(width: float, height: float, label: str, /, *inside: Node, **more: Any) -> Node:
+def picture(
+    width: float, height: float, label: str, /, *inside: Node, role: str = "img", **more: Any
+) -> Node:
+    """Of the role `group` where there are links in it, which nobody reaches in an image."""
     return element(
         "svg",
         element("title", label),
         *inside,
         viewBox=f"0 0 {figure(width)} {figure(height)}",
-        role="img",
+        role=role,
         aria_label=label,
         **more,
     )

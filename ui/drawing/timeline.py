@@ -42,7 +42,7 @@ def draw(lines: Sequence[Line], held: Sequence[Span], start: datetime, end: date
     rows = [row(each, at, x) for at, each in enumerate(lines)]
     label = f"{len(lines)} tasks over {words.duration(total)}"
     axis = ticks(total, height)
-    return picture(WIDTH, height, label, *axis, *shades, *rows, class_="timeline")
+    return picture(WIDTH, height, label, *axis, *shades, *rows, role="group", class_="timeline")
 
 
 def ticks(total: float, height: float) -> list[Node]:

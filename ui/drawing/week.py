@@ -29,7 +29,9 @@ def week(marks: Sequence[Mark], monday: datetime, now: datetime) -> Node:
     ]
     label = f"{words.plural(len(marks), 'time')} in the week of {monday:%d %b %Y}"
     width, height = LEFT + 7 * WIDE, TOP + HOURS * TALL
-    return picture(width, height, label, *inside, class_="week", width=width, height=height)
+    return picture(
+        width, height, label, *inside, role="group", class_="week", width=width, height=height
+    )
 
 
 def frame_of(monday: datetime) -> list[Node]:
