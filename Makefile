@@ -14,12 +14,13 @@ SIDE_BY_SIDE := -n 3 --dist loadfile
 # On 15 every statement, the plans and the engine; what stands on them is the same on both.
 ON_15 := $(patsubst %,tests/integration/test_%.py,statements explain routing_plans run_list_plans \
 	statistics_plans claim record record_plan limits groups items flows promoter reaper rounds parked \
-	results schedules clock routing chores retention)
+	results schedules clock routing chores retention forgetting chore_plans)
 POSTGRES_15 := /usr/lib/postgresql/15/bin/postgres
 DIR ?= .procession
+SHOTS ?= .screenshots
 ARGS ?=
 
-.PHONY: help up test test-as-user check format bench nightly db docs secrets clean
+.PHONY: help up test test-as-user check format bench nightly db docs screenshots secrets clean
 
 help:
 	@echo "up       start everything on this machine (ARGS='--port 8080')"
@@ -30,6 +31,7 @@ help:
 	@echo "nightly  the long forms of the tests"
 	@echo "db       psql on the database of up"
 	@echo "docs     check that every link in the documents leads somewhere"
+	@echo "screenshots  every screen in light, dark and on a phone, of a month of runs (SHOTS=DIR)"
 	@echo "secrets  make the secrets of docker-compose.yml, unless they exist"
 	@echo "clean    remove what was built; DIR with its database stays"
 
@@ -88,6 +90,9 @@ db: $(INSTALLED)
 docs: $(INSTALLED)
 	$(PYTEST) -q tests/unit/test_docs.py
 
+screenshots: $(INSTALLED)
+	$(BIN)/python -m tests.support.screenshots $(SHOTS) $(ARGS)
+
 # The folder keeps others out; the files in it must be readable to the containers' own users.
 secrets:
 	@umask 077 && mkdir -p secrets && $(PYTHON) -c "$$MAKE_SECRETS"
@@ -111,5 +116,5 @@ endef
 export MAKE_SECRETS
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist $(SHOTS)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

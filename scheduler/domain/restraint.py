@@ -1,6 +1,6 @@
 """How much work that nobody waits for is done at once, and how long nothing is done after it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 AIM = 0.004  # seconds of one piece: what somebody else may have to wait for
 LEAST, MOST = 100, 5000  # rows of one piece
@@ -13,7 +13,7 @@ class Restraint:
     """Learns by what each piece took: where others want the machine as well, pieces take longer, so
     they get smaller and the rests between them stay as long."""
 
-    size: int = LEAST
+    size: int = field(default_factory=lambda: LEAST)
 
     def took(self, rows: int, seconds: float) -> float:
         """Seconds to rest after a piece of so many rows."""

@@ -89,31 +89,31 @@ delete from procrastinate_workers w
 -- name: sweep
 -- What ended has its line in the history.
 delete from procrastinate_jobs
- where id in (
+ where id = any(array(
         select id
           from procrastinate_jobs
          where status in ('succeeded', 'cancelled', 'aborted')
          order by id
          limit %(limit)s
            for update skip locked
-       );
+       ));
 
 -- name: forget_history
 delete from chore_history
- where id in (
+ where id = any(array(
         select id
           from chore_history
          where ended_at < clock_timestamp() - %(life)s::interval
          order by ended_at
          limit %(limit)s
            for update skip locked
-       );
+       ));
 
 -- name: forget_failed
 -- What failed and nobody has touched for so long.
 with gone as (
     delete from procrastinate_jobs
-     where id in (
+     where id = any(array(
             select id
               from procrastinate_jobs j
              where status = 'failed'
@@ -124,7 +124,7 @@ with gone as (
                    )
              limit %(limit)s
                for update skip locked
-           )
+           ))
     returning id, task_name, args, attempts
 )
 insert into chore_history (job, chore, args, attempt, state, server, error)

@@ -53,7 +53,17 @@ GROWING = (
     "notifications",
     "limit_slots",
 )
-WANTED = ("tasks_limited", "runs_of_groups", "tasks_blocked")  # hold what is asked for and no more
+# They hold what is asked for and no more: limits in use, jobs that are not done.
+WANTED = (
+    "tasks_limited",
+    "runs_of_groups",
+    "tasks_blocked",
+    "procrastinate_jobs_queueing_lock_idx_v1",
+    "procrastinate_jobs_lock_idx_v1",
+    "procrastinate_jobs_id_lock_idx_v1",
+    "procrastinate_jobs_priority_idx_v1",
+    "idx_procrastinate_jobs_worker_not_null",
+)
 RUN, LAST = "00000000-0000-7000-8000-000000000001", "ffffffff-ffff-ffff-ffff-ffffffffffff"
 BEHIND = {"after": RUN, "until": LAST, "keep_for": "30 days", "limit": 1000}
 SOME = {"keep": "90 days", "limit": 1000}
@@ -77,6 +87,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "chores.share": {"lock": "retention"},
     "chores.forget_workers": {"silent": "30 s"},
     "chores.sweep": {"limit": 100},
+    "chores.forget_failed": {"life": "90 days", "limit": 100, "server": "x"},
     "chores.forget_history": {"life": "14 days", "limit": 100},
     "chores.due": {"chores": ["retention"]},
     "notifications.forget": {"limit": 1000},

@@ -106,17 +106,22 @@ async def test_more_than_one_look_holds_is_removed_in_small_transactions(
     conn: Conn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "LOOK", 5)
-    monkeypatch.setattr(restraint, "LEAST", 2)
-    monkeypatch.setattr(restraint, "MOST", 4)
+    for bound in ("LEAST", "MOST"):
+        monkeypatch.setattr(restraint, bound, 2 * 2)  # rows: each run and its task
     for _ in range(12):
         await ended(conn, "days", 40)
     pauses: list[float] = []
+    told: list[int] = []
 
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    assert await retention.prune(conn, Rule(state="COMPLETED", keep_for=DAY), pause) == 12
-    assert len(pauses) >= 6
+    async def tell(removed: int) -> None:
+        told.append(removed)
+
+    assert await retention.prune(conn, Rule(state="COMPLETED", keep_for=DAY), pause, tell) == 12
+    assert told == [5, 10, 12, 12]
+    assert len(pauses) == 7
     assert min(pauses) >= restraint.LEAST_REST
 
 
