@@ -116,5 +116,5 @@ endef
 export MAKE_SECRETS
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist $(SHOTS)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist .screenshots
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
