@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.postgres import Databases
 from tests.support.servers import served
+from tests.support.waiting import patience
 
 BEGIN = b"GET /api/v1/health/live HTTP/1.1\r\nHost: x\r\n"
 
@@ -26,7 +27,7 @@ def server(
 
 def status(server: tuple[str, int], *parts: bytes) -> bytes:
     """The first line of the answer, though the server closes while we still send."""
-    with socket.create_connection(server, timeout=10) as connection:
+    with socket.create_connection(server, timeout=patience(10)) as connection:
         try:
             for part in parts:
                 connection.sendall(part)
@@ -60,7 +61,7 @@ def test_a_head_that_is_too_long_is_refused(server: tuple[str, int], rest: bytes
 
 def test_a_head_that_never_ends_is_given_up_after_little_of_it(server: tuple[str, int]) -> None:
     """Whoever goes on sending meets a closed connection before a hundredth of it is taken."""
-    with socket.create_connection(server, timeout=10) as connection:
+    with socket.create_connection(server, timeout=patience(10)) as connection:
         connection.sendall(BEGIN + b"X: ")
         # What fits into the kernel's buffers is sent as well.
         assert sent_before_closed(connection, 100 << 20) < 16 << 20

@@ -11,6 +11,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from tests.support.system import Asking, System, Worker
+from tests.support.waiting import patience
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +45,7 @@ async def test_outputs_are_there_for_the_tasks_that_follow(api: Asking) -> None:
 
 
 async def seen(api: Asking, run: str, fraction: float) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patience(10)):
         while True:
             progress = (await api.task(run))["progress"]
             if progress is not None and progress["progress"] == fraction:

@@ -25,7 +25,7 @@ from tests.support.runners import (
     parent_of,
     processes_of,
 )
-from tests.support.waiting import until
+from tests.support.waiting import patience, until
 
 pytestmark = pytest.mark.anyio
 
@@ -134,7 +134,7 @@ async def test_killed_workers_neither_lose_repeat_nor_orphan_a_command(tmp_path:
             kills += 1
     assert worker.returncode == 0
     assert kills >= WORKER_KILLS // 2
-    assert await all_gone("PROCESSION_ATTEMPT=job")
+    assert await all_gone("PROCESSION_ATTEMPT=job", tmp_path)
     noted = [line.split() for line in ledger.read_text().splitlines()]
     records = [json.loads(line) for line in (book / "records").read_bytes().splitlines()]
     for number, (key, script) in enumerate(jobs.items()):
@@ -181,7 +181,7 @@ async def test_everything_is_gone_within_two_seconds_of_a_kill(tmp_path: Path, w
         os.kill(parent_of(runner) if who == "guard" else runner, signal.SIGKILL)
         if who == "worker and runner":
             await client.link.close()
-        assert await all_gone(mark, 2.0)
+        assert await all_gone(mark)
         await client.link.wait_closed()
         await ensure_runner(spool)
         after = await Client(spool).connect()
@@ -213,7 +213,7 @@ async def test_a_command_that_begins_while_a_client_introduces_itself_is_not_tol
     async with a_runner(tmp_path, slots=1) as client:
         client.script("a.1", "exec sleep 300")
         client.script("b.1", f"echo x; sleep 0.3; touch {tmp_path}/begun; exec sleep 300")
-        await until(lambda: processes_of("PROCESSION_ATTEMPT=a.1"))
+        await until(lambda: processes_of("PROCESSION_ATTEMPT=a.1", tmp_path))
         await client.link.close()
 
         async def offsets(hello: Hello) -> Mapping[str, int]:
@@ -292,7 +292,7 @@ async def test_a_second_worker_waits_for_the_first_and_inherits_nothing(tmp_path
         waiting = asyncio.create_task(second())
         await client.run("b.1", "true")
         order.append("first")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience(5)):
         await waiting
     assert order == ["first", "second"]
     await end_runner(client)
@@ -335,7 +335,7 @@ async def test_a_peer_that_talks_nonsense_is_put_out_and_commands_go_on(
         await client.run("b.1", "true")
         assert client.link.transport is not None
         client.link.transport.write(line + b"\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience(10)):
             await client.link.wait_closed()
         await client.connect()
         assert set(client.link.hello.live) == {"a.1"}

@@ -186,7 +186,7 @@ async def test_what_runner_and_guard_left_of_secret_files_the_next_runner_takes_
         os.kill(parent_of(client.link.hello.pid), signal.SIGSTOP)
         await end_runner(client)
         os.kill(parent_of(client.link.hello.pid), signal.SIGKILL)
-        assert await all_gone("a.1")
+        assert await all_gone("PROCESSION_ATTEMPT=a.1", tmp_path)
     assert is_there(left)
     await ensure_runner(tmp_path / "spool")
     assert not is_there(left.parent.parent)

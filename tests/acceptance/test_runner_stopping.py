@@ -20,7 +20,7 @@ from tests.support.runners import (
     parent_of,
     processes_of,
 )
-from tests.support.waiting import until
+from tests.support.waiting import patience, until
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +56,7 @@ async def test_a_stop_reaches_all_of_a_command_and_what_left_its_group(
         ended = await client.end(f"stop-{family}.1")
         assert ended.outcome.ending is Ending.STOPPED
         assert "stopped on request" in (ended.outcome.error or "")
-        assert processes_of(f"stop-{family}.1") == []
+        assert processes_of(f"PROCESSION_ATTEMPT=stop-{family}.1", tmp_path) == []
         await until(lambda: children_of(client.link.hello.pid) == [], within=2)
 
 
@@ -77,7 +77,7 @@ async def test_a_stop_gives_the_grace_and_a_kill_gives_none(tmp_path: Path) -> N
 async def test_a_stopped_child_is_woken_to_take_its_signal(tmp_path: Path) -> None:
     async with a_runner(tmp_path) as client:
         await begun(client, "a.1", "trap 'exit 5' TERM; kill -STOP $$; sleep 300", grace=30)
-        await until(lambda: any(map(is_stopped, processes_of("PROCESSION_ATTEMPT=a.1"))))
+        await until(lambda: any(map(is_stopped, processes_of("PROCESSION_ATTEMPT=a.1", tmp_path))))
         client.link.stop("a.1")
         ended = await client.end("a.1", 10)
     assert ended.outcome.exit_code == 5
@@ -118,7 +118,7 @@ async def test_a_frozen_command_stands_still_and_so_does_its_timeout(tmp_path: P
         began = time.monotonic()
         client.link.freeze("a.1")
         mark = "PROCESSION_ATTEMPT=a.1"
-        await until(lambda: all(map(is_stopped, processes_of(mark))))
+        await until(lambda: all(map(is_stopped, processes_of(mark, tmp_path))))
         await client.run("b.1", "sleep", "1.2")
         assert "a.1" not in client.ends
         client.link.thaw("a.1")
@@ -142,7 +142,7 @@ async def test_a_command_that_cannot_be_killed_is_named_and_its_slot_is_free(
     libc = ctypes.CDLL(None, use_errno=True)
     async with a_runner(tmp_path, slots=1) as client:
         await begun(client, "a.1", "exec sleep 300")
-        (pid,) = processes_of("PROCESSION_ATTEMPT=a.1")
+        (pid,) = processes_of("PROCESSION_ATTEMPT=a.1", tmp_path)
         if libc.ptrace(0x4206, pid, 0, 0) != 0:  # PTRACE_SEIZE
             pytest.skip("this machine does not let us trace")
         client.link.kill("a.1")
@@ -176,9 +176,9 @@ async def test_the_end_of_the_lease_ends_commands_as_lost_unless_they_wait(
         client.script("queued.1", "echo never")
         client.link.lease(boottime(0.3), grace=0.5)
         await client.link.close()
-        assert await all_gone("PROCESSION_ATTEMPT=retry.1")
-        assert await all_gone("PROCESSION_ATTEMPT=fail.1")
-        assert processes_of("PROCESSION_ATTEMPT=wait.1")
+        assert await all_gone("PROCESSION_ATTEMPT=retry.1", tmp_path)
+        assert await all_gone("PROCESSION_ATTEMPT=fail.1", tmp_path)
+        assert processes_of("PROCESSION_ATTEMPT=wait.1", tmp_path)
         await client.connect()
         refused = await client.run("late.1", "true")
         client.link.lease(boottime(60))
@@ -200,7 +200,7 @@ async def test_a_stopped_worker_does_not_hold_up_the_end_of_its_lease(tmp_path: 
         client.link.lease(boottime(0.2))
         assert client.link.transport is not None
         client.link.transport.pause_reading()
-        assert await all_gone("PROCESSION_ATTEMPT=a.1")
+        assert await all_gone("PROCESSION_ATTEMPT=a.1", tmp_path)
         client.link.transport.resume_reading()
         assert (await client.end("a.1")).outcome.ending is Ending.LOST
 
@@ -226,7 +226,7 @@ async def test_bye_ends_the_runner_when_nothing_lives(tmp_path: Path) -> None:
         client.link.bye(stop_commands=True)
         assert (await client.end("a.1")).outcome.exit_code == 3
         client.link.acknowledge(["a.1"])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience(10)):
             await client.link.wait_closed()
         await until(lambda: is_dead(client.link.hello.pid))
 

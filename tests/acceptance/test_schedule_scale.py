@@ -17,6 +17,7 @@ from psycopg import AsyncConnection
 from tests.support.builders import Conn, chain, engine, one, publish
 from tests.support.system import PROCESSION, clean_environment, free_port
 from tests.support.timetables import seconds_pass
+from tests.support.waiting import patience
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
 
@@ -107,7 +108,7 @@ async def test_all_schedules_that_are_due_are_fired_once_and_in_time(
         await ready(conn, dsn)
         await conn.execute(SPREAD.encode(), {"many": MANY, "within": WITHIN})
         await conn.execute("notify procession_schedules")
-        async with asyncio.timeout(WITHIN + 200):
+        async with asyncio.timeout(patience(WITHIN + 60)):
             while await one(conn, DECIDED) < MANY:
                 await seconds_pass(conn, 0.2)
     row = await (await conn.execute(LATENESS.encode())).fetchone()
@@ -115,7 +116,7 @@ async def test_all_schedules_that_are_due_are_fired_once_and_in_time(
     started, runs, (median, p99, most) = row
     print(f"{MANY} in {WITHIN} s: p50 {median:.3f} s, p99 {p99:.3f} s, max {most:.3f} s")
     assert started == runs == MANY
-    assert p99 < 5.0
+    assert p99 < patience(5.0)
 
 
 async def test_schedules_that_sleep_cost_a_server_nothing(

@@ -12,7 +12,7 @@ import pytest
 
 from scheduler.embedded.postmaster import of_process
 from scheduler.supervise import TETHER, Part, supervise
-from tests.support.waiting import until
+from tests.support.waiting import patience, until
 
 pytestmark = pytest.mark.anyio
 
@@ -116,7 +116,7 @@ async def test_a_part_that_will_not_stop_is_killed_after_its_grace(
 
 async def test_a_stop_between_two_starts_does_not_wait_for_the_next(tmp_path: Path) -> None:
     gone = Part(name="gone", argv=[str(tmp_path / "no-such-program")])
-    async with asyncio.timeout(5), supervised(gone, gone) as stop:
+    async with asyncio.timeout(patience(5)), supervised(gone, gone) as stop:
         stop.set()
 
 

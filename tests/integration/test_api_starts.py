@@ -14,6 +14,7 @@ from scheduler.services.access import Role
 from tests.support.api import Api, becomes, serving
 from tests.support.builders import one
 from tests.support.postgres import Cluster
+from tests.support.waiting import patience
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +82,7 @@ async def test_without_a_database_starts_are_put_off_in_time_and_begin_again(
         async with await AsyncConnection.connect(cluster.dsn, autocommit=True) as conn:
             await conn.execute("checkpoint")
         await cluster.kill()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(patience(2)):
             answers = await asyncio.gather(
                 *(api.admin.post("/runs", json={"type": "two"}) for _ in range(20))
             )

@@ -16,6 +16,7 @@ from scheduler.calls import Calls
 from scheduler.domain.tasks import Claimed
 from scheduler.store.output import Chunk
 from tests.support.listeners import Listener, listening, reply
+from tests.support.waiting import patience
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +52,7 @@ class Hand:
         return task.key
 
     async def ends(self, count: int = 1) -> dict[str, Outcome]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience(10)):
             while len(self.told) < count:
                 self.news.clear()
                 await self.news.wait()

@@ -16,7 +16,7 @@ from scheduler.domain.errors import Invalid, Unavailable
 from scheduler.embedded import Database, EmbeddedPostgres, binaries, folders, guise, postmaster
 from scheduler.embedded.cluster import make_database
 from tests.support.people import as_user, folder_of_user
-from tests.support.waiting import until
+from tests.support.waiting import patience, until
 
 pytestmark = pytest.mark.anyio
 
@@ -156,7 +156,7 @@ async def test_stopping_does_not_wait_for_clients(postgres: EmbeddedPostgres) ->
     database = await postgres.start()
     with psycopg.connect(database.url) as conn:
         conn.execute("create table never_committed (id integer)")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience(10)):
             await postgres.stop()
         with pytest.raises(psycopg.OperationalError):
             conn.execute("select 1")

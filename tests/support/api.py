@@ -13,6 +13,7 @@ from scheduler.app import create_app
 from scheduler.services.access import Role, create_token
 from scheduler.settings import ServerSettings
 from scheduler.store import connections
+from tests.support.waiting import patience
 
 TWO = """
 name: two
@@ -57,7 +58,7 @@ class Api:
 
 async def becomes(condition: Callable[[], Awaitable[object]], *, within: float = 30.0) -> None:
     """Waits until it holds; a test that waits in vain fails here."""
-    async with asyncio.timeout(within):
+    async with asyncio.timeout(patience(within)):
         while True:
             if await condition():
                 return

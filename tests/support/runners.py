@@ -11,7 +11,7 @@ from typing import Any
 
 from executor.base import Invocation
 from executor.link import Chunk, Ended, Hello, Progress, RunnerLink, ensure_runner
-from tests.support.waiting import until
+from tests.support.waiting import patience, until
 
 LONG = os.environ.get("PROCESSION_LONG") == "1"
 
@@ -66,7 +66,7 @@ class Client:
         self.link.start(key, invocation)
 
     async def end(self, key: str, seconds: float = 30) -> Ended:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(patience(seconds)):
             while key not in self.ends:
                 self.news.clear()
                 await self.news.wait()
@@ -74,13 +74,13 @@ class Client:
 
     async def told(self, key: str, **progress: Any) -> None:
         """Waits until the command says this of itself."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience(10)):
             while progress not in self.progress.get(key, ()):
                 self.news.clear()
                 await self.news.wait()
 
     async def printed(self, key: str, text: bytes, seconds: float = 10) -> None:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(patience(seconds)):
             while text not in self.output(key):
                 self.news.clear()
                 await self.news.wait()
@@ -116,14 +116,18 @@ async def end_runner(client: Client) -> None:
     await client.link.close()
 
 
-def processes_of(mark: str) -> list[int]:
-    """Live processes with this in their environment."""
+def processes_of(*marks: str | Path) -> list[int]:
+    """Live processes with all of these in their environment.
+
+    Attempts have the same names in many tests, which run at the same time: a command is told apart
+    by the folder of its test, where the file for its output is to be.
+    """
     found = []
     for entry in os.listdir("/proc"):
         with contextlib.suppress(OSError):
             if entry.isdigit() and not is_dead(int(entry)):
                 environment = Path("/proc", entry, "environ").read_bytes()
-                if mark.encode() in environment:
+                if all(str(mark).encode() in environment for mark in marks):
                     found.append(int(entry))
     return found
 
@@ -144,9 +148,10 @@ def parent_of(pid: int) -> int:
     return int(Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[1])
 
 
-async def all_gone(mark: str, seconds: float = 2.0) -> bool:
+async def all_gone(*marks: str | Path) -> bool:
+    """Within two seconds, which is what is promised of a runner's end."""
     try:
-        await until(lambda: not processes_of(mark), within=seconds)
+        await until(lambda: not processes_of(*marks), within=2.0)
     except TimeoutError:
         return False
     return True

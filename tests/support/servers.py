@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tests.support.waiting import patience
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -39,7 +41,7 @@ def served(dsn: str, folder: Path, **settings: str) -> Iterator[str]:
 
 def address(server: subprocess.Popen[bytes], folder: Path) -> str:
     """What the server wrote down when it was ready."""
-    file, end = folder / "data" / "server.json", time.monotonic() + 60
+    file, end = folder / "data" / "server.json", time.monotonic() + patience(60)
     while not file.exists():
         assert server.poll() is None, (folder / "serve.log").read_text()
         assert time.monotonic() < end, "the server did not start"

@@ -17,9 +17,10 @@ from typing import Any
 
 import httpx
 
+from executor import secret_files
 from tests.support.postgres import Databases
 from tests.support.runners import is_dead, parent_of
-from tests.support.waiting import until
+from tests.support.waiting import patience, until
 
 PROCESSION = (sys.executable, "-m", "scheduler")
 FINAL = ("COMPLETED", "FAILED", "STOPPED")
@@ -59,7 +60,7 @@ class System:
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=60,
+            timeout=patience(60),
             check=False,
         )
 
@@ -173,6 +174,13 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         await until(lambda: not self.of_spool())
+        self.clear_secret_files()
+
+    def clear_secret_files(self) -> None:
+        """What the next runner of this spool would do."""
+        spool = self.system.folder / "data" / "runners" / self.name
+        with contextlib.suppress(FileNotFoundError), spool_at(spool) as folder:
+            secret_files.clear(folder)
 
 
 @dataclass
@@ -209,7 +217,7 @@ class Asking:
         return list((await self.get(f"/runs/{run}/tasks/{name}/attempts"))["items"])
 
     async def ended(self, run: str, within: float = 60) -> Json:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(patience(within)):
             while True:
                 answer = await self.http.get(f"/runs/{run}", headers={"Prefer": "wait=20"})
                 if answer.json()["status"] in FINAL:
@@ -217,7 +225,7 @@ class Asking:
 
     async def begun(self, run: str, attempt: int = 1, within: float = 30) -> Json:
         """The task, once this attempt of it is in hand."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(patience(within)):
             while True:
                 task = await self.task(run)
                 if task["attempt"] >= attempt and task["status"] == "IN_PROGRESS":
@@ -254,7 +262,16 @@ def a_system(databases: Databases, folder: Path, **settings: str) -> Iterator[Sy
             yield System(folder, url, token, environment)
         finally:
             server.send_signal(signal.SIGINT)
-            server.wait(timeout=30)
+            server.wait(timeout=patience(30))
+
+
+@contextmanager
+def spool_at(path: Path) -> Iterator[int]:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
 
 
 def clean_environment() -> dict[str, str]:
@@ -273,7 +290,7 @@ def free_port() -> int:
 
 def wait_for(server: "subprocess.Popen[bytes]", url: str, within: float = 90.0) -> None:
     """For those who are in no loop, or in one that must not be left."""
-    end = time.monotonic() + within
+    end = time.monotonic() + patience(within)
     while not answers(url):
         assert server.poll() is None, "the server ended: serve.log says why"
         assert time.monotonic() < end, f"{url} does not answer"

@@ -201,9 +201,9 @@ def scanning(size: int) -> float:
     times = []
     for _ in range(3):
         lines = Lines(lambda _: None, lambda: None)
-        begun = time.perf_counter()
+        begun = time.process_time()
         lines.feed(data)
-        times.append(time.perf_counter() - begun)
+        times.append(time.process_time() - begun)
     return min(times)
 
 
