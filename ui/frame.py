@@ -316,10 +316,15 @@ def here_of(request: Request) -> str:
     return f"{path}?{urlencode(kept)}" if kept else path
 
 
+# Pages whose address does not say to which entry they belong.
+BESIDE = dict.fromkeys(("/ui/records", "/ui/new-record", "/ui/publish"), "/ui/processes")
+
+
 def current_of(request: Request) -> str | None:
     """The entry of the navigation that this page belongs to: the longest that its path begins
     with."""
     path = request.url.path
+    path = next((to for begin, to in BESIDE.items() if path.startswith(begin)), path)
     hrefs = [each.href for _, entries in NAV for each in entries]
     found = [href for href in hrefs if path == href or path.startswith(href + "/")]
     return max(found, key=len, default=None) if path != "/ui" else "/ui"
