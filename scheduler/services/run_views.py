@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from scheduler.domain.counts import Count
 from scheduler.services import run_lists
 from scheduler.store import run_views, runs
 from scheduler.store.rows import Row
@@ -40,6 +41,12 @@ async def facets(conn: Conn, filter: Filter) -> Facets:
         kinds=of(rows, "by"),
         is_capped=is_cut or looked >= NEAR,
     )
+
+
+def total(facets: Facets, filter: Filter) -> Count:
+    """How many of them are in the states that the filter asks for."""
+    wanted = {str(state) for state in filter.states} or facets.states.keys()
+    return Count(sum(facets.states.get(state, 0) for state in wanted), facets.is_capped)
 
 
 def of(rows: Sequence[Row], facet: str) -> dict[str, int]:

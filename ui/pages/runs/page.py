@@ -9,9 +9,11 @@ from fastapi import Request, Response
 from psycopg import AsyncConnection
 
 from scheduler.api.state import Conn
+from scheduler.domain.counts import Count
 from scheduler.domain.errors import Invalid
 from scheduler.domain.states import RunState
 from scheduler.services import run_lists, run_views
+from scheduler.services.run_views import Facets
 from scheduler.store import dashboard, process_types, queues
 from scheduler.store.runs import Filter
 from ui import frame, lists, words
@@ -85,13 +87,20 @@ async def page(
         fault=fault,
         facets=facets,
         going_on=GOING_ON,
-        total=await run_lists.count(conn, filter),
+        total=await total(conn, filter, facets),
         types=[each["name"] for each in await process_types.page(conn, limit=TYPES)],
         saved=saved.of(request),
         here=saved.here(request),
         stream="/ui/stream" if asked.is_first else None,
         **await PARTS[view](request, conn, asked, filter),
     )
+
+
+async def total(conn: Connection, filter: Filter, facets: Facets) -> Count:
+    """What would have to be looked at one by one is counted once, for the facets."""
+    if filter.labels or run_lists.is_search(filter):
+        return run_views.total(facets, filter)
+    return await run_lists.count(conn, filter)
 
 
 async def table(
