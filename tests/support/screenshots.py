@@ -8,6 +8,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from psycopg import AsyncConnection
@@ -33,25 +34,39 @@ async def a_seeded_system(system: System, size: Size) -> AsyncIterator[list[Scre
             yield await screens(conn)
 
 
-async def take(someone: Visitor, screen: Screen, file: Path, shape: tuple[int, int]) -> None:
-    """The whole page; in a window as high as the page, so that nothing sticks to an edge midway."""
+@dataclass(frozen=True, slots=True)
+class Wish:
+    folder: Path
+    size: Size
+    only: Sequence[str]
+    fold: bool  # what a window shows before anybody scrolls
+
+    def wants(self, screen: Screen) -> bool:
+        return screen.is_page and (not self.only or screen.name in self.only)
+
+
+async def take(someone: Visitor, path: str, file: Path, shape: tuple[int, int], fold: bool) -> None:
+    """The whole page in a window as high as the page, so that nothing sticks to an edge midway."""
     page, (width, height) = someone.page, shape
     await page.set_viewport_size({"width": width, "height": height})
-    await page.goto(someone.url + screen.path)
+    await page.goto(someone.url + path)
     whole = await page.evaluate("document.documentElement.scrollHeight")
-    await page.set_viewport_size({"width": width, "height": max(height, min(whole, 6_000))})
+    high = height if fold else max(height, min(whole, 6_000))
+    await page.set_viewport_size({"width": width, "height": high})
     await page.screenshot(path=file, animations="disabled")
 
 
-async def take_all(system: System, size: Size, folder: Path, only: Sequence[str]) -> None:
-    async with a_seeded_system(system, size) as found, pages.chromium() as browser:
+async def take_all(system: System, wish: Wish) -> None:
+    async with a_seeded_system(system, wish.size) as found, pages.chromium() as browser:
         for look, (dark, shape) in LOOKS.items():
-            (folder / look).mkdir(parents=True, exist_ok=True)
+            folder = wish.folder / look
+            folder.mkdir(parents=True, exist_ok=True)
             async with pages.visitor(browser, system.url, dark=dark, size=shape) as someone:
                 await someone.sign_in(system.token)
                 for screen in found:
-                    if screen.is_page and (not only or screen.name in only):
-                        await take(someone, screen, folder / look / f"{screen.name}.png", shape)
+                    if wish.wants(screen):
+                        file = folder / f"{screen.name}.png"
+                        await take(someone, screen.path, file, shape, wish.fold)
 
 
 def main() -> None:
@@ -59,15 +74,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--runs", type=int, default=Size().runs)
     parser.add_argument("--only", nargs="*", default=(), help="names of routes")
+    parser.add_argument("--fold", action="store_true", help="what is seen without scrolling")
     given = parser.parse_args()
-    size = Size.of(given.runs)
+    wish = Wish(given.folder, Size.of(given.runs), given.only, given.fold)
     with (
         session_databases() as databases,
         tempfile.TemporaryDirectory() as data,
     ):
         databases.make_template()
         with a_system(databases, Path(data)) as system:
-            asyncio.run(take_all(system, size, given.folder, given.only))
+            asyncio.run(take_all(system, wish))
     print(f"pictures are in {given.folder}")
 
 
