@@ -37,10 +37,11 @@ from tests.support.seeded import seed
 from tests.support.seeded_runs import Size
 from ui.app import ROUTERS
 
-SAMPLES, WARM = 12, 2
+SAMPLES, FEW, WARM = 12, 2, 1  # looks at each page, and of a small database
 BUDGET_MS, BUDGET_KIB, BUDGET_LOG_MS = 100, 60, 200
 ORIGIN = "http://server"
 OWN = {"Sec-Fetch-Site": "same-origin", "Origin": ORIGIN}
+SMALL = 0.1  # of a million runs; figures of less say little
 TOLD, HEARD = 20_000, 10_000  # runs with tasks, and with output
 ITEMS = 10_000
 LOG = 1 << 30
@@ -119,12 +120,14 @@ async def sign_in(client: httpx.AsyncClient, token: str) -> None:
         raise RuntimeError(f"nobody is let in: {answer.text[-400:]}")
 
 
-async def cost(client: httpx.AsyncClient, name: str, path: str | None) -> Cost | None:
+async def cost(
+    client: httpx.AsyncClient, name: str, path: str | None, samples: int = SAMPLES
+) -> Cost | None:
     """None for what there is nothing to show of."""
     took = []
     if path is None:
         return None
-    for number in range(WARM + SAMPLES):
+    for number in range(WARM + samples):
         with counted() as sent:
             began = time.perf_counter()
             answer = await client.get(path)
@@ -262,7 +265,10 @@ async def main(options: Any) -> Figures:
         run, stored = await grow(conn, int(ITEMS * min(options.scale, 1)) or 1, log_of(options))
         asked = {**await addresses(conn, count), **grown(run, stored)}
         await settle(url)
-        costs = {name: await cost(client, name, path) for name, path in sorted(asked.items())}
+        samples = SAMPLES if options.scale >= SMALL else FEW
+        costs = {
+            name: await cost(client, name, path, samples) for name, path in sorted(asked.items())
+        }
     return summary(count, stored, costs)
 
 

@@ -89,3 +89,12 @@ def test_events_are_measured_from_storing_to_starting() -> None:
     assert figures["stored_per_s"] > 0
     assert figures["routed_per_s"] > 0
     assert (figures["runs"], figures["decisions"], figures["run_by_several"]) == (200, 200, 0)
+
+
+def test_every_page_of_the_dashboard_is_measured() -> None:
+    figures = figures_of("pages", "--scale", "0.0002")
+    assert figures["pages"] > 80
+    assert figures["ui_runs_ms_p50"] > 0
+    assert figures["large_log_end_statements"] > 0
+    assert figures["worst_kib"] > 0
+    assert {"over_ms", "over_kib", "without_an_answer"} <= figures.keys()
