@@ -4,7 +4,7 @@
 select version() as version, current_database() as database,
        pg_database_size(current_database()) as bytes, pg_postmaster_start_time() as since,
        (select setting::integer from pg_settings where name = 'max_connections') as most,
-       (select count(*) from pg_stat_activity where backend_type = 'client backend') as connections,
+       (select count(*) from pg_stat_activity where datid is not null) as connections,
        pg_is_in_recovery() or current_setting('default_transaction_read_only')::boolean
            as is_read_only,
        clock_timestamp() as now;

@@ -68,6 +68,10 @@ async def test_types_and_records_are_found_by_a_part_of_their_names(
     page = await someone.open("/ui/find?q=line")
     assert "/ui/records/north%20line" in page.links
     assert "Types" in page.text
+    async with signed_in(api, Role.OPERATOR) as operator:
+        starts = [each["href"] for each in await told(operator, "line") if each["kind"] == "start"]
+    assert "/ui/processes/press-line/start" in starts
+    assert "/ui/records/north%20line/start" in starts
     assert await told(someone, "absent") == await told(someone, "") == []
     assert "Nothing has these words" in (await someone.open("/ui/find?q=absent")).text
 

@@ -27,6 +27,7 @@ router = APIRouter(route_class=Screen)
 
 SHOWN, FEW = 20, 6  # of each kind: on the page, and in a short answer
 AMONG = 5_000  # records, schedules and events that are looked through
+RETIRED = "retired"
 DIGITS = re.compile(r"[0-9a-f-]{6,36}", re.IGNORECASE)
 
 
@@ -53,7 +54,7 @@ async def ui_find(request: Request, conn: Conn) -> Response:
     caller = session.person_of(request).caller
     if wants_json(request):
         groups = await found(conn, caller, text, FEW, with_errors=False)
-        hits = [asdict(hit) for group in groups for hit in group.hits]
+        hits = [asdict(hit) for group in groups for hit in (*group.hits, *starts(caller, group))]
         return JSONResponse({"q": text, "items": hits}, headers={"Cache-Control": "no-store"})
     groups = await found(conn, caller, text, SHOWN, with_errors=True)
     only = [hit for group in groups for hit in group.hits]
@@ -62,6 +63,16 @@ async def ui_find(request: Request, conn: Conn) -> Response:
     return await frame.page(
         request, conn, "search.html", q=text, groups=groups, total=len(only), shown=SHOWN
     )
+
+
+def starts(caller: Caller, group: Group) -> list[Hit]:
+    """What could be started of what was found."""
+    routes = {"type": "ui_start_form", "record": "ui_start_record_form"}
+    return [
+        Hit("start", f"Start {hit.text}", "", f"{hit.href}/start")
+        for hit in group.hits
+        if hit.kind in routes and hit.note != RETIRED and access.may(caller, routes[hit.kind])
+    ]
 
 
 def wants_json(request: Request) -> bool:
@@ -85,7 +96,7 @@ async def found(
         groups.append(await labelled(conn, label, text, limit))
     if with_errors:
         groups.append(await failing(conn, text, limit))
-    if "ui_event" in access.VERDICTS and access.may(caller, "ui_event"):
+    if access.may(caller, "ui_event"):
         groups.append(await events(conn, text, limit))
     return [group for group in groups if group.hits]
 
@@ -123,7 +134,7 @@ async def types(conn: AsyncConnection[Any], text: str, limit: int) -> Group:
         Hit(
             "type",
             row["name"],
-            "retired" if row["retired_at"] else "",
+            RETIRED if row["retired_at"] else "",
             f"/ui/processes/{quote(row['name'], safe='')}",
         )
         for row in rows

@@ -67,7 +67,7 @@ async def ui_system(request: Request, conn: Conn, server: TheServer) -> Response
         conn,
         "system.html",
         **found,
-        pending=await migrations.pending(conn),
+        schema=next(each for each in found["checks"] if each.check == "schema"),
         ours=version("procession"),
         stream=None,
     )
