@@ -153,7 +153,10 @@ WAYS: Mapping[str, Way] = {
     "ui_queue_command:resume": Way("POST", "/queues/{queue}/resume", "queues resume {queue}"),
     "ui_queue_command:size": Way("PUT", "/queues/{queue}/size", "queues size {queue} {size}"),
     "ui_schedules": Way(
-        "GET", "/schedules", "schedules list", {"type": "--type", "record": "--record"}
+        "GET",
+        "/schedules",
+        "schedules list",
+        {"type": "--type", "record": "--record", "paused": ""},
     ),
     "ui_stop_schedules": Way("POST", "/schedules/stop-all", "schedules stop-all [--note {note}]"),
     "ui_resume_schedules": Way("POST", "/schedules/resume-all", "schedules resume-all"),

@@ -26,7 +26,7 @@ class Place:
 class Filter:
     type: str | None = None
     record: str | None = None
-    state: str | None = None  # ACTIVE, PAUSED, OVER
+    paused: bool | None = None
 
 
 async def page(conn: Conn, filter: Filter, *, limit: int, after: Place | None = None) -> list[Row]:
@@ -35,7 +35,7 @@ async def page(conn: Conn, filter: Filter, *, limit: int, after: Place | None = 
         LISTS["page"],
         type=filter.type,
         record=filter.record,
-        state=filter.state,
+        paused=filter.paused,
         is_tail=after is not None and after.at is None,
         after_at=after.at if after else None,
         after=after.id if after else None,

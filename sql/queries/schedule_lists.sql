@@ -12,10 +12,7 @@ with found as (
              or (s.next_at, s.id) > (%(after_at)s::timestamptz, %(after)s::bigint))
         and (%(type)s::text is null or s.type = %(type)s)
         and (%(record)s::text is null or s.record_id = %(record)s)
-        and (%(state)s::text is null
-             or case %(state)s when 'PAUSED' then s.paused_at is not null
-                               when 'ACTIVE' then s.paused_at is null
-                               else false end)
+        and (%(paused)s::boolean is null or (s.paused_at is not null) = %(paused)s)
       order by s.next_at, s.id
       limit %(limit)s)
     union all
@@ -25,10 +22,7 @@ with found as (
         and (not %(is_tail)s or s.id > %(after)s::bigint)
         and (%(type)s::text is null or s.type = %(type)s)
         and (%(record)s::text is null or s.record_id = %(record)s)
-        and (%(state)s::text is null
-             or case %(state)s when 'PAUSED' then s.paused_at is not null
-                               when 'OVER' then s.paused_at is null
-                               else false end)
+        and (%(paused)s::boolean is null or (s.paused_at is not null) = %(paused)s)
       order by s.id
       limit %(limit)s)
     limit %(limit)s

@@ -72,7 +72,7 @@ async def pages_read(conn: Conn, statement: Any, **values: Any) -> int:
     return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
 
 
-NOBODY: dict[str, Any] = {"type": None, "record": None, "state": None}
+NOBODY: dict[str, Any] = {"type": None, "record": None, "paused": None}
 SCHEDULE_PAGES: dict[str, tuple[dict[str, Any], int]] = {
     "the first page": ({"is_tail": False, "after_at": None, "after": None}, 700),
     "those without a time": ({"is_tail": True, "after_at": None, "after": 10_000}, 900),

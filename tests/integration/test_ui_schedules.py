@@ -278,7 +278,7 @@ async def test_pages_of_schedules_pass_over_none_and_repeat_none(
     assert seen[-3:] == sorted(ids)[:3]  # those that come to nothing by themselves stand last
     told = (await someone.client.get("/ui/schedules?format=json")).json()
     assert [each["id"] for each in told] == seen
-    paused = (await someone.client.get("/ui/schedules?state=PAUSED&format=json")).json()
+    paused = (await someone.client.get("/ui/schedules?paused=true&format=json")).json()
     assert {each["id"] for each in paused} == set(sorted(ids)[:3])
     await someone.open("/ui/schedules?cursor=nonsense", 422)
 

@@ -24,12 +24,12 @@ SHOWN, EXPORTED, TYPES = 50, 500, 500
 ON_A_WEEK = 100  # schedules that one calendar shows
 PAST = 200  # ticks of each that it shows at most
 FIRST, LAST = datetime(1971, 1, 1), datetime(2198, 1, 1)  # weeks that somebody may look at
-STATES = ("ACTIVE", "PAUSED", "OVER")
+WHETHER = ("true", "false")
 
 FIELDS = (
     Field("type", "Type", "choice"),
     Field("record", "Record"),
-    Field("state", "State", "choice", STATES),
+    Field("paused", "Paused", "choice", WHETHER),
 )
 LIST = Listing(
     fields=FIELDS,
@@ -88,8 +88,11 @@ async def ui_schedules(request: Request, conn: Conn) -> Response:
 
 
 def filter_of(asked: Asked) -> Filter:
+    paused = asked.one_of("paused", WHETHER)
     return Filter(
-        type=asked.text("type"), record=asked.text("record"), state=asked.one_of("state", STATES)
+        type=asked.text("type"),
+        record=asked.text("record"),
+        paused=None if paused is None else paused == "true",
     )
 
 
