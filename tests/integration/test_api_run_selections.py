@@ -71,7 +71,10 @@ async def test_a_selection_holds_what_matched_then_and_nothing_that_came_later(a
 
 async def test_nothing_is_ever_taken_for_everything(api: Api) -> None:
     await api.start()
-    for wish in ({}, {"type": None}, {"all": False}, {"ids": []}, {"all": True, "type": "two"}):
+    wishes: tuple[dict[str, Any], ...] = (
+        {}, {"type": None}, {"all": False}, {"ids": []}, {"all": True, "type": "two"},
+    )  # fmt: skip
+    for wish in wishes:
         await post(api, "/selections", wish, 422)
     assert (await select(api, type="none"))["count"] == 0
     assert (await select(api, all=True))["count"] == 1
