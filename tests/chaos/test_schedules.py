@@ -35,6 +35,7 @@ LONG = os.environ.get("PROCESSION_LONG") == "1"
 SCHEDULES = 200 if LONG else 60
 LASTING = 300.0 if LONG else 6.0  # seconds of trouble
 QUIET = 20.0 if LONG else 6.0  # seconds after it, in which ticks are in time again
+PATIENCE = 240.0  # for a machine with much else to do, which takes long to start servers
 MOST_LATE = 5.0  # from when all servers are back on
 AHEAD = 600
 COMPILER = shutil.which("cc")
@@ -195,7 +196,7 @@ async def healed(site: Site, servers: int) -> None:
     """All are there again, however long a machine with much to do takes to start them; and nothing
     is due that nobody looked at, but for what has just come."""
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             await site.until(CLOCKS, lambda rows: rows[0][0] >= servers)
             await site.until(LATE, lambda rows: not rows)
     except TimeoutError:
@@ -205,7 +206,7 @@ async def healed(site: Site, servers: int) -> None:
 
 async def live_through(site: Site, cluster: Cluster, servers: Sequence[Part]) -> Counter[str]:
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(asyncio.timeout(LASTING + QUIET + 120))
+        await stack.enter_async_context(asyncio.timeout(LASTING + QUIET + PATIENCE + 60))
         await stack.enter_async_context(site.running(*servers, site.worker("w1")))
         await site.until("select count(*) from ticks", lambda rows: rows[0][0] > 0)
         told = await trouble(site, cluster, servers)

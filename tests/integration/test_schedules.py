@@ -135,6 +135,22 @@ async def test_a_schedule_of_every_second_is_back_at_once_after_a_week(
     assert 50 <= found.count("STARTED") <= 62  # those of the last minute are not too late
 
 
+async def test_what_is_started_after_an_absence_is_committed_in_small_parts(
+    conn: Conn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is killed time and again gets on all the same."""
+    monkeypatch.setattr(firing, "AT_ONCE", 15)
+    all = [await a_schedule(conn, type="one", name=f"s{n}", every="1s") for n in range(5)]
+    for schedule in all:
+        await due_since(conn, schedule, 10 * SECOND)
+    await firing.fire_due(conn, Catalog(), 50)
+    begun = "select count(distinct schedule_id) from ticks"
+    assert await one(conn, begun) == 2
+    await tick_all(conn)
+    assert await one(conn, begun) == 5
+    assert await one(conn, TOTAL) == await one(conn, "select count(*) from ticks") >= 50
+
+
 async def hours_ago(conn: Conn, hours: float) -> str:
     moment = await one(conn, "select clock_timestamp()")
     return str((moment - timedelta(hours=hours)).isoformat())
