@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import cel
-
+from scheduler.domain.cel_alone import cel
 from scheduler.domain.expression_meter import Meter, ValueFault, kind_of, size_of
 from scheduler.domain.expression_text import in_words
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import cel
 import jsonschema
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 
+from scheduler.domain.cel_alone import cel
 from scheduler.domain.errors import Invalid
 from scheduler.domain.formats import FORMATS
 from scheduler.domain.names import suggestion
