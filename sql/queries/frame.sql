@@ -15,3 +15,30 @@ select (select count(*) from (select from dead_letters where state = 'OPEN' limi
     select stopped_at, stopped_by, note from schedule_stops where resumed_at is null
   ) as off on true
  limit 1;
+
+-- name: hours
+-- What became of the latest runs of each hour, as far as `most` of each; an hour is between two ids.
+select p.place::integer as place, r.state::text as state, count(*)::integer as runs
+  from unnest(%(lows)s::uuid[], %(highs)s::uuid[]) with ordinality as p (low, high, place)
+ cross join lateral (
+    select state from runs where id >= p.low and id < p.high order by id desc limit %(most)s
+ ) as r
+ group by p.place, r.state;
+
+-- name: coming
+-- What is due next within a day, each schedule once.
+select s.id, s.name, s.type, s.record_id, s.next_at
+  from schedules s
+ where s.next_at < clock_timestamp() + interval '24 hours' and s.paused_at is null
+ order by s.next_at
+ limit %(limit)s;
+
+-- name: missed
+-- Times of the last day at which nothing was started, as far as a hundred.
+select count(*)::integer as ticks
+  from (
+    select
+      from ticks
+     where decided_at > clock_timestamp() - interval '24 hours' and state = 'MISSED'
+     limit 100
+  ) as few;
