@@ -56,7 +56,7 @@ class WebServer(uvicorn.Server):
 
 
 async def server_main(url: str, settings: Settings) -> None:
-    server = settings.server.model_copy(update={"environment": settings.environment})
+    server = settings.server
     await require_ready(url)
     if settings.admin_token or access.is_loopback(server.host):
         await ensure_admin(url, settings)
@@ -137,7 +137,8 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def web_config(url: str, settings: Settings, keys: Keys) -> uvicorn.Config:
-    app = create_app(url, settings.server)
+    named = settings.server.model_copy(update={"environment": settings.environment})
+    app = create_app(url, named)
     app.state.keys = keys
     app.state.settings = settings
     return uvicorn.Config(

@@ -12,12 +12,12 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_what_up_prints_is_enough_to_get_in(tmp_path: Path) -> None:
-    async with up(tmp_path / "data") as running:
+    async with up(tmp_path / "data", PROCESSION_ENVIRONMENT="line 3:red") as running:
         assert running.process.stdout is not None
         word, address = (await running.process.stdout.readline()).decode().split()
         assert word == "dashboard"
         token = (running.directory / "admin.token").read_text()
-        async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as client:
+        async with httpx.AsyncClient(trust_env=False, follow_redirects=True, timeout=30) as client:
             browser = Browser(client)
             page = await browser.open(address)
             form = token_form(page)
@@ -28,6 +28,7 @@ async def test_what_up_prints_is_enough_to_get_in(tmp_path: Path) -> None:
             assert answer.status_code == 200, answer.text
             assert str(answer.url) == address
             assert "Running now" in answer.text
+            assert '<p class="where red">line 3</p>' in answer.text
 
 
 async def test_the_link_that_up_prints_lets_somebody_in_once(tmp_path: Path) -> None:
@@ -38,7 +39,9 @@ async def test_the_link_that_up_prints_lets_somebody_in_once(tmp_path: Path) -> 
         assert said[:2] == ["sign", "in"]
         address, _, code = said[2].partition("#")
         for status in (200, 401):
-            async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as client:
+            async with httpx.AsyncClient(
+                trust_env=False, follow_redirects=True, timeout=30
+            ) as client:
                 browser = Browser(client)
                 form = (await browser.open(address)).form("/login/link")
                 sent = {**dict(form.fields), "code": code}

@@ -28,6 +28,7 @@ from ui.screen import Screen
 router = APIRouter(route_class=Screen)
 
 SHOWN = 12
+BESIDE = 6
 FRESH = 10.0  # seconds that the day's figures are good for, whoever looks
 SAMPLED = 300  # runs of each hour whose outcomes are looked at
 QUARTERS = 4
@@ -92,8 +93,8 @@ async def ui_now(request: Request, conn: Conn, server: TheServer) -> Response:
         "now.html",
         living=[with_progress(row, usual, now) for row in living],
         more=sum(count.number for count in day.living.values()) > len(living),
-        bad=await dashboard.ended_badly(conn, SHOWN),
-        coming=await stored.coming(conn, SHOWN),
+        bad=await dashboard.ended_badly(conn, BESIDE),
+        coming=await stored.coming(conn, BESIDE),
         missed=await stored.missed(conn),
         workers=[row for row in everybody if row["state"] != "GONE"],
         everybody=everybody,
