@@ -34,8 +34,11 @@ def pem() -> str:
     return "\n".join(["-----BEGIN KEY-----", *lines, "-----END KEY-----", ""])
 
 
-def folders() -> set[str]:
-    return {found for place in PLACES for found in glob.glob(f"{place}/procession-*/*")}
+def folders(spool: Path) -> set[str]:
+    """What the runner of this spool, and no other, keeps for commands."""
+    facts = spool.stat()
+    rooms = f"procession-{facts.st_dev:x}-{facts.st_ino:x}-*"
+    return {found for place in PLACES for found in glob.glob(f"{place}/{rooms}/*")}
 
 
 def is_there(path: Path | str) -> bool:
@@ -71,7 +74,6 @@ async def test_a_secret_file_is_the_commands_alone_and_gone_when_it_ends(
 ) -> None:
     look = 'stat -c %a "$KEY" "$(dirname "$KEY")"; cmp "$KEY" - && echo same'
     show = f'echo "$KEY"; {look}; cat "$KEY"'
-    before = folders()
     async with a_runner(tmp_path) as client:
         ended = await client.run(
             "a.1", "sh", "-c", show, secret_files={"KEY": pem}, stdin=pem, masks=[pem]
@@ -80,7 +82,7 @@ async def test_a_secret_file_is_the_commands_alone_and_gone_when_it_ends(
         place, *said = client.output("a.1").decode().splitlines()
         assert said == ["600", "700", "same", "***"]
         assert not is_there(place)
-        assert folders() == before
+        assert folders(client.spool) == set()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may run commands as another user")
@@ -207,7 +209,6 @@ async def test_a_runner_that_leaves_takes_its_room_with_it(tmp_path: Path, pem: 
 async def test_a_command_that_cannot_begin_leaves_no_file_and_no_word_of_its_secrets(
     tmp_path: Path, secret: str, pem: str
 ) -> None:
-    before = folders()
     async with a_runner(tmp_path) as client:
         ended = await client.run(
             "a.1", f"/no/{secret}", secrets={"PW": secret}, secret_files={"KEY": pem}
@@ -219,7 +220,7 @@ async def test_a_command_that_cannot_begin_leaves_no_file_and_no_word_of_its_sec
         ended = await client.run("a.3", "true", secrets={"A": "\ud800" + secret})
         assert "secrets" in str(ended.outcome.error)
         assert secret not in str(ended.outcome.error)
-        assert folders() == before
+        assert folders(client.spool) == set()
 
 
 async def test_a_stop_in_the_middle_of_a_secret_shows_no_more_than_was_printed(
