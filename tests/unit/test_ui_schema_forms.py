@@ -136,11 +136,11 @@ def test_what_is_left_empty_is_left_out_so_that_defaults_hold() -> None:
 def test_a_form_that_is_sent_as_it_was_filled_gives_the_same_value(value: dict[str, Any]) -> None:
     form = Form(list(entries(schema_forms.fields_of(SCHEMA, value))))
     again = schema_values.read(form, SCHEMA)
-    expected = {"count": 2, "sure": True, "to": {}} | value
+    expected: dict[str, Any] = {"count": 2, "sure": True, "to": {}, **value}
     expected = {name: each for name, each in expected.items() if each != []}
     if expected["to"] == {}:
         again["to"].pop("port", None)
-    expected["to"] = {"port": 22} | expected["to"] if expected["to"] else {}
+    expected["to"] = {"port": 22, **expected["to"]} if expected["to"] else {}
     assert again == expected
 
 
