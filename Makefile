@@ -10,7 +10,8 @@ INSTALLED_PEERS := $(VENV)/.installed-peers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 # Processes with a server each; the tests of one file stay together. A third fills the waits of two.
-SIDE_BY_SIDE := -n 3 --dist loadfile
+# What takes longest comes first: tests/conftest.py knows.
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 # On 15 every statement, the plans and the engine; what stands on them is the same on both.
 ON_15 := $(patsubst %,tests/integration/test_%.py,statements explain routing_plans run_list_plans \
 	statistics_plans claim record record_plan limits groups items flows promoter reaper rounds parked \

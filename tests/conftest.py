@@ -20,6 +20,17 @@ from tests.support.postgres import (
 
 KEPT = pytest.StashKey[bool]()
 FILES = pytest.StashKey[Path | None]()
+# The files that take longest, longest first; then those of these folders.
+LONGEST = (
+    "benchmarks",
+    "api_fuzzed",
+    "ui_stories",
+    "ui_axe",
+    "commands_kills",
+    "up",
+    "examples",
+)
+FOLDERS = ("chaos", "acceptance", "integration", "unit")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,6 +59,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     files = config.stash.get(FILES, None)
     if files and not config.stash.get(KEPT, False):
         shutil.rmtree(files, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is long begins early, so that no process is busy alone at the end."""
+    items.sort(key=lambda item: turn(item.path))
+
+
+def turn(file: Path) -> tuple[int, int]:
+    name, folder = file.stem.removeprefix("test_"), file.parent.name
+    place = LONGEST.index(name) if name in LONGEST else len(LONGEST)
+    return place, FOLDERS.index(folder) if folder in FOLDERS else 0
 
 
 @pytest.fixture(scope="session")
