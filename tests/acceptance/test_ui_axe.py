@@ -1,6 +1,7 @@
 """Every screen for everybody: axe finds nothing, nothing moves by itself, nobody else is asked."""
 
 from collections.abc import AsyncIterator
+from statistics import median
 
 import pytest
 from playwright.async_api import Browser
@@ -15,6 +16,8 @@ from tests.support.system import System
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 LOOKS = {"light": (False, WIDE), "dark": (True, WIDE), "phone": (False, PHONE)}
+# Told, and never decides: what else the machine does is not known.
+READY = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
 STILL = 0.01  # of the view times of the way; below it nobody sees anything move
 
 
@@ -30,11 +33,16 @@ async def test_no_screen_keeps_anybody_out_or_moves(
 ) -> None:
     dark, size = LOOKS[look]
     faults: list[str] = []
+    ready: dict[str, float] = {}
     async with pages.visitor(chromium, system.url, dark=dark, size=size) as someone:
         await someone.sign_in(system.token)
         for screen in found:
             if screen.is_page:
                 faults += [f"{screen.name}: {each}" for each in await looked(someone, screen)]
+                ready[screen.name] = await someone.page.evaluate(READY)
+    slowest = sorted(ready, key=ready.__getitem__)[-3:]
+    print(f"{look}: {len(ready)} screens, ready after {median(ready.values()):.0f} ms (median);")
+    print("slowest:", ", ".join(f"{name} {ready[name]:.0f} ms" for name in slowest))
     assert not faults, "\n".join(faults)
 
 
