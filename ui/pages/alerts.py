@@ -58,7 +58,7 @@ DELIVERIES = Listing(
         Column("answer", "Answer"),
         Column("attempts", "Attempts", is_num=True),
         Column("tried", "Tried"),
-        Column("do", ""),
+        Column("do", "What can be done"),
     ),
 )
 TOLD = ("id", "rule", "event", "subject", "data", "at", "silent", "acknowledged_at")
