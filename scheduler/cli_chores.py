@@ -144,7 +144,7 @@ def retention() -> None:
 def list_rules(desk: Desk) -> None:
     """List the rules."""
     found = desk.client.get("/retention")
-    desk.table(found["rules"], RULES, "nothing is ever removed")
+    desk.table(found["rules"], RULES, "no run is ever removed")
     if desk.as_json:
         return
     terms = [("attempts, history and output", found["details"]["keep_for"])]

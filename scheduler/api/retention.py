@@ -126,7 +126,7 @@ class Rollups(BaseModel):
 
 @router.get("", responses=problems())
 async def get_retention(conn: Conn) -> Retention:
-    """Show what is removed when. Without a rule nothing is."""
+    """Show what is removed when. Without a rule no run is."""
     rows = await stored.rules(conn)
     details: dict[str, Any] = await stored.details(conn) or {}
     return Retention(

@@ -107,7 +107,7 @@ async def test_what_is_kept_for_how_long_is_said_from_the_command_line(system: S
     chore = facts(system.cli("retention", "run", "--json"))["chore"]
     await until(lambda: ended(system, chore) == ["SUCCEEDED"])
     assert system.cli("retention", "forget", str(made["id"])).returncode == 0
-    assert b"nothing is ever removed" in system.cli("retention").stdout
+    assert b"no run is ever removed" in system.cli("retention").stdout
     told = await lines_about(system, "retention_rules")
     assert [row["action"] for row in told] == ["delete", "create"]
 
