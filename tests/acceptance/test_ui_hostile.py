@@ -237,7 +237,7 @@ async def test_a_text_that_is_believed_would_be_noticed(system: System, chromium
     """The other half: these texts do strike where a page takes them for what they are."""
     struck: set[int] = set()
     async with pages.visitor(chromium, system.url) as someone:
-        await someone.context.expose_function("struck", struck.add)
+        await someone.context.expose_function("struck", lambda n: struck.add(n))
         for text in STRIKES:
             await someone.page.set_content(f"<!doctype html><body>{text}")
         assert len(struck) > 25, struck
