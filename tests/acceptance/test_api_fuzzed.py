@@ -110,8 +110,11 @@ def extent(role: Role) -> list[str]:
     """The admin reaches furthest, so most of the requests are the admin's."""
     if LONG:
         return ["--max-examples", "60" if role is Role.ADMIN else "20"]
-    examples = "4" if role is Role.ADMIN else "1"
-    return ["--phases", "examples,fuzzing,stateful", "--max-examples", examples, "--seed", "1"]
+    if role is Role.ADMIN:
+        phases, examples = "examples,fuzzing,stateful", "2"
+    else:
+        phases, examples = "examples,fuzzing", "1"
+    return ["--phases", phases, "--max-examples", examples, "--seed", "1"]
 
 
 def least(role: Role) -> int:
