@@ -51,6 +51,7 @@ STATUS: Mapping[type[Refusal], int] = {
 }
 # No length tells of what is shown once.
 UNCOMPRESSED = {"Content-Encoding": "identity"}
+SAID_BY_PAGES = frozenset({"counts", "stream", "zones"})
 PASSING = frozenset({"said", "zone", "cursor"})  # what an address says for one moment
 ANONYMOUS = ""  # who has no cookie at all can send no form
 
@@ -291,8 +292,8 @@ def rendered(request: Request, template: str, *, status: int = 200, **values: An
         "form_secret": "" if is_live else session.form_token(values.pop("secret", None) or secret),
         "live": is_live,
         "heard": getattr(request.state, "heard", ""),
-        "here": here_of(request),
-        "current": current_of(request),
+        "this_page": here_of(request),
+        "entry": current_of(request),
         "installation": environments.of(request),
         "zones": (),
         "may": lambda name: person is not None and access.may(person.caller, name),
@@ -304,6 +305,8 @@ def rendered(request: Request, template: str, *, status: int = 200, **values: An
         "stream": None,
     }
     shows_secret = values.pop("shows_secret", False)
+    if taken := given.keys() & values.keys() - SAID_BY_PAGES:
+        raise LookupError(f"the frame says itself what {', '.join(sorted(taken))} is")
     text = TEMPLATES.get_template(template).render(given | values)
     return HTMLResponse(text, status, HEADERS | UNCOMPRESSED if shows_secret else HEADERS)
 

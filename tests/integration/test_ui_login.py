@@ -136,6 +136,16 @@ async def test_what_is_shown_once_is_never_compressed(api: Api) -> None:
         assert "content-encoding" not in answer.headers
 
 
+async def test_a_choice_of_zone_leads_back_to_the_page_as_it_was_asked_for(api: Api) -> None:
+    async with signed_in(api) as someone:
+        page = await someone.open("/ui/runs?status=FAILED&zone=Asia/Tokyo")
+        assert 'data-zone="Asia/Tokyo"' in page.answer.text
+        answer = await someone.send(page.form("/ui/look"), zone="Europe/Berlin")
+        assert answer.headers["location"] == "/ui/runs?status=FAILED"
+        page = await someone.open(answer.headers["location"])
+        assert 'data-zone="Europe/Berlin"' in page.answer.text
+
+
 async def test_a_ribbon_says_which_installation_this_is(api: Api) -> None:
     async with browser(api) as someone:
         page = await someone.open("/ui/login")

@@ -183,7 +183,7 @@ let palette, field, list, latest = 0;
 function openPalette() {
   if (!byId("nav")) return;
   if (!palette) {
-    field = node("input", "", { type: "search", maxLength: 200, placeholder: "A screen, a type, a record, a run by its id or key", autocomplete: "off" });
+    field = node("input", "", { type: "text", maxLength: 200, placeholder: "A screen, a type, a record, a run by its id or key", autocomplete: "off" });
     field.setAttribute("role", "combobox");
     field.setAttribute("aria-expanded", "true");
     field.setAttribute("aria-controls", "found");
