@@ -4,21 +4,23 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
+from html.parser import HTMLParser
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import Request
+from fastapi.routing import APIRoute
 
 from scheduler.domain.wakes import Wake
 from scheduler.services import access
 from scheduler.services.access import Role
 from tests.support.api import Api, serving
-from tests.support.browser import OWN, Browser, browser, signed_in
+from tests.support.browser import OWN, VOID, Browser, browser, signed_in
 from tests.support.builders import engine
 from tests.support.statements import counted
-from ui import attention, live, sharing
+from ui import app, attention, live, sharing
 
 pytestmark = pytest.mark.anyio
 
@@ -257,3 +259,84 @@ async def test_nobody_is_remembered_while_nothing_is_heard(api: Api) -> None:
                 await asyncio.sleep(0.01)
         hub.deaf()
         assert presence.find(person.secret) is None
+
+
+# Pages that say something else each time they are looked at.
+RESTLESS = {"/ui/system"}
+
+
+def own_pages(run: str) -> list[str]:
+    """Every page that needs no more than an address, and those of a run."""
+    paths = {
+        f"{prefix}{route.path}"
+        for prefix, router in app.ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and "{" not in route.path
+    }
+    of_run = [f"/ui/runs/{run}{tab}" for tab in ("", "/graph", "/data", "/events")]
+    return [*sorted(paths - RESTLESS - {"/", "/ui/stream", "/ui/login"}), *of_run]
+
+
+def living(text: str) -> dict[str, str]:
+    """What is put anew into an open page, by id; times that pass and tokens left out."""
+    found = LivingParts()
+    found.feed(text)
+    return {
+        name: re.sub(r"\d+([.,]\d+)? (ms|s|min)|within|slowly|now", "", " ".join(said))
+        for name, said in found.parts.items()
+    }
+
+
+class LivingParts(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: dict[str, list[str]] = {}
+        self._inside: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = dict(attrs)
+        if tag not in VOID:
+            here = told.get("id") if "data-live" in told else None
+            self._inside.append((tag, here))
+            if here:
+                self.parts[here] = []
+        if told.get("name") != "_form":
+            self._say(f"<{tag} {told.get('href', '')}>")
+
+    def handle_endtag(self, tag: str) -> None:
+        if any(each == tag for each, _ in self._inside):
+            while self._inside.pop()[0] != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        self._say(" ".join(data.split()))
+
+    def _say(self, text: str) -> None:
+        for _, name in self._inside:
+            if name and text:
+                self.parts[name].append(text)
+
+
+async def differing(someone: Browser, path: str) -> set[str]:
+    """Parts of a page that are another for whoever asks again."""
+    whole = await someone.client.get(path, headers={"Sec-Fetch-Site": "same-origin"})
+    if whole.status_code != 200 or "html" not in whole.headers["content-type"]:
+        return set()
+    again = await asked_again(someone, path, "none")
+    return {name for name, _ in living(whole.text).items() - living(again.text).items()}
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.ADMIN])
+async def test_what_is_asked_again_is_what_the_page_shows(api: Api, role: Role) -> None:
+    """Made for nobody in particular, and yet the same: or the page is somebody's own."""
+    await api.publish()
+    run = (await api.start())["id"]
+    wrong = {}
+    async with signed_in(api, role) as someone:
+        for path in own_pages(run):
+            for _ in range(3):  # something may have happened between the two
+                wrong[path] = await differing(someone, path)
+                if not wrong[path]:
+                    del wrong[path]
+                    break
+    assert not wrong

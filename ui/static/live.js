@@ -275,7 +275,7 @@ function step(by) {
   const rows = [...document.querySelectorAll("main tbody tr")].filter((each) => each.querySelector("a"));
   const here = rows.findIndex((each) => each.contains(document.activeElement));
   const next = rows[here < 0 ? (by > 0 ? 0 : rows.length - 1) : here + by];
-  next?.querySelector("a.id, a")?.focus();
+  (next?.querySelector("a.id") ?? next?.querySelector("a"))?.focus();
 }
 
 let leading = 0;
