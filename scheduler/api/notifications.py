@@ -13,6 +13,7 @@ from scheduler.api import editions, pages
 from scheduler.api.access import GuardedRoute
 from scheduler.api.documents import problems
 from scheduler.api.editions import IfMatch, Outdated
+from scheduler.api.lengths import Length
 from scheduler.api.pages import Cursor, Limit, Page
 from scheduler.api.state import By, Conn
 from scheduler.domain.durations import parse_duration
@@ -134,8 +135,8 @@ class Rule(BaseModel):
     count: int
     of_last: int
     factor: float
-    after: timedelta
-    quiet: timedelta
+    after: Length
+    quiet: Length
     most_a_day: int
     channels: list[str]
     snoozed_until: datetime | None

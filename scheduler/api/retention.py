@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from scheduler.api.access import GuardedRoute
 from scheduler.api.documents import problems
+from scheduler.api.lengths import Length
 from scheduler.api.pages import Limit
 from scheduler.api.state import By, Conn
 from scheduler.domain.durations import parse_duration
@@ -57,7 +58,7 @@ class Rule(BaseModel):
     id: int
     type: str | None
     status: Final = Field(validation_alias="state")
-    keep_for: timedelta
+    keep_for: Length
     keep_last: int | None
     updated_at: datetime
     updated_by: str
@@ -75,7 +76,7 @@ class KeepDetails(BaseModel, extra="forbid"):
 class Details(BaseModel):
     """Attempts, history and output."""
 
-    keep_for: timedelta | None = None
+    keep_for: Length | None = None
     updated_at: datetime | None = None
     updated_by: str | None = None
 
@@ -95,7 +96,7 @@ class Term(BaseModel):
     """For how long something is kept that grows with time."""
 
     what: What
-    keep_for: timedelta | None
+    keep_for: Length | None
     updated_at: datetime
     updated_by: str
 
