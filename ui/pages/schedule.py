@@ -113,6 +113,7 @@ async def schedule_page(
         stopped=await stored.stopped(conn),
         tab=tab,
         nonce=written.nonce(),
+        zones=(zone_of(row),),
         **{"fault": None, **values},
     )
 

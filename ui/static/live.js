@@ -168,6 +168,7 @@ function box(id, title, ...inside) {
   made.setAttribute("aria-label", title);
   made.append(...inside);
   made.addEventListener("click", (event) => { if (event.target === made) made.close(); });
+  made.addEventListener("close", () => { if (made.contains(document.activeElement)) document.activeElement.blur(); });
   body.append(made);
   return made;
 }
@@ -278,17 +279,18 @@ function step(by) {
   (next?.querySelector("a.id") ?? next?.querySelector("a"))?.focus();
 }
 
-let leading = 0;
+let leading = -Infinity; // when g was pressed
 addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
     event.preventDefault();
     openPalette();
     return;
   }
-  if (event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const writes = event.target.matches("input, select, textarea") && !event.target.closest("dialog:not([open])");
+  if (writes || event.ctrlKey || event.metaKey || event.altKey) return;
   if (document.querySelector("dialog[open]")) return;
   const led = performance.now() - leading < 1500;
-  leading = 0;
+  leading = -Infinity;
   if (led) { document.querySelector(`#nav [data-key="${CSS.escape(event.key)}"]`)?.click(); return; }
   const does = {
     "/": () => byId("find")?.focus(), "?": openKeys, j: () => step(1), k: () => step(-1), g: () => { leading = performance.now(); },
