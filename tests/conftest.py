@@ -22,11 +22,12 @@ KEPT = pytest.StashKey[bool]()
 FILES = pytest.StashKey[Path | None]()
 # The files that take longest, longest first; then those of these folders.
 LONGEST = (
-    "benchmarks",
-    "api_fuzzed",
-    "ui_stories",
     "ui_axe",
+    "api_fuzzed",
+    "benchmarks",
+    "ui_hostile",
     "commands_kills",
+    "ui_stories",
     "up",
     "examples",
 )

@@ -66,7 +66,7 @@ async def test_somebody_comes_in_looks_around_and_goes_out(visit: Visit, scripts
     await expect(page.get_by_role("heading", name="Now", level=1)).to_be_visible()
     await page.get_by_role("navigation", name="Main").get_by_role("link", name="Runs").click()
     await expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible()
-    await page.locator("details.who summary").click()
+    await page.locator("details#who summary").click()
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("status")).to_have_text("You are signed out.")
     await page.goto(f"{viewer.url}/ui/runs")
