@@ -79,7 +79,7 @@ async def decide_on_selection(
     *,
     expected: int,
     by: str,
-    patience: float = PATIENCE,
+    patience: float | None = None,
 ) -> Row:
     """Go through a selection as far as there is time; a chore does the rest."""
     dead_letters.require_sense(wish)
@@ -91,7 +91,7 @@ async def decide_on_selection(
             remedy="look at what it holds, and send that number if it is what you want",
         )
     await require_begun(conn, selection, wish, by=by)
-    end = time.monotonic() + patience
+    end = time.monotonic() + (PATIENCE if patience is None else patience)
     while time.monotonic() < end and await advance(conn, catalog, selection, wish, by=by):
         pass
     await continue_later(conn, selection)

@@ -106,8 +106,8 @@ async def test_a_wish_that_makes_no_sense_costs_its_neighbours_nothing(conn: Con
         wish(priority=11),
         wish("numbered", input={"n": 7}),
     )
-    kinds = [type(each) for each in answers]
-    assert kinds == [Begun, NotFound, Invalid, NotFound, Invalid, Begun]
+    kinds = [Begun, NotFound, Invalid, NotFound, Invalid, Begun]
+    assert all(map(isinstance, answers, kinds)), answers
     assert await one(conn, "select count(*) from runs") == 2
 
 
