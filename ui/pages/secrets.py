@@ -178,7 +178,7 @@ async def secret_page(
         conn,
         "secret.html",
         status=frame.status_of(fault) if fault else 200,
-        entry=found,
+        kept=found,
         path=path_of(name),
         places=await stored.places(conn, name, limit=PLACES, most=TYPES),
         fault=fault,
