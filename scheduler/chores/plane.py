@@ -50,6 +50,9 @@ class Plane:
             except* AWAY as group:
                 error = str(group.exceptions[0]).strip()
                 log.warning("chores stand still", extra={"error": error})
+            if (task := asyncio.current_task()) and task.cancelling():
+                # A group that ends with faults of its own says nothing of its cancellation.
+                raise asyncio.CancelledError
             if asyncio.get_running_loop().time() - began > 30:
                 delay = 0.1
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))
