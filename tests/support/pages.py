@@ -165,4 +165,4 @@ async def visitor(
         yield someone
     finally:
         await context.close()
-    assert not someone.troubles
+    assert not someone.troubles, "\n".join(someone.troubles)
