@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 from psycopg import AsyncCursor
 
+from ui import attention
+from ui.pages import insights, now
+
 
 @contextmanager
 def counted() -> Iterator[list[str]]:
-    """Every statement that is sent."""
+    """Every statement that is sent, also those of figures that are looked up for all at once."""
+    for each in (attention.LATENESS, insights.FIGURES, now.DAY):
+        each.forget()
     sent: list[str] = []
     execute = AsyncCursor.execute
 
