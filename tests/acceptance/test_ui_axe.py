@@ -1,5 +1,6 @@
 """Every screen for everybody: axe finds nothing, nothing moves by itself, nobody else is asked."""
 
+import os
 from collections.abc import AsyncIterator
 from statistics import median
 
@@ -15,6 +16,8 @@ from tests.support.system import System
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
+LONG = bool(os.environ.get("PROCESSION_LONG"))
+# In the short form the other two are looked at where the first is, without another visit.
 LOOKS = {"light": (False, WIDE), "dark": (True, WIDE), "phone": (False, PHONE)}
 # Told, and never decides: what else the machine does is not known.
 READY = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
@@ -27,7 +30,7 @@ async def found(system: System) -> AsyncIterator[list[Screen]]:
         yield found
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("look", LOOKS if LONG else ["light"])
 async def test_no_screen_keeps_anybody_out_or_moves(
     system: System, chromium: Browser, found: list[Screen], look: str
 ) -> None:
@@ -52,12 +55,22 @@ async def looked(someone: Visitor, screen: Screen) -> list[str]:
     if answer.status != (404 if screen.name == "ui_nowhere" else 200):
         return [f"the answer is {answer.status}"]
     faults = await someone.faults()
-    wide = await someone.page.evaluate(
-        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    )
-    if wide > 0:
+    if (wide := await someone.width_beyond()) > 0:
         faults.append(f"it is {wide} px wider than the screen")
     moved = await someone.shift()
     if sum(far for far, _ in moved) >= STILL:
         faults.append(f"it moves: {moved}")
+    return faults if LONG else [*faults, *await other_looks(someone)]
+
+
+async def other_looks(someone: Visitor) -> list[str]:
+    page = someone.page
+    await page.emulate_media(color_scheme="dark")
+    faults = [f"in the dark: {each}" for each in await someone.faults("color-contrast")]
+    await page.emulate_media(color_scheme="light")
+    await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+    faults += [f"on a phone: {each}" for each in await someone.faults()]
+    if (wide := await someone.width_beyond()) > 0:
+        faults.append(f"on a phone: it is {wide} px wider than the screen")
+    await page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
     return faults

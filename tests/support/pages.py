@@ -94,11 +94,18 @@ class Visitor:
         """What moved on this page without anybody's doing: how far, and which elements."""
         return list(await self.page.evaluate("window.shifted"))
 
-    async def faults(self) -> list[str]:
-        """What axe finds wrong in this page, a line each."""
-        await self.page.evaluate(AXE)
-        found = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    async def faults(self, *rules: str) -> list[str]:
+        """What axe finds wrong in this page by these rules, or by all, a line each."""
+        if not await self.page.evaluate("typeof axe !== 'undefined'"):
+            await self.page.evaluate(AXE)
+        how = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+        found = await self.page.evaluate("how => axe.run(document, how)", how)
         return [described(each) for each in found["violations"]]
+
+    async def width_beyond(self) -> int:
+        """Pixels by which the page is wider than its window."""
+        root = "document.documentElement"
+        return int(await self.page.evaluate(f"{root}.scrollWidth - {root}.clientWidth"))
 
     def _heard(self, message: ConsoleMessage) -> None:
         # An answer that says no is told by its status; what is missing beside a page, in _answered.

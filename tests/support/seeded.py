@@ -66,7 +66,7 @@ with kinds (chore, place, seconds) as (
            case when n %% 31 = 0 or n %% 13 = 0 then 'connection to the mail server refused' end
       from kinds, generate_series(1, 200) as n,
            lateral (select now() - n * interval '20 minutes' - place * interval '1 minute' as at) a
-)
+), made as (
 insert into procrastinate_jobs (queue_name, task_name, args, status, attempts, scheduled_at)
 select 'chores', chore, jsonb_build_object('what', 'export ' || n),
        case when n <= 3 then 'failed' else 'todo' end::procrastinate_job_status,
@@ -74,6 +74,11 @@ select 'chores', chore, jsonb_build_object('what', 'export ' || n),
        case when n > 3 then now() + n * interval '3 hours' end
   from kinds, generate_series(1, 5) as n
  where place = 1
+returning id, status
+)
+-- Without it nobody would know when it failed, and it would be swept away.
+insert into procrastinate_events (job_id, type, at)
+select id, 'failed', now() from made where status = 'failed'
 """
 
 ALERTS: LiteralString = """
@@ -98,12 +103,17 @@ select f.id, c.id, case when f.id % 3 = 0 then 'FAILED' else 'DELIVERED' end,
 """
 
 LIMIT: LiteralString = """
-insert into limit_slots (key, slot) select 'dhl-labels', n from generate_series(1, 4) as n
+-- One of its places rests, or it would be swept away as a limit that nobody asks for.
+insert into limit_slots (key, slot, free_at)
+select 'dhl-labels', n, case when n = 1 then now() + interval '1 day' end
+  from generate_series(1, 4) as n
 """
 
 
 # What the chore counts hour by hour, in one go: it may have counted some before they were filled.
 HOURS: LiteralString = """
+begin;
+lock table run_rollups, attempt_rollups in exclusive mode;
 delete from run_rollups;
 delete from attempt_rollups;
 insert into run_rollups (hour, type, state, runs, seconds, p50, p95)
@@ -130,6 +140,7 @@ select date_trunc('hour', a.finished_at), r.type, count(*), count(*) filter (whe
   join tasks t on t.id = a.task_id
  where a.finished_at < date_trunc('hour', now()) and a.started_at is not null
  group by 1, 2;
+commit;
 """
 
 
