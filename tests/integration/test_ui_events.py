@@ -330,4 +330,4 @@ async def test_pages_of_events_ask_the_database_no_more_for_more(
         ):
             with counted() as sent:
                 await someone.open(path)
-            assert 0 < len(sent) <= 10, (path, sent)
+            assert 0 < len(sent) <= 13, (path, sent)  # three of figures that all share

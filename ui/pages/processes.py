@@ -56,7 +56,7 @@ OF_RECORDS = Listing(
         Column("strip", "Last 20 runs"),
         Column("rate", "Good", is_num=True),
         Column("takes", "Takes", is_num=True),
-        Column("most", "95 % within", is_num=True),
+        Column("most", "95 % within", is_num=True, is_usual=False),
         Column("changed", "Changed", is_usual=False),
     ),
 )
