@@ -15,7 +15,7 @@ NOON = datetime(2026, 11, 18, 11, 0, tzinfo=UTC)  # a Wednesday; noon in Rome
 FILE = """
 zone = "Europe/Rome"
 hours = ["mon-fri 06:00-22:00", "sat 22:00-02:00"]
-roots = ["{folder}/work"]
+roots = ["{folder}/shop"]
 users = ["press"]
 env = ["JOB", "PRESS_*", "PATH"]
 max_runtime = 3600
@@ -46,8 +46,8 @@ PRESS = ["/usr/local/bin/press", "--job", "7"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "out").symlink_to("/etc")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "out").symlink_to("/etc")
     (tmp_path / "tool").symlink_to("/bin/dash")
     return tmp_path
 
@@ -100,10 +100,10 @@ REFUSED: dict[str, dict[str, Any]] = {
     "by an interpreter": {"argv": ["/usr/bin/python3", "-c", "0"]},
     "in another folder": {"argv": PRESS, "cwd": "/etc"},
     "in a folder above": {"argv": PRESS, "cwd": "{folder}"},
-    "out by dots": {"argv": PRESS, "cwd": "{folder}/work/.."},
-    "out by a link": {"argv": PRESS, "cwd": "{folder}/work/out"},
-    "in a neighbour": {"argv": PRESS, "cwd": "{folder}/work2"},
-    "in no whole path": {"argv": PRESS, "cwd": "work"},
+    "out by dots": {"argv": PRESS, "cwd": "{folder}/shop/.."},
+    "out by a link": {"argv": PRESS, "cwd": "{folder}/shop/out"},
+    "in a neighbour": {"argv": PRESS, "cwd": "{folder}/shop2"},
+    "in no whole path": {"argv": PRESS, "cwd": "shop"},
     "in a number": {"argv": PRESS, "cwd": 7},
     "as root": {"argv": PRESS, "user": "root"},
     "as a number": {"argv": PRESS, "user": 0},
@@ -141,7 +141,7 @@ ALLOWED: dict[str, dict[str, Any]] = {
     "with more of the rest": {"argv": [*PRESS, "--fast", "--dry-run"]},
     "without arguments": {"argv": ["/usr/bin/true"]},
     "the shell's very words": {"argv": ["/bin/sh", "-c", "systemctl restart press"]},
-    "in a root": {"argv": PRESS, "cwd": "{folder}/work"},
+    "in a root": {"argv": PRESS, "cwd": "{folder}/shop"},
     "as a user of the list": {"argv": PRESS, "user": "press"},
     "with variables of the list": {"argv": PRESS, "env": {"JOB": "7", "PRESS_SPEED": "2"}},
     "with a grave one that is named": {"argv": PRESS, "env": {"PATH": "/usr/bin"}},
