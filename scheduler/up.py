@@ -25,6 +25,7 @@ from scheduler.supervise import Part, supervise
 Address = tuple[str, int]
 
 LETTING_GO = 2.0  # seconds: a server that was just killed may still have the port
+ALIVE = b"GET /health/live HTTP/1.0\r\nHost: localhost\r\n\r\n"
 COMMAND = (sys.executable, "-m", "scheduler")
 
 
@@ -106,14 +107,20 @@ async def announce(
 
 
 async def answers(host: str, port: int) -> bool:
+    """Whether the server serves: one that only listens has not yet told this machine of itself."""
     try:
-        _, writer = await asyncio.open_connection(host, port)
+        reader, writer = await asyncio.open_connection(host, port)
     except OSError:
         return False
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
-    return True
+    try:
+        writer.write(ALIVE)
+        return (await reader.readline()).startswith(b"HTTP/")
+    except OSError:
+        return False
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 def connectable(host: str) -> str:
