@@ -50,6 +50,11 @@ update tasks
    set state = 'WAITING', reason = 'limit', blocked_on = 'queue:default'
  where id in (select id from tasks where state = 'READY' order by id desc limit 100)
 """
+PLACED = """
+update tasks
+   set queue = 'on:line=' || id % 7, placement = '{"on": {"any": true}}'
+ where id in (select id from tasks where state = 'READY' order by id limit 500)
+"""
 PLACES = """
 insert into limit_slots (key, slot, task_id)
 select 'type:' || k, s, case when s > 2 then k * 100 + s end
@@ -71,6 +76,7 @@ async def seeded(databases: Any, anyio_backend: str) -> AsyncIterator[str]:
             await conn.execute(IN_HAND, {"holder": holder})
             await conn.execute(BLOCKED)
             await conn.execute(PLACES)
+            await conn.execute(PLACED)
             await conn.execute("insert into queues (name, size) values ('default', 5)")
         async with await AsyncConnection.connect(dsn, autocommit=True) as owner:
             await owner.execute("vacuum analyze")
@@ -180,6 +186,7 @@ LOOPS: dict[str, dict[str, Any]] = {
         "digests": [b"x" * 32],
     },
     "attempts.known": {"tasks": [1, 2], "numbers": [1, 1], "holder": 1},
+    "placements.ready_queues": {},
 }
 
 
@@ -199,6 +206,19 @@ async def test_a_claim_sorts_nothing_and_stops_when_it_has_enough(conn: Conn) ->
     assert len(scans) == 1
     for column in ("queue", "rank", "ready_seq"):
         assert column in scans[0]["Index Cond"]
+
+
+async def test_queues_of_labels_are_found_by_one_probe_for_each(conn: Conn) -> None:
+    text = statements("placements")["ready_queues"].as_string(None)
+    cursor = await conn.execute(f"explain (analyze, format json) {text}".encode())
+    row = await cursor.fetchone()
+    assert row is not None
+    plan = row[0][0]["Plan"]
+    scans = [node for node in nodes(plan) if node.get("Relation Name") == "tasks"]
+    assert {node["Node Type"] for node in scans} == {"Index Only Scan"}
+    assert {node["Index Name"] for node in scans} == {"tasks_to_place"}
+    assert plan["Actual Rows"] == 7
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in scans) < 10
 
 
 async def test_due_times_are_read_from_the_earliest_on(conn: Conn) -> None:
