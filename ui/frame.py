@@ -1,18 +1,13 @@
 """What stands around every page: navigation, counts, who looks, and how it is to look."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 from psycopg import AsyncConnection
 
 from scheduler.domain.errors import (
@@ -26,20 +21,13 @@ from scheduler.domain.errors import (
     Unavailable,
 )
 from ui import access, attention, environments, session, sharing, ways, words
-from ui.drawing import charts, icons
 from ui.looks import THEMES, Look, look_of
+from ui.templating import EDITIONS, HEADERS, HERE, TEMPLATES, address, pretty
 
-__all__ = ["THEMES", "Look", "look_of"]
+__all__ = ["EDITIONS", "HERE", "THEMES", "Look", "address", "look_of", "pretty"]
 
-HERE = Path(__file__).parent
 Conn = AsyncConnection[Any]
 
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-# Without a referrer for our own pages, browsers send forms with `Origin: null`.
-HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
 STATUS: Mapping[type[Refusal], int] = {
     NotFound: 404,
     Conflict: 409,
@@ -202,66 +190,6 @@ NAV = (
         ),
     ),
 )
-
-
-def edition(name: str) -> str:
-    return hashlib.sha256((HERE / "static" / name).read_bytes()).hexdigest()[:12]
-
-
-EDITIONS = {name: edition(name) for name in ("style.css", "live.js", "icon.svg")}
-
-
-def asset(name: str) -> str:
-    return f"/ui/static/{name}?v={EDITIONS[name]}"
-
-
-def pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
-
-
-def coded(text: str) -> Markup:
-    """What stands between backticks is code."""
-    parts = text.split("`")
-    made = [
-        Markup("<code>{}</code>").format(p) if n % 2 else escape(p) for n, p in enumerate(parts)
-    ]
-    return Markup("").join(made)
-
-
-def address(path: str, /, **query: Any) -> str:
-    given = [(name, value) for name, value in query.items() if value not in (None, "")]
-    return f"{path}?{urlencode(given, doseq=True)}" if given else path
-
-
-TEMPLATES = Environment(
-    loader=FileSystemLoader(HERE / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-TEMPLATES.filters |= {
-    "coded": coded,
-    "duration": words.duration,
-    "size": words.size,
-    "number": words.number,
-    "percent": words.percent,
-    "exit_code": words.exit_code,
-    "short": words.short,
-    "pretty": pretty,
-    "word": words.state,
-    "segment": lambda text: quote(str(text), safe=""),
-}
-TEMPLATES.tests["in_capitals"] = lambda text: str(text).isupper()
-TEMPLATES.globals |= {
-    "asset": asset,
-    "address": address,
-    "icon": icons.of_state,
-    "bar": charts.progress,
-    "plural": words.plural,
-    "between": words.between,
-    "dash": words.DASH,
-}
 
 
 async def page(

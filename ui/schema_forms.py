@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scheduler.domain.inputs import Fault
-from ui.forms import Form
+from scheduler.domain.faults import Fault
 from ui.schema_shapes import Kind, Rule, choices_of, kind_of, properties_of, resolved, type_of
+from ui.sent import Form
 
 PREFIX = "input."
 INPUTS = {"date": "date", "email": "email", "uri": "url", "password": "password"}

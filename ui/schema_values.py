@@ -6,12 +6,12 @@ An empty field is left out, so that its default holds; a group in which nothing 
 from collections.abc import Mapping
 from typing import Any
 
-from scheduler.api import bodies
+from scheduler.domain import careful_json
 from scheduler.domain.errors import Invalid
-from scheduler.domain.inputs import Fault, Unfit
-from ui.forms import Form
+from scheduler.domain.faults import Fault, Unfit
 from ui.schema_forms import MISSING, PREFIX, escaped, rows_sent
 from ui.schema_shapes import Kind, Rule, kind_of, properties_of, resolved, type_of
+from ui.sent import Form
 
 Path = tuple[str | int, ...]
 
@@ -93,14 +93,14 @@ class Reading:
     def number(self, text: str, path: Path) -> int | float | None:
         try:
             is_whole = text.strip().lstrip("+-").isdigit()
-            return int(text) if is_whole else bodies.finite(text)
+            return int(text) if is_whole else careful_json.finite(text)
         except ValueError:
             self.faults.append(Fault(path, f"{text[:40]!r} is no number"))
             return None
 
     def parsed(self, text: str, path: Path) -> Any:
         try:
-            return bodies.parse(text.encode())
+            return careful_json.parse(text.encode())
         except Invalid as error:
             said = str(error).replace("the body is not JSON", "this is not JSON")
             self.faults.append(Fault(path, said))
@@ -124,7 +124,7 @@ def rest(text: str, name: str) -> dict[str, Any]:
     if not text.strip():
         return {}
     try:
-        value = bodies.parse(text.encode())
+        value = careful_json.parse(text.encode())
     except Invalid as error:
         said = str(error).replace("the body is not JSON", "this is not JSON")
         raise Invalid(f"further input: {said}", field=name) from error

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
-from scheduler.api import bodies
+from scheduler.domain import careful_json
 from scheduler.domain.calendars import zone_of
 from scheduler.domain.documents import UnreadableDocument, load, plain
 from scheduler.domain.errors import Invalid, InvalidDefinition, Refusal
 from scheduler.domain.schedule_reading import moment_of
-from ui.forms import Form
-from ui.frame import pretty
+from ui.sent import Form
+from ui.templating import pretty
 
 LONGEST_NOTE = 2000
 LONGEST = 200_000
@@ -28,7 +28,7 @@ def json_of(form: Form, name: str) -> Any:
     if not text.strip():
         return None
     try:
-        return bodies.parse(text.encode())
+        return careful_json.parse(text.encode())
     except Invalid as fault:
         said = str(fault).replace("the body is not JSON", "this is not JSON")
         raise Invalid(f"{name}: {said}", field=name) from None
@@ -81,7 +81,7 @@ def whole(form: Form, name: str, *, usual: int, most: int, least: int = 1) -> in
 
 def decimal(form: Form, name: str) -> int | float:
     try:
-        return bodies.finite(form.get(name).strip())
+        return careful_json.finite(form.get(name).strip())
     except ValueError:
         raise Invalid(f"{name}: {form.get(name)[:20]!r} is no number", field=name) from None
 

@@ -6,8 +6,7 @@ patterns take time linear in the text.
 
 import copy
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -17,6 +16,7 @@ from jsonschema.protocols import Validator
 
 from scheduler.domain.cel_alone import cel
 from scheduler.domain.errors import Invalid
+from scheduler.domain.faults import Fault, Unfit
 from scheduler.domain.formats import FORMATS
 from scheduler.domain.names import suggestion
 from scheduler.domain.values import refuse_unstorable
@@ -27,22 +27,6 @@ _MATCHES = cel.compile("text.matches(pattern)")
 _UNUSABLE = frozenset({"$dynamicRef", "$dynamicAnchor", "$id", "$anchor", "patternProperties"})
 _DATA = frozenset({"const", "enum", "default", "examples", "required", "$defs", "type"})
 _MISSED = re.compile(r"'(.*)' is a required property", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong, and where: the names and numbers that lead there from the whole."""
-
-    path: tuple[str | int, ...]
-    text: str
-
-
-class Unfit(Invalid):
-    """A value that its schema does not allow; the message names all faults."""
-
-    def __init__(self, message: str, *, field: str, faults: Sequence[Fault]):
-        super().__init__(message, field=field)
-        self.faults = tuple(faults)
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.domain.inputs import Fault, Unfit, check_against, check_schema
+from scheduler.domain.faults import Fault, Unfit
+from scheduler.domain.inputs import check_against, check_schema
 from ui import schema_forms, schema_values
 from ui.forms import Form
 from ui.schema_forms import Field

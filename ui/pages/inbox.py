@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from scheduler.api.state import Conn, TheCatalog
 from scheduler.domain.errors import Conflict, Invalid, Refusal
-from scheduler.domain.inputs import Unfit
+from scheduler.domain.faults import Unfit
 from scheduler.services import approvals
 from scheduler.services.approvals import Decision
 from scheduler.store import approvals as stored

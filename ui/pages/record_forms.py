@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 from scheduler.api.state import By, Conn, TheCatalog
 from scheduler.domain import differences
 from scheduler.domain.errors import Conflict, Invalid, Refusal
-from scheduler.domain.inputs import Unfit
+from scheduler.domain.faults import Unfit
 from scheduler.services import definitions, records, runs
 from scheduler.services.records import Draft, Edited
 from scheduler.store import process_screens, process_types

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from scheduler.api.state import By, Conn, TheCatalog
 from scheduler.domain.errors import Conflict, Forbidden, Invalid, Refusal
-from scheduler.domain.inputs import Unfit
+from scheduler.domain.faults import Unfit
 from scheduler.domain.labels import MOST as MOST_LABELS
 from scheduler.domain.schedules import At, ScheduleSpec
 from scheduler.services import definitions, records, run_lists, runs, schedules
