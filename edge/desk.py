@@ -44,6 +44,7 @@ from edge.messages import (
 )
 
 NOTHING = (0,) * len(Lane)
+LONGEST_LOG = 1 << 50  # what is dropped counts, but nobody prints as much
 
 
 class Stage(StrEnum):
@@ -150,6 +151,7 @@ class Logged:
     offset: int
     data: bytes
     last: bool
+    stream: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,14 +341,16 @@ class Desk:
 
     def log(self, log: Log) -> int:
         """The next byte that is wanted."""
-        hand = self.hands.get(log.attempt)
+        hand, size = self.hands.get(log.attempt), len(log.data) + log.gap
         if hand is None:
-            return log.offset + len(log.data)  # nobody knows what it belongs to
+            return log.offset + size  # nobody knows what it belongs to
         if log.offset != hand.logged or zlib.crc32(log.data) != log.crc:
             return hand.logged
-        logged = hand.logged + len(log.data)
+        logged = hand.logged + size
+        if logged > LONGEST_LOG:
+            return hand.logged
         self.hands[log.attempt] = replace(hand, logged=logged)
-        self.changes.append(Logged(log.attempt, log.offset, log.data, log.last))
+        self.changes.append(Logged(log.attempt, log.offset, log.data, log.last, log.stream))
         return logged
 
 

@@ -138,6 +138,7 @@ class Ended:
     error: str | None = None
     printed: int = 0  # bytes of its log, kept and dropped
     counted: bool = True  # one that never began uses up no retry
+    retryable: bool = True
     output: Any = None
     detail: Json = field(default_factory=dict)
 
@@ -186,13 +187,18 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Bytes of what an attempt printed. `last`: the log ends with them."""
+    """Bytes of what an attempt printed. `last`: the log ends with them.
+
+    Of a flood the middle is not kept: `gap` bytes behind these were printed, and are nowhere.
+    """
 
     attempt: str
     offset: int
     data: bytes
     crc: int
     last: bool = False
+    stream: int = 1  # 1: standard output; 2: standard error
+    gap: int = 0
 
 
 # What the server says.
@@ -217,6 +223,7 @@ class Welcome:
     safe: tuple[int, ...]  # up to here nothing can be lost any more, whatever is restored
     beat: float = 15.0  # seconds between two leases
     poll: float = 5.0
+    spread: float = 1.0  # seconds over which all of them may come back after a cut
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Courier:
         self.client: socket.socket | None = None
         self.lines = wire.Lines()
         self.held: set[str] = set()  # what a new client has not yet said how to go on with
+        self.tells_starts = False
         self.out: deque[bytes] = deque()
         self.backlog = 0
         self.is_stuck = False  # the socket is full; epoll will say when it is not
@@ -51,6 +52,7 @@ class Courier:
         peer.setblocking(False)
         self.client = peer
         self.lines = wire.Lines()
+        self.tells_starts = False
         self.held = {*hello["waiting"], *self.live, *self.ended}
         for ended in self.ended.values():
             ended.is_told = False
@@ -157,6 +159,20 @@ class Courier:
     def resume_rest(self) -> None:
         for key in list(self.held):
             self.resume(key, None)
+
+    def show(self, key: str, offset: int, size: int) -> None:
+        """What is kept of the output there, whatever was sent or received before."""
+        chunks = (
+            self.outlet(key).stored.read(offset, min(size, wire.INLINE)) if self.knows(key) else []
+        )
+        told: dict[str, Any] = {"say": "piece", "key": key, "offset": offset}
+        if key in self.ended:
+            told["size"] = self.ended[key].facts["size"]
+        self.send({**told, "known": self.knows(key), "chunks": wire.pack(chunks)})
+
+    def tell_start(self, key: str, pid: int, at: float) -> None:
+        if self.tells_starts:
+            self.send({"say": "began", "key": key, "pid": pid, "at": at})
 
     def pump(self, key: str) -> None:
         if key in self.ended:

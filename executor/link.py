@@ -64,6 +64,25 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """What lies at an offset of an attempt's output, and behind it; of a flood not all is kept.
+    `size` is the whole output's once that is known."""
+
+    key: str
+    offset: int
+    chunks: tuple[Chunk, ...]
+    size: int | None
+    known: bool  # to the runner
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    key: str
+    pid: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     """A command found running: `received` is the offset that the runner was last told."""
 
@@ -99,6 +118,10 @@ def unheard(key: str, progress: Progress) -> None:
     """For a client that does not want to know."""
 
 
+def unasked(piece: Piece) -> None:
+    """For a client that reads nothing."""
+
+
 class RunnerLink(asyncio.Protocol):
     hello: Hello
 
@@ -108,8 +131,12 @@ class RunnerLink(asyncio.Protocol):
         on_ended: Callable[[Ended], None],
         on_output: Callable[[Chunk], None],
         on_progress: Callable[[str, Progress], None],
+        on_piece: Callable[[Piece], None] = unasked,
+        on_began: Callable[[Began], None] | None = None,
     ) -> None:
         self.path = path
+        self.on_piece = on_piece
+        self.on_began = on_began
         self.on_ended = on_ended
         self.on_output = on_output
         self.on_progress = on_progress
@@ -130,6 +157,8 @@ class RunnerLink(asyncio.Protocol):
         on_ended: Callable[[Ended], None],
         on_output: Callable[[Chunk], None],
         on_progress: Callable[[str, Progress], None] = unheard,
+        on_piece: Callable[[Piece], None] = unasked,
+        on_began: Callable[[Began], None] | None = None,
         offsets: Offsets | None = None,
     ) -> "RunnerLink":
         """Meet the runner. Nothing of what it had in hand is delivered before `offsets` says
@@ -138,7 +167,7 @@ class RunnerLink(asyncio.Protocol):
         peer = open_socket(path)
         loop = asyncio.get_running_loop()
         _, link = await loop.create_unix_connection(
-            lambda: cls(path, on_ended, on_output, on_progress), sock=peer
+            lambda: cls(path, on_ended, on_output, on_progress, on_piece, on_began), sock=peer
         )
         try:
             async with asyncio.timeout(PATIENCE):
@@ -151,6 +180,8 @@ class RunnerLink(asyncio.Protocol):
         except BaseException:
             await link.close()
             raise
+        if on_began is not None:
+            link.order({"do": "tell_starts"})
         link.order({"do": "go"})
         return link
 
@@ -186,6 +217,10 @@ class RunnerLink(asyncio.Protocol):
     def resume(self, key: str, offset: int) -> None:
         """Send this attempt's output from here, whatever was sent before."""
         self.order({"do": "resume", "key": key, "offset": offset})
+
+    def read(self, key: str, offset: int, size: int) -> None:
+        """A piece of so many bytes at most is answered, of what is kept from there on."""
+        self.order({"do": "read", "key": key, "offset": offset, "size": size})
 
     def acknowledge(self, keys: Sequence[str]) -> None:
         """These exits are recorded; the runner forgets them."""
@@ -244,6 +279,10 @@ class RunnerLink(asyncio.Protocol):
                     self.on_output(chunk)
             case "progress":
                 self.on_progress(message["key"], message["progress"])
+            case "piece":
+                self.on_piece(read_piece(message))
+            case "began" if self.on_began is not None:
+                self.on_began(Began(message["key"], message["pid"], message["at"]))
             case "hello":
                 self.greeted.set_result(read_hello(message))
             case "refused":
@@ -303,6 +342,12 @@ def read_chunks(key: str, packed: Iterable[Any]) -> list[Chunk]:
         Chunk(key, wire.STREAMS[stream], offset, data)
         for offset, stream, data in wire.unpack(packed)
     ]
+
+
+def read_piece(message: Mapping[str, Any]) -> Piece:
+    key = message["key"]
+    chunks = tuple(read_chunks(key, message["chunks"]))
+    return Piece(key, message["offset"], chunks, message.get("size"), message["known"])
 
 
 def read_ended(message: Mapping[str, Any], path: Path) -> Ended:

@@ -261,6 +261,7 @@ class Runner:
         attempt.begin(time.monotonic())
         self.live[key] = self.leaders[attempt.pid] = attempt
         self.pipes.add(attempt)
+        self.courier.tell_start(key, attempt.pid, attempt.started_at)
 
     def with_secrets(self, key: str, invocation: Invocation) -> Invocation:
         paths = self.secret_files.lay_out(key, invocation.secret_files, invocation.user)
@@ -323,6 +324,10 @@ class Runner:
                 self.courier.advance(order["key"], order["offset"])
             case "resume":
                 self.courier.resume(order["key"], order["offset"])
+            case "read":
+                self.courier.show(order["key"], order["offset"], order["size"])
+            case "tell_starts":
+                self.courier.tells_starts = True
             case "go":
                 self.courier.resume_rest()
             case "lease":

@@ -161,6 +161,8 @@ ORDERS: Mapping[str, Mapping[str, Check]] = {
     "lease": {"deadline": is_number, "grace": is_number},
     "received": {"key": is_key, "offset": is_count},
     "resume": {"key": is_key, "offset": is_count},
+    "read": {"key": is_key, "offset": is_count, "size": is_count},
+    "tell_starts": {},
     "go": {},
     "acknowledge": {"keys": is_keys},
     "bye": {"stop_commands": is_flag},

@@ -1,5 +1,6 @@
 """Whatever a command prints, and however it holds on to its pipes."""
 
+import asyncio
 import hashlib
 import os
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from executor.base import Ending
+from executor.link import Began, Piece, RunnerLink
 from tests.support.runners import LONG, Client, a_runner, children_of
 from tests.support.waiting import until
 
@@ -195,3 +197,41 @@ async def test_output_beyond_the_quota_is_dropped_and_counted_but_the_exit_is_to
         client.link.acknowledge(["a.1"])
         after = await client.run("b.1", "head", "-c", "500000", "/dev/zero")
     assert len(client.output("b.1")) == after.size == 500000
+
+
+async def test_what_is_kept_can_be_read_at_any_offset_while_a_command_lives_and_afterwards(
+    tmp_path: Path,
+) -> None:
+    script = "echo out; echo err >&2; sleep 60"
+    async with a_runner(tmp_path) as client:
+        pieces: asyncio.Queue[Piece] = asyncio.Queue()
+        starts: asyncio.Queue[Began] = asyncio.Queue()
+        reader = await RunnerLink.connect(
+            client.spool,
+            on_ended=client.hear_end,
+            on_output=client.store,
+            on_piece=pieces.put_nowait,
+            on_began=starts.put_nowait,
+        )
+        client.link = reader
+        client.script("a.1", script)
+        began = await starts.get()
+        await client.printed("a.1", b"err\n")
+        reader.read("a.1", 2, 100)
+        living = await pieces.get()
+        reader.kill("a.1")
+        ended = await client.end("a.1")
+        reader.read("a.1", 4, 2)
+        over = await pieces.get()
+        reader.read("b.1", 0, 9)
+        unknown = await pieces.get()
+    assert began.key == "a.1"
+    assert began.pid == (ended.outcome.detail or {})["pid"]
+    assert [(each.stream, each.offset, each.data) for each in living.chunks] == [
+        ("out", 2, b"t\n"),
+        ("err", 4, b"err\n"),
+    ]
+    assert living.size is None
+    assert [each.data for each in over.chunks] == [b"er"]
+    assert over.size == ended.size == 8
+    assert not unknown.known
