@@ -19,6 +19,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 PROOF, TOKEN, ROTATION = b"procession proof 1\0", b"procession token 1\0", b"procession key 1\0"
 PREFIX = "pn_station_"
@@ -39,6 +40,7 @@ class Grant:
     until: float
     session: int = 0
     types: tuple[str, ...] = ()  # what may be started at another workstation
+    key: str = ""  # the bearer's: whoever shows the token has to prove that it has it
 
 
 # Keys.
@@ -47,6 +49,11 @@ class Grant:
 def make_key(path: Path) -> Ed25519PrivateKey:
     """On the device, for good: an existing one is never written over."""
     key = Ed25519PrivateKey.generate()
+    keep_key(path, key)
+    return key
+
+
+def keep_key(path: Path, key: PrivateKeyTypes) -> None:
     data = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -58,19 +65,22 @@ def make_key(path: Path) -> Ed25519PrivateKey:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    return key
 
 
 def read_key(path: Path) -> Ed25519PrivateKey:
-    if path.stat().st_mode & 0o077:
-        raise BadProof(f"{path} may be read by others: chmod 600 it")
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
-    except (ValueError, TypeError) as error:
-        raise BadProof(f"{path} holds no key: {error}") from None
+    key = kept_key(path)
     if not isinstance(key, Ed25519PrivateKey):
         raise BadProof(f"{path} holds a key of another kind")
     return key
+
+
+def kept_key(path: Path) -> PrivateKeyTypes:
+    if path.stat().st_mode & 0o077:
+        raise BadProof(f"{path} may be read by others: chmod 600 it")
+    try:
+        return serialization.load_pem_private_key(path.read_bytes(), None)
+    except (ValueError, TypeError) as error:
+        raise BadProof(f"{path} holds no key: {error}") from None
 
 
 def public(key: Ed25519PrivateKey) -> str:
@@ -132,17 +142,22 @@ def issue(key: Ed25519PrivateKey, grant: Grant) -> str:
 
 def accept(known: str, token: str, audience: str, clock: float) -> Grant:
     """What a token grants here and now."""
-    if len(token) > LONGEST or not token.startswith(PREFIX):
-        raise BadProof("this is no token of a workstation")
-    first, _, second = token.removeprefix(PREFIX).partition(".")
-    said = heard(first)
-    verify(known, second, TOKEN + said)
-    grant = read_grant(json.loads(said))
+    grant = read_signed(known, token)
     if grant.audience != audience:
         raise BadProof("the token is for somebody else")
     if clock > grant.until + SLACK:
         raise BadProof("the token has expired")
     return grant
+
+
+def read_signed(known: str, token: str) -> Grant:
+    """What a token says, for whomever and until whenever it is."""
+    if len(token) > LONGEST or not token.startswith(PREFIX):
+        raise BadProof("this is no token of a workstation")
+    first, _, second = token.removeprefix(PREFIX).partition(".")
+    said = heard(first)
+    verify(known, second, TOKEN + said)
+    return read_grant(json.loads(said))
 
 
 def read_grant(said: Mapping[str, Any]) -> Grant:
@@ -152,6 +167,7 @@ def read_grant(said: Mapping[str, Any]) -> Grant:
         until=float(said["until"]),
         session=int(said["session"]),
         types=tuple(str(each) for each in said["types"]),
+        key=str(said.get("key", "")),
     )
 
 
