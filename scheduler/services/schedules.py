@@ -77,7 +77,8 @@ async def insert(
     declared: dict[str, Any] | None = None,
 ) -> int:
     plan = Plan(spec, key_of(target, spec.name))
-    tick = plan.after(await stored.moment(conn))
+    now = await stored.moment(conn)
+    tick = plan.after(now)
     if declared is None:
         require_future(tick)
     made = await stored.create(
@@ -89,6 +90,7 @@ async def insert(
         origin=origin,
         next_tick=tick,
         next_at=plan.due(tick) if tick else None,
+        at=now,
         by=by,
     )
     if made is None:

@@ -48,6 +48,7 @@ async def create(
     origin: str,
     next_tick: datetime | None,
     next_at: datetime | None,
+    at: datetime,
     by: str,
 ) -> int | None:
     """Its id; None where there is one of that name."""
@@ -62,6 +63,7 @@ async def create(
         origin=origin,
         next_tick=next_tick,
         next_at=next_at,
+        at=at,
         by=by,
     )
     return found

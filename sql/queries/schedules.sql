@@ -1,8 +1,11 @@
 -- name: create
-insert into schedules (name, type, record_id, spec, declared, origin, next_tick, next_at, created_by)
+-- Created at the moment from which its first tick was counted: no tick is older than its schedule.
+insert into schedules (
+    name, type, record_id, spec, declared, origin, next_tick, next_at, created_at, created_by
+)
 values (
     %(name)s, %(type)s, %(record)s, %(spec)s, %(declared)s, %(origin)s, %(next_tick)s, %(next_at)s,
-    %(by)s
+    %(at)s, %(by)s
 )
 on conflict do nothing
 returning id;

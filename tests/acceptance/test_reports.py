@@ -134,9 +134,11 @@ async def test_files_are_stored_once_and_read_whole_and_in_part(
 async def test_files_of_a_failed_attempt_are_there_when_its_end_is(
     api: Asking, worker: Worker, tmp_path: Path
 ) -> None:
-    run = await api.script("failing", "default", f"CODE=3; {LEAVE}", cwd=str(tmp_path))
+    wait = "while ! test -e go; do sleep 0.1; done"
+    run = await api.script("failing", "default", f"CODE=3; {wait}; {LEAVE}", cwd=str(tmp_path))
     await api.begun(run)
     await worker.killed()
+    (tmp_path / "go").touch()
     assert (await api.ended(run))["status"] == "FAILED"
     assert len((await api.get(f"/runs/{run}/files"))["items"]) == 2
 

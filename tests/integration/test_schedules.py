@@ -34,6 +34,7 @@ from tests.support.timetables import (
     states,
     tick_all,
 )
+from tests.support.waiting import patience
 
 pytestmark = pytest.mark.anyio
 
@@ -466,3 +467,26 @@ async def test_dormant_schedules_are_nothing_to_a_clock(conn: Conn) -> None:
     seconds = await stored.next_due(conn)
     assert seconds is not None
     assert 0 < seconds <= 3600
+
+
+async def test_no_tick_is_older_than_its_schedule_however_long_its_making_is_held_up(
+    conn: Conn, dsn: str
+) -> None:
+    async with await engine(dsn) as other:
+        async with other.transaction():
+            await other.execute("lock table schedules in share mode")
+            making = asyncio.create_task(a_schedule(conn, type="one", every="1s"))
+            await until_true(other, "select exists (select from pg_locks where not granted)")
+            [(now,)] = await (await other.execute("select clock_timestamp()")).fetchall()
+            await until_true(other, "select clock_timestamp() > %s", now + SECOND)
+        schedule = await making
+        row = await schedules.get(conn, schedule)
+        assert row["created_at"] < row["next_tick"] <= row["created_at"] + SECOND
+
+
+async def until_true(conn: Conn, question: str, *values: Any) -> None:
+    async with asyncio.timeout(patience(30)):
+        while True:
+            if await one(conn, question, *values):
+                return
+            await asyncio.sleep(0.01)

@@ -224,11 +224,11 @@ class Asking:
                     return dict(answer.json())
 
     async def begun(self, run: str, attempt: int = 1, within: float = 30) -> Json:
-        """The task, once this attempt of it is in hand."""
+        """The task, once this attempt of it has begun; one that is quick may be over by then."""
         async with asyncio.timeout(patience(within)):
             while True:
                 task = await self.task(run)
-                if task["attempt"] >= attempt and task["status"] == "IN_PROGRESS":
+                if task["attempt"] >= attempt:
                     return task
                 await asyncio.sleep(0.05)
 
