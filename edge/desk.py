@@ -24,6 +24,7 @@ from edge.messages import (
     Forget,
     Frame,
     FromServer,
+    Happened,
     Have,
     Hello,
     Item,
@@ -38,7 +39,9 @@ from edge.messages import (
     Phase,
     Refusal,
     Reject,
+    RunTold,
     Start,
+    Ticked,
     Verdict,
     Welcome,
 )
@@ -129,7 +132,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    body: Began | Output | Metrics | Missing
+    body: Began | Output | Metrics | Missing | RunTold | Happened | Ticked
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,46 @@ class Missing:
     why: str
 
 
-Body: TypeAlias = Began | Ended | Done | Output | Metrics | Missing
+@dataclass(frozen=True, slots=True)
+class RunTold:
+    """How a run stands that the workstation itself decides about, and what has changed in it.
+
+    Each text is a row as JSON. What is long comes in several of these, with the same revision;
+    they are said in the order in which things happened, so the last one counts.
+    """
+
+    run: str
+    revision: int
+    at: float
+    row: str
+    tasks: tuple[str, ...] = ()
+    attempts: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()  # to people
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An event that a run there brought about, or that somebody told the workstation of."""
+
+    source: str
+    event: str
+    kind: str
+    key: str
+    data: str  # JSON
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """What became of ticks of a schedule that is placed there."""
+
+    schedule: int
+    row: str  # JSON
+    ticks: tuple[str, ...] = ()
+
+
+Body: TypeAlias = Began | Ended | Done | Output | Metrics | Missing | RunTold | Happened | Ticked
 
 
 @dataclass(frozen=True, slots=True)
