@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,7 @@ class DiskBook:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = path
+        self.reloads: list[Callable[[], None]] = []  # of others who keep their rows in here
         self.db = sqlite3.connect(path, isolation_level=None)
         os.chmod(path, 0o600)
         try:
@@ -140,7 +141,8 @@ class DiskBook:
         """What memory holds beyond the disk is given up, and is as the disk has it again."""
         with suppress(sqlite3.Error):
             self.db.execute("rollback")
-        self.load()
+        for load in (self.load, *self.reloads):
+            load()
         raise NoRoom(f"{self.path} cannot be written: {error}") from error
 
     def close(self) -> None:
