@@ -121,6 +121,11 @@ def check_successor(known: str, successor: str, proof: str) -> None:
     verify(known, proof, ROTATION + successor.encode())
 
 
+def at_server(server_key: str) -> str:
+    """The audience of what a workstation proves to its server: that installation, and no other."""
+    return f"server:{server_key}"
+
+
 def proof_of(audience: str, nonce: str) -> bytes:
     return PROOF + json.dumps([audience, nonce]).encode()
 

@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 
 from scheduler.domain import secrets as rules
 from scheduler.domain.errors import Forbidden, NotFound, Refusal
+from scheduler.services import signing
 from scheduler.services.keyring import Cell, Keyring, Keys
 from scheduler.store import secrets
 from scheduler.store.rows import Row
@@ -164,7 +165,7 @@ def make_key(keys: Keys) -> Keyring:
 async def rotate(conn: Conn, keys: Keyring) -> int:
     """Encrypts with the current key what others did; how many. What cannot be read stops it, and
     what was done before stays done."""
-    done = 0
+    done = await signing.reseal(conn, keys)
     while count := await rotate_batch(conn, keys):
         done += count
     return done

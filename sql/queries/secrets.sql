@@ -113,10 +113,15 @@ update secrets s
  where s.id = u.id;
 
 -- name: keys
--- How many secrets each key encrypts; keys that were seen once and encrypt nothing too.
-select k.id, count(c.secret_id) as secrets
+-- How many secrets each key encrypts, with what signs for workstations; keys that were seen once and
+-- encrypt nothing too.
+select k.id, count(c.key_id) as secrets
   from (select id from secret_keys union select key_id from secret_cells) as k
-  left join secret_cells c on c.key_id = k.id
+  left join (
+    select key_id from secret_cells
+    union all
+    select key_id from workstation_signing
+  ) as c on c.key_id = k.id
  group by k.id
  order by k.id;
 
