@@ -136,7 +136,7 @@ class Link:
     greeting: int
     since: float
     session: int = 0
-    ahead: float = 0.0  # the server's clock before ours
+    lead: float = 0.0  # the server's clock before our `now`, at the most; ours may be set anew
     beat: float = 15.0
     heard: float = 0.0
     beaten: float = float("-inf")
@@ -167,13 +167,7 @@ class Agent:
         What may have begun and is not known to it has not begun: the server is asked anew.
         """
         known = set(living)
-        self.unheard = {
-            body.command
-            for _, body in self.book.items(
-                Lane.RESULTS, self.book.have(Lane.RESULTS), self.book.last(Lane.RESULTS)
-            )
-            if isinstance(body, Done)
-        }
+        self.remember()
         effects: list[Effect] = []
         for job in list(self.book.jobs.values()):
             if job.phase is Phase.STARTING:
@@ -182,6 +176,13 @@ class Agent:
             if job.phase is Phase.RUNNING and job.wanted is not None:
                 effects.append(Steer(job.attempt, job.wanted))
         return effects
+
+    def remember(self) -> None:
+        """What the book says, and nothing of what was only meant to be written into it."""
+        self.link = None
+        have, last = self.book.have(Lane.RESULTS), self.book.last(Lane.RESULTS)
+        found = self.book.items(Lane.RESULTS, have, last)
+        self.unheard = {body.command for _, body in found if isinstance(body, Done)}
 
     def began(self, attempt: str, pid: int, at: float) -> list[Effect]:
         job = self.book.jobs.get(attempt)
@@ -267,10 +268,12 @@ class Agent:
             case Offer():
                 return self.offered(message, now)
             case Start(attempt):
-                return self.start(attempt, clock)
+                return self.start(attempt, now, clock)
             case Forget(attempt):
                 return self.forget(attempt)
             case Have():
+                if self.link:
+                    self.link.lead = max(self.link.lead, message.clock - now)
                 return self.got(message.lanes, message.safe, message.logs, now)
             case Command():
                 return self.command(message, clock)
@@ -285,17 +288,18 @@ class Agent:
         if not OLDEST <= message.protocol <= NEWEST:
             self.link = None
             return [Cut(f"the server speaks version {message.protocol} of the protocol")]
-        link.ahead, link.beat = message.clock - clock, message.beat
+        # It looked at its clock after our hello, so nothing begins too late for a slow answer.
+        link.lead, link.beat = message.clock - link.since, message.beat
         link.session = message.session
         effects: list[Effect] = []
         for answer in message.answers:
-            effects += self.answered(answer, clock)
+            effects += self.answered(answer, now, clock)
         return effects + self.got(message.have, message.safe, {}, now)
 
-    def answered(self, answer: Answer, clock: float) -> list[Effect]:
+    def answered(self, answer: Answer, now: float, clock: float) -> list[Effect]:
         match answer.verdict:
             case Verdict.START:
-                return self.start(answer.attempt, clock)
+                return self.start(answer.attempt, now, clock)
             case Verdict.STOP:
                 return self.give_up(answer.attempt)
             case Verdict.FORGET:
@@ -330,20 +334,21 @@ class Agent:
         self.link.asked[job.attempt] = now
         return [Say(Accept(job.attempt))]
 
-    def start(self, attempt: str, clock: float) -> list[Effect]:
+    def start(self, attempt: str, now: float, clock: float) -> list[Effect]:
         job = self.book.jobs.get(attempt)
         if job is None or job.phase is not Phase.ACCEPTED:
             return []
-        if (late := self.lateness(job.offer, clock)) is not None:
+        if (late := self.lateness(job.offer, now)) is not None:
             return self.ended(unbegun(attempt, EXPIRED, late, clock))
         self.book.put_job(replace(job, phase=Phase.STARTING))
-        return [Spawn(job.offer)]
+        held = [] if job.wanted is None else [Steer(attempt, job.wanted)]
+        return [Spawn(job.offer), *held]
 
-    def lateness(self, offer: Offer, clock: float) -> str | None:
-        ahead = self.link.ahead if self.link else 0.0
-        if offer.start_before is None or clock + ahead <= offer.start_before:
+    def lateness(self, offer: Offer, now: float) -> str | None:
+        if offer.start_before is None or self.link is None:
             return None
-        return f"it had to start {clock + ahead - offer.start_before:.0f} s ago"
+        late = now + self.link.lead - offer.start_before
+        return f"it had to start {late:.0f} s ago" if late > 0 else None
 
     def forget(self, attempt: str) -> list[Effect]:
         job = self.book.jobs.get(attempt)
@@ -370,6 +375,21 @@ class Agent:
         return [Erase(job.attempt)]
 
     # Commands.
+
+    def steer_here(self, attempt: str, verb: Verb, why: str, clock: float) -> list[Effect]:
+        """Wanted by somebody at the machine, who needs no number: the newest word counts."""
+        job = self.book.jobs.get(attempt)
+        if job is None or job.phase is Phase.ENDED:
+            return []
+        if job.wanted in FINAL and verb not in FINAL:
+            return []
+        self.book.put_job(replace(job, wanted=verb))
+        self.book.add(Lane.OUTPUTS, Output(attempt, verb.value, {"by": "station", "why": why}))
+        if job.phase is not Phase.ACCEPTED:
+            return [Steer(attempt, verb)]
+        if verb in FINAL:
+            return self.ended(unbegun(attempt, "STOPPED", why or "stopped at the machine", clock))
+        return []
 
     def command(self, command: Command, clock: float) -> list[Effect]:
         if command.id in self.unheard:
@@ -439,11 +459,13 @@ class Agent:
             way.since, way.sent = now, max(way.sent, seq)
 
     def logged(self, attempt: str, offset: int, now: float) -> None:
+        """It may want again what it had, if it was restored."""
         job = self.book.jobs[attempt]
-        if offset > job.stored:
-            self.book.put_job(replace(job, stored=offset))
-            if self.link and (way := self.link.logs.get(attempt)):
-                way.since, way.sent = now, max(way.sent, offset)
+        if offset == job.stored:
+            return
+        self.book.put_job(replace(job, stored=offset))
+        if self.link and (way := self.link.logs.get(attempt)):
+            way.since, way.sent = now, max(way.sent, offset) if offset > job.stored else offset
 
     def finish(self) -> list[Effect]:
         """What the server has whole needs to be kept no longer."""

@@ -7,15 +7,28 @@ of theirs; disks are lost. What really happened, the world knows: it compares wh
 
 import random
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from edge import desk, wire
 from edge.agent.book import MemoryBook
-from edge.agent.core import Agent, Cut, Effect, Erase, Profile, Rules, Say, SendLog, Spawn, Steer
+from edge.agent.core import (
+    EXPIRED,
+    Agent,
+    Cut,
+    Effect,
+    Erase,
+    Profile,
+    Rules,
+    Say,
+    SendLog,
+    Spawn,
+    Steer,
+)
 from edge.desk import Desk, Hand, Stage, Station
 from edge.messages import (
     Command,
+    Done,
     Ended,
     Frame,
     FromServer,
@@ -27,6 +40,7 @@ from edge.messages import (
 
 STEP = 0.5
 PATIENCE = 10.0  # of the server with an offer
+DAYS = 3 * 86400.0  # that a clock may be wrong by
 RULES = Rules(resend=2.0, greeting=4.0, silence=3.0, window=4, piece=16, pieces=3)
 BEAT = 3.0
 
@@ -49,9 +63,12 @@ class Chances:
     crash: float = 0.01  # of an agent or the server, at each step of theirs
     machine: float = 0.003
     disk: float = 0.0005
+    drain: float = 0.01  # of a machine, at each step; what is drained is opened as often
+    wrong: float = 0.002  # a machine's clock is set
+    restore: float = 0.004  # the server's rows are again what they were a while ago
 
 
-CALM = Chances(0, 0, 0, 0, 0, 0)
+CALM = Chances(0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @dataclass
@@ -62,6 +79,7 @@ class Running:
     until: float
     size: int
     ended: Ended | None = None
+    is_held: bool = False
 
 
 @dataclass
@@ -80,7 +98,10 @@ class Task:
     result: Ended | None = None
     results: int = 0
     wants_stop: bool = False
+    wants_hold: bool = False
+    start_before: float | None = None
     given: float = 0.0
+    numbers: tuple[int, ...] = ()  # all that were given
 
     def attempt(self, name: int) -> str:
         return f"{name}.{self.number}"
@@ -97,7 +118,12 @@ class Machine:
         self.world, self.number = world, number
         self.lines = 0
         self.books = 0
+        self.wrong = world.chance.uniform(-DAYS, DAYS)
         self.wipe()
+
+    @property
+    def clock(self) -> float:
+        return self.world.now + self.wrong
 
     def wipe(self) -> None:
         self.books += 1
@@ -167,12 +193,16 @@ class Machine:
         chance = self.world.chance
         running = Running(attempt, self.world.now + chance.random() * 12, chance.randrange(0, 90))
         self.begun[attempt] = self.living[attempt] = running
-        self.carry_out(self.agent.began(attempt, 7, self.world.now))
+        self.carry_out(self.agent.began(attempt, 7, self.clock))
 
     def steer(self, attempt: str, verb: Verb) -> None:
         running = self.living.get(attempt)
-        if running is not None and running.ended is None and verb in (Verb.STOP, Verb.KILL):
+        if running is None or running.ended is not None:
+            return
+        if verb in (Verb.STOP, Verb.KILL):
             self.over(running, "STOPPED")
+        else:
+            running.is_held = verb is Verb.HOLD
 
     def over(self, running: Running, ending: str) -> None:
         at = self.world.now
@@ -188,7 +218,9 @@ class Machine:
         """One step of everything on the machine."""
         now = self.world.now
         for running in list(self.living.values()):
-            if now >= running.until:
+            if running.is_held:
+                running.until += STEP
+            elif now >= running.until:
                 self.over(running, "SUCCEEDED")
             else:
                 share = 1 - (running.until - now) / 12
@@ -199,13 +231,22 @@ class Machine:
         if self.line is None and now >= self.up_at:
             self.lines += 1
             self.line = self.lines
-            self.carry_out(self.agent.connect(now, now))
-        self.carry_out(self.agent.tick(now, now))
+            self.carry_out(self.agent.connect(now, self.clock))
+        self.carry_out(self.agent.tick(now, self.clock))
 
     def receive(self, packet: Packet) -> None:
         if packet.line[1] == self.line:
             now = self.world.now
-            self.carry_out(self.agent.receive(packet.frame, now, now))
+            self.carry_out(self.agent.receive(packet.frame, now, self.clock))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was last wanted of an attempt or a machine, and since when it is known to be so."""
+
+    command: int
+    verb: Verb
+    known: float | None = None
 
 
 @dataclass
@@ -217,11 +258,12 @@ class Rows:
     logs: dict[str, bytes] = field(default_factory=dict)
     orphans: list[Ended] = field(default_factory=list)
     commands: int = 0
+    asked: dict[str | int, Asked] = field(default_factory=dict)  # of an attempt, of a machine
 
     def copy(self) -> "Rows":
         tasks = {name: replace(task) for name, task in self.tasks.items()}
-        logs, orphans = dict(self.logs), list(self.orphans)
-        return Rows(tasks, dict(self.stations), logs, orphans, self.commands)
+        logs, orphans, asked = dict(self.logs), list(self.orphans), dict(self.asked)
+        return Rows(tasks, dict(self.stations), logs, orphans, self.commands, asked)
 
 
 class Server:
@@ -257,7 +299,7 @@ class Server:
         """What the rows say of it: what it holds, and what it may still speak of."""
         hands = {}
         for name, task in rows.tasks.items():
-            for each in range(1, task.number + 1):
+            for each in task.numbers:
                 attempt = f"{name}.{each}"
                 is_held = task.number == each and task.holder == number
                 stage = task.stage if is_held else Stage.OVER
@@ -274,8 +316,9 @@ class Server:
             case desk.Greeted(session, hello):
                 fresh = hello.lineage != station.lineage
                 have = desk.NOTHING if fresh else station.have
+                self.shut_again(rows, number, is_shut=hello.draining)
                 station = replace(
-                    station,
+                    rows.stations[number],
                     session=session,
                     greeting=hello.greeting,
                     lineage=hello.lineage,
@@ -286,7 +329,7 @@ class Server:
                 have = tuple(seq if n == lane else each for n, each in enumerate(station.have))
                 station = replace(station, have=have, safe=have)
             case desk.Accepted(attempt):
-                self.held(rows, attempt).stage = Stage.RUNNING
+                self.accepted(rows, number, attempt)
             case desk.HandedBack(attempt):
                 self.free(rows, attempt)
             case desk.Recorded(ended):
@@ -300,9 +343,29 @@ class Server:
             case desk.Commanded(done):
                 left = tuple(each for each in station.commands if each.id != done.command)
                 station = replace(station, commands=left)
+                self.note(rows, number, done)
             case desk.Doubted(doubts):
                 station = replace(station, doubts=doubts)
         rows.stations[number] = station
+
+    def shut_again(self, rows: Rows, number: int, *, is_shut: bool) -> None:
+        """One whose disk was lost does not know any more that it takes nothing new."""
+        asked = rows.asked.get(number)
+        if asked and asked.known is not None and is_shut != (asked.verb is Verb.DRAIN):
+            self.ask(rows, number, asked.verb)
+
+    def accepted(self, rows: Rows, number: int, attempt: str) -> None:
+        task, asked = self.held(rows, attempt), rows.asked.get(number)
+        task.stage = Stage.RUNNING
+        is_shut = asked is not None and asked.verb is Verb.DRAIN and asked.known is not None
+        if is_shut and asked and asked.known is not None and task.given > asked.known:
+            raise Broken(f"{attempt} was taken by machine {number}, which takes nothing new")
+
+    def note(self, rows: Rows, number: int, done: Done) -> None:
+        name: str | int = number if done.attempt is None else done.attempt
+        asked = rows.asked.get(name)
+        if asked is not None and asked.command == done.command and done.applied:
+            rows.asked[name] = replace(asked, known=self.world.now)
 
     def held(self, rows: Rows, attempt: str) -> Task:
         name, _, number = attempt.partition(".")
@@ -321,7 +384,7 @@ class Server:
         if ended.counted and ended.ending != "LOST":
             task.result = ended
             task.results += 1
-        elif ended.ending == "STOPPED":
+        elif ended.ending in ("STOPPED", EXPIRED):
             task.result, task.results = ended, task.results + 1
 
     def live(self) -> None:
@@ -330,8 +393,10 @@ class Server:
         for name, task in self.rows.tasks.items():
             if task.result is None and task.holder is None and chance.random() < 0.3:
                 self.offer(name, chance.randrange(len(self.rows.stations)))
-            elif task.stage is Stage.RUNNING and task.wants_stop and task.holder is not None:
-                self.stop(name, task.holder)
+            elif task.stage is Stage.RUNNING and task.holder is not None:
+                self.want(task, task.attempt(name), task.holder)
+        for number in self.rows.stations:
+            self.drain(number)
 
     def take_back(self) -> None:
         for task in self.rows.tasks.values():
@@ -345,19 +410,43 @@ class Server:
         if session != self.rows.stations[machine].session:
             return
         task = self.rows.tasks[name]
-        task.number += 1
+        task.number = self.next_number(task.number)
+        task.numbers += (task.number,)
         task.holder, task.stage = machine, Stage.OFFERED
         task.given = self.world.now
-        self.tell(machine, line, session, Offer(task.attempt(name), {"argv": ["true"]}))
+        offer = Offer(task.attempt(name), {"argv": ["true"]}, task.start_before)
+        self.tell(machine, line, session, offer)
 
-    def stop(self, name: int, machine: int) -> None:
+    def next_number(self, last: int) -> int:
+        return last + 1
+
+    def want(self, task: Task, attempt: str, machine: int) -> None:
+        """A hold, which ends again; a stop, which does not."""
+        asked = self.rows.asked.get(attempt)
+        if task.wants_stop:
+            task.wants_stop = task.wants_hold = False
+            self.ask(self.rows, machine, Verb.STOP, attempt)
+        elif task.wants_hold:
+            task.wants_hold = False
+            self.ask(self.rows, machine, Verb.HOLD, attempt)
+        elif asked and asked.verb is Verb.HOLD and self.world.chance.random() < 0.1:
+            self.ask(self.rows, machine, Verb.RESUME, attempt)
+
+    def drain(self, number: int) -> None:
+        rate, asked = self.world.chances.drain, self.rows.asked.get(number)
+        is_shut = asked is not None and asked.verb is Verb.DRAIN
+        if is_shut and (not rate or self.world.chance.random() < 10 * rate):
+            self.ask(self.rows, number, Verb.UNDRAIN)
+        elif not is_shut and self.world.chance.random() < rate:
+            self.ask(self.rows, number, Verb.DRAIN)
+
+    def ask(self, rows: Rows, number: int, verb: Verb, attempt: str | None = None) -> None:
         """Asked for once; repeated by the desk until somebody says what became of it."""
-        task = self.rows.tasks[name]
-        task.wants_stop = False
-        self.rows.commands += 1
-        station = self.rows.stations[machine]
-        command = Command(self.rows.commands, Verb.STOP, task.attempt(name))
-        self.rows.stations[machine] = replace(station, commands=(*station.commands, command))
+        rows.commands += 1
+        station = rows.stations[number]
+        command = Command(rows.commands, verb, attempt)
+        rows.stations[number] = replace(station, commands=(*station.commands, command))
+        rows.asked[number if attempt is None else attempt] = Asked(command.id, verb)
 
     def tell(self, machine: int, line: int, session: int, message: FromServer) -> None:
         self.world.send(machine, (machine, line), Frame(session, (message,)))
@@ -384,10 +473,14 @@ class World:
         self.began: dict[str, int] = {}  # attempt: the machine where it began
         self.truth: dict[str, Ended] = {}
         self.burned: set[str] = set()  # of these a part of the log may be lost
+        self.given_up: set[str] = set()  # by the server, while they may run
         self.server = servers(self, tasks, machines)
         self.machines = [stations(self, number) for number in range(machines)]
         for task in self.server.rows.tasks.values():
             task.wants_stop = self.chance.random() < 0.2
+            task.wants_hold = self.chance.random() < 0.3
+            if self.chance.random() < 0.2:
+                task.start_before = self.chance.uniform(0, 2 * 60 * STEP)
 
     def make_agent(self, book: MemoryBook) -> Agent:
         return self.agents(book, Profile(slots=2), RULES)
@@ -406,10 +499,24 @@ class World:
             raise Broken(f"{attempt} began twice")
         self.began[attempt] = machine
         name = attempt.partition(".")[0]
-        for other in self.machines:
-            for each in other.living.values():
-                if each.ended is None and each.attempt.partition(".")[0] == name:
-                    raise Broken(f"{attempt} began while {each.attempt} ran")
+        latest = self.server.rows.tasks[int(name)].start_before
+        if latest is not None and self.now > latest:
+            raise Broken(f"{attempt} began at {self.now}, which is after {latest}")
+        for each in self.running():
+            if each.attempt.partition(".")[0] == name and each.attempt not in self.given_up:
+                raise Broken(f"{attempt} began while {each.attempt} ran")
+
+    def running(self) -> Iterator[Running]:
+        for machine in self.machines:
+            yield from (each for each in machine.living.values() if each.ended is None)
+
+    def look_at_holds(self) -> None:
+        for each in self.running():
+            asked = self.server.rows.asked.get(each.attempt)
+            if asked is None or asked.known is None or each.attempt in self.given_up:
+                continue
+            if each.is_held != (asked.verb is Verb.HOLD):
+                raise Broken(f"{each.attempt} was said to be {asked.verb}, and is not")
 
     def ended(self, ended: Ended) -> None:
         self.truth[ended.attempt] = ended
@@ -464,6 +571,9 @@ class World:
                 self.guarded(machine, machine.lose_power)
             if self.chance.random() < self.chances.disk:
                 self.guarded(machine, lambda each=machine: self.burn(each))
+            if self.chance.random() < self.chances.wrong:
+                machine.wrong = self.chance.uniform(-DAYS, DAYS)
+        self.look_at_holds()
 
     def burn(self, machine: Machine) -> None:
         """The disk is lost and with it the machine: another one stands in its place."""
