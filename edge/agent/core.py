@@ -179,7 +179,6 @@ class Agent:
 
     def remember(self) -> None:
         """What the book says, and nothing of what was only meant to be written into it."""
-        self.link = None
         have, last = self.book.have(Lane.RESULTS), self.book.last(Lane.RESULTS)
         found = self.book.items(Lane.RESULTS, have, last)
         self.unheard = {body.command for _, body in found if isinstance(body, Done)}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from edge import attempts
 from edge.agent import orders
 from edge.agent.core import SendLog, Steer
 from edge.agent.home import Home
@@ -41,6 +42,7 @@ class Met:
     """What the runner has in hand: attempt by attempt, and how much each is known to have said."""
 
     living: Mapping[str, int]  # and waiting
+    pids: Mapping[str, int]
     ended: tuple[str, ...]
 
     @property
@@ -117,7 +119,7 @@ class Hands:
     # Orders
 
     def spawn(self, attempt: str, command: Mapping[str, Any]) -> None:
-        key = orders.key_of(attempt)
+        key = attempts.key(attempt)
         folder = None if command.get("cwd") or command.get("user") else self.folder(key)
         invocation = orders.invocation(command, folder)
         if folder is not None:
@@ -131,7 +133,7 @@ class Hands:
 
     def steer(self, steer: Steer) -> None:
         if self.link is not None and (order := ORDERS.get(steer.verb)):
-            order(self.link, orders.key_of(steer.attempt))
+            order(self.link, attempts.key(steer.attempt))
 
     def kill(self, attempt: str) -> None:
         self.steer(Steer(attempt, Verb.KILL))
@@ -139,12 +141,12 @@ class Hands:
     def send_log(self, wanted: SendLog) -> None:
         """Its answer comes as `read`."""
         if self.link is not None:
-            key = orders.key_of(wanted.attempt)
+            key = attempts.key(wanted.attempt)
             self.wanted[key, wanted.offset] = wanted
             self.link.read(key, wanted.offset, wanted.size)
 
     def erase(self, attempt: str) -> None:
-        key = orders.key_of(attempt)
+        key = attempts.key(attempt)
         if self.link is not None:
             self.link.acknowledge([key])
         folder = self.folder(key)
@@ -157,27 +159,26 @@ class Hands:
     # What the runner says
 
     async def on_hello(self, hello: Hello) -> Mapping[str, int]:
-        living = {orders.attempt_of(key): each.received for key, each in hello.live.items()}
-        living |= {orders.attempt_of(key): 0 for key in hello.waiting}
-        ended = tuple(orders.attempt_of(key) for key in hello.ended)
+        living = {attempts.of_key(key): each.received for key, each in hello.live.items()}
+        living |= {attempts.of_key(key): 0 for key in hello.waiting}
+        ended = tuple(attempts.of_key(key) for key in hello.ended)
         log.info("runner met", extra={"runner": hello.pid, "living": len(living)})
-        self.news.met(Met(living, ended))
-        for key, each in hello.live.items():
-            self.news.began(orders.attempt_of(key), each.pid, time.time())
+        pids = {attempts.of_key(key): each.pid for key, each in hello.live.items()}
+        self.news.met(Met(living, pids, ended))
         return {}
 
     def on_began(self, began: link.Began) -> None:
-        self.news.began(orders.attempt_of(began.key), began.pid, began.at)
+        self.news.began(attempts.of_key(began.key), began.pid, began.at)
 
     def on_output(self, chunk: Chunk) -> None:
         """Only how much there is: it is read where it lies when it is to be sent."""
         end = chunk.offset + len(chunk.data)
         if self.link is not None:
             self.link.received(chunk.key, end)
-        self.news.printed(orders.attempt_of(chunk.key), end)
+        self.news.printed(attempts.of_key(chunk.key), end)
 
     def on_progress(self, key: str, told: Progress) -> None:
-        self.news.progressed(orders.attempt_of(key), told)
+        self.news.progressed(attempts.of_key(key), told)
 
     def on_ended(self, ended: link.Ended) -> None:
         self.news.ended(told(ended))
@@ -199,7 +200,7 @@ def told(ended: link.Ended) -> Ended:
         )
         detail["notes"] = list(notes)
     return Ended(
-        attempt=orders.attempt_of(ended.key),
+        attempt=attempts.of_key(ended.key),
         ending=outcome.ending.value,
         at=time.time(),
         exit_code=outcome.exit_code,

@@ -20,6 +20,7 @@ OF_OTHERS = Path(".local/state/procession-edge")
 OWNERS_POLICY = Path("/etc/procession/policy.toml")
 
 Carrier = Literal["auto", "stream", "poll"]
+SLOTS = 4
 CARRIERS: tuple[Carrier, ...] = ("auto", "stream", "poll")
 
 
@@ -39,7 +40,7 @@ class Config:
     name: str
     server_key: str = ""
     carrier: Carrier = "auto"
-    slots: int = 4
+    slots: int = SLOTS
     labels: Mapping[str, str] = field(default_factory=dict)
     authorities: str | None = None  # a file of certificates, where the system's do not suffice
     policy: str | None = None  # where the owner's policy lies, if not in its usual place

@@ -1,16 +1,9 @@
 """What an offer comes to as a command of this machine.
 
-An offer's `invocation` is what the server keeps for the task, so it names secrets and does not hold
-them. Beside it there may be
-
-* `kind`: `command`, or `python` for a call of a function; nothing else is carried out here;
-* `run` and `task`: what the command finds in PROCESSION_RUN and PROCESSION_TASK;
-* `sealed`: the secrets' values by their names, as JSON, sealed to this machine and bound to the
-  attempt. They are opened for a look at what the owner allows and again for the runner, and are
-  kept nowhere.
+Secrets that come with it are opened for a look at what the owner allows, and again for the runner;
+they are kept nowhere.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -18,77 +11,51 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge import attempts, invocations
 from edge.messages import Offer
-from executor import python_call, wire
+from executor import wire
 from executor.base import Invocation
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-# The task, or the run and the place in it; then the attempt's number. It becomes part of paths.
-ATTEMPT = re.compile(r"[0-9A-Za-z-]{1,64}(/[0-9A-Za-z-]{1,64})?\.[0-9]{1,12}")
+CLAIMED = re.compile(r"[1-9][0-9]{0,17}\.[1-9][0-9]{0,8}", re.ASCII)
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-OURS = ("PROCESSION_RUN", "PROCESSION_TASK")
+OURS = frozenset({"PROCESSION_RUN", "PROCESSION_TASK"})
 
 
 class Unable(Exception):
     """It cannot be carried out here; says why."""
 
 
-def key_of(attempt: str) -> str:
-    """What the runner knows it by."""
-    return attempt.replace("/", ":")
-
-
-def attempt_of(key: str) -> str:
-    return key.replace(":", "/")
-
-
 def command(offer: Offer, key: "X25519PrivateKey | None") -> Mapping[str, Any]:
     """With its secrets in it: for the owner's policy and for the runner, and for nobody else."""
-    if not ATTEMPT.fullmatch(offer.attempt):
+    if not is_attempt(offer.attempt):
         raise Unable(f"{offer.attempt[:80]!r} names no attempt")
-    given = dict(offer.invocation)
-    about = {name: given.pop(name, None) for name in ("run", "task")}
-    kind = given.pop("kind", None) or "command"
-    given = opened(given, offer.attempt, key)
     try:
-        if kind == "python":
-            given = python_call.invocation(**given)
-        elif kind != "command":
-            raise Unable(f"a workstation carries out commands, and no {str(kind)[:40]!r}")
-    except TypeError as error:
-        raise Unable(f"the call cannot be understood: {error}") from None
-    given["argv"] = found(given.get("argv"))
-    return {**given, "about": about}
+        given = invocations.opened(offer.invocation, hidden(offer, key))
+    except (ValueError, TypeError):
+        raise Unable("what is sealed in it cannot be understood") from None
+    return {**given, "argv": found(given.get("argv"))}
 
 
-def opened(given: dict[str, Any], attempt: str, key: "X25519PrivateKey | None") -> dict[str, Any]:
-    from scheduler.domain import secrets
-
-    sealed = given.pop("sealed", None)
-    if not secrets.wants(given):
-        return given
-    try:
-        return secrets.resolved(given, values(sealed, attempt, key))
-    except (LookupError, TypeError, AttributeError) as error:
-        raise Unable(f"its secrets cannot be put in their places: {error}") from None
+def is_attempt(name: str) -> bool:
+    """It becomes part of paths."""
+    return CLAIMED.fullmatch(name) is not None or attempts.is_own(name)
 
 
-def values(sealed: Any, attempt: str, key: "X25519PrivateKey | None") -> Mapping[str, str]:
+def hidden(offer: Offer, key: "X25519PrivateKey | None") -> bytes | None:
+    sealed = offer.invocation.get(invocations.SEALED)
     if sealed is None:
-        return {}
+        return None
     from edge import sealing
 
     if key is None:
         raise Unable("it comes with secrets, and this workstation has no key to open them")
     try:
-        found = json.loads(sealing.unseal(key, str(sealed), attempt))
-    except (sealing.BadSeal, ValueError) as error:
+        return sealing.unseal(key, str(sealed), offer.attempt)
+    except sealing.BadSeal as error:
         raise Unable(f"its secrets cannot be opened: {error}") from None
-    if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
-        raise Unable("its secrets are no texts")
-    return found
 
 
 def found(argv: Any) -> Any:
@@ -103,25 +70,20 @@ def found(argv: Any) -> Any:
 
 def examined(command: Mapping[str, Any]) -> Mapping[str, Any]:
     """As the owner's policy looks at it: variables are variables, wherever they come from."""
-    secret = {**(command.get("secrets") or {}), **(command.get("secret_files") or {})}
-    return {**command, "secrets": secret}
+    secret = [command.get(name) or {} for name in ("secrets", "secret_files")]
+    env = command.get("env") or {}
+    if not all(isinstance(each, Mapping) for each in (*secret, env)):
+        return command
+    told = {name: value for name, value in env.items() if name not in OURS}
+    return {**command, "env": told, "secrets": {**secret[0], **secret[1]}}
 
 
 def invocation(command: Mapping[str, Any], folder: Path | None) -> Invocation:
     """For the runner. With nobody to answer to for a while, the command goes on all the same."""
-    given = dict(command)
-    about = given.pop("about", None) or {}
-    for name in [name for name, value in given.items() if value is None]:
-        del given[name]
+    given = {name: value for name, value in command.items() if value is not None}
     try:
         unpacked = wire.unpack_invocation(given)
     except (wire.Garbled, TypeError) as error:
         raise Unable(str(error)) from None
-    told = zip(OURS, (about.get("run"), about.get("task")), strict=True)
-    ours = {name: str(value) for name, value in told if value is not None}
-    return replace(
-        unpacked,
-        env={**unpacked.env, **ours},
-        cwd=unpacked.cwd or (str(folder) if folder else None),
-        on_lost="wait",
-    )
+    cwd = unpacked.cwd or (str(folder) if folder else None)
+    return replace(unpacked, cwd=cwd, on_lost="wait")

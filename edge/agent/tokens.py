@@ -1,0 +1,56 @@
+"""Short tokens for the server: each is given for a proof that we have our key."""
+
+import time
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge import identity
+from edge.agent.web import Unanswered, Web
+
+EARLY = 60.0  # seconds before its end that a token is used no more
+UNKNOWN = 300.0  # how long one holds of which the server does not say what time it is there
+
+
+class Tokens:
+    def __init__(
+        self,
+        web: Web,
+        name: str,
+        key: Ed25519PrivateKey,
+        server_key: str,
+    ) -> None:
+        self.web, self.name, self.key = web, name, key
+        self.server_key = server_key
+        self.token = ""
+        self.until = float("-inf")
+
+    async def get(self) -> str:
+        """How long it holds is reckoned by the server's clock: ours may be wrong by days."""
+        if time.monotonic() < self.until:
+            return self.token
+        path = f"/api/v1/workstations/{self.name}"
+        try:
+            nonce = (await self.web.tell(f"{path}/nonce", {})).json()["nonce"]
+            audience = identity.at_server(self.server_key)
+            proof = identity.prove(self.key, audience, nonce)
+            answer = await self.web.tell(f"{path}/token", {"nonce": nonce, "proof": proof})
+            told = answer.json()
+            self.token, self.until = str(told["token"]), lasts(answer.clock, told["expires_at"])
+        except (LookupError, TypeError) as error:
+            raise Unanswered(f"the answer lacks {error}: is this a server of ours?") from None
+        return self.token
+
+    def forget(self) -> None:
+        self.until = float("-inf")
+
+
+def lasts(clock: float | None, expires_at: str) -> float:
+    from datetime import datetime
+
+    try:
+        until = datetime.fromisoformat(expires_at).timestamp()
+    except ValueError:
+        clock = None
+        until = 0.0
+    left = UNKNOWN if clock is None else until - clock
+    return time.monotonic() + left - EARLY
