@@ -12,9 +12,12 @@ PRIORITY = 4  # 9 is most urgent
 QUEUE = "default"
 OUTPUT_CAP = 4 << 20
 GRACE = timedelta(seconds=10)
+LOST_AFTER = timedelta(hours=24)
 
 FailureKind = Literal["stop", "stop_now", "continue", "handler"]
 OnLost = Literal["retry", "fail", "wait"]
+OnDisconnect = Literal["keep", "stop"]
+Reconcile = Literal["keep_original", "keep_replacement", "ask"]
 Kind = Literal[
     "run",
     "http",
@@ -35,6 +38,10 @@ OnConflict = Literal["wait", "skip", "replace"]
 
 # Nobody claims these: they wait for a time, an event, a person or another run.
 PARKED = frozenset({"process", "sleep", "wait_for", "approval", "emit", "branch"})
+
+# What a workstation carries out because a type says it of all its tasks. A process is handed over
+# whole, so the task has to say that itself.
+PLACED_WITH_TYPE: frozenset[Kind] = frozenset({"run", "python"})
 
 Data = Any  # JSON in which any text may hold expressions; one that is all there is keeps its type
 
@@ -89,6 +96,7 @@ class ForEach:
     max_parallel: int | None = None
     min_success: int | float | None = None  # a number of items, or a share; None is all
     stop_rest: bool = False  # once it cannot succeed any more
+    stations: bool = False  # the list is that of the workstations which the task asks for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +216,24 @@ class ResourceLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """On which workstation a task is carried out, and what follows when that is out of sight."""
+
+    workstation: str | None = None  # a name, or a text with expressions that comes to one
+    labels: Mapping[str, str] = field(default_factory=dict)  # else any that has all of these
+    everywhere: bool = False  # on each of those, and not on one of them
+    stagger: timedelta = timedelta()
+    sticky: bool = False
+    on_disconnect: OnDisconnect = "keep"
+    lost_after: timedelta = LOST_AFTER
+    replace: bool = False
+    reconcile: Reconcile = "keep_original"
+    start_before: timedelta | None = None
+    there: bool = False  # where that was done which this undoes
+    implied: bool = field(default=False, compare=False)  # the task does not say it itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskDefinition:
     name: str
     description: str = ""
@@ -231,6 +257,7 @@ class TaskDefinition:
     grace: timedelta = GRACE
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     queue: str | None = None
+    on: Placement | Literal["server"] | None = None
     priority: int | None = None
     on_failure: OnFailure = field(default_factory=OnFailure)
     on_lost: OnLost = "retry"
@@ -243,6 +270,11 @@ class TaskDefinition:
     user: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def placement(self) -> Placement | None:
+        """None of a task that is the server's and its workers'."""
+        return self.on if isinstance(self.on, Placement) else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessType:
@@ -253,6 +285,7 @@ class ProcessType:
     timeout: timedelta | None = None
     priority: int = PRIORITY
     queue: str = QUEUE
+    on: Placement | None = None  # of all its tasks that can be placed and don't say where
     max_parallel: int | None = None  # tasks of this type in flight, over all its runs
     vars: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)

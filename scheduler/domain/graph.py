@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
-from scheduler.domain import order, rendering
+from scheduler.domain import order, placement_reading, rendering
+from scheduler.domain import templates as texts
 from scheduler.domain.definitions import PARKED, ProcessType, TaskDefinition
+from scheduler.domain.places import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ class TaskTemplate:
     judged: bool  # even its plain success needs the judge
     on_lost: str
     invocation: dict[str, Any] | None  # where it need not be settled; {} for a noop
+    placement: dict[str, Any] | None = None  # where that is known beforehand
 
 
 HOOK = "hook:"
@@ -99,6 +102,17 @@ def kept(tasks: Sequence[TaskDefinition]) -> frozenset[str]:
     return frozenset(found)
 
 
+def known_place(task: TaskDefinition) -> Place | None:
+    """Where it is carried out, if every run says the same."""
+    asked = task.placement
+    if asked is None or asked.everywhere or asked.there:
+        return None
+    words = (asked.workstation or "", *asked.labels.values())
+    if not all(texts.read(word).is_static for word in words):
+        return None
+    return rendering.place(asked, {})
+
+
 def ancestors(process_type: ProcessType, name: str) -> frozenset[str]:
     """All that may run before the task; for a handler, those that call it as well."""
     return order.Before(process_type.tasks).ancestors(name)
@@ -119,11 +133,12 @@ def _template(
 ) -> TaskTemplate:
     handler = task.on_failure.handler
     settles = _settles(process_type, task)
+    place = known_place(task)
     return TaskTemplate(
         position=positions[task.name],
         name=task.name,
         kind=task.kind,
-        queue=task.queue or process_type.queue,
+        queue=place.queue if place else task.queue or process_type.queue,
         priority=process_type.priority if task.priority is None else task.priority,
         required=1 if callers else _required(task),
         open=callers or len(task.needs),
@@ -133,6 +148,9 @@ def _template(
         judged=judged,
         on_lost=task.on_lost,
         invocation=None if settles else rendering.render(task, {}),
+        placement=placement_reading.row(task.placement, place)
+        if task.placement and place
+        else None,
     )
 
 
@@ -175,4 +193,5 @@ def _settles(process_type: ProcessType, task: TaskDefinition) -> bool:
     limited = process_type.max_parallel is not None or bool(task.limit or task.rate)
     expands = bool(task.when or task.for_each or task.repeat or task.share)
     waits = task.kind in PARKED or (process_type.concurrency is not None and not task.needs)
-    return limited or expands or waits or rendering.has_expressions(task)
+    expires = task.placement is not None and task.placement.start_before is not None
+    return limited or expands or waits or expires or rendering.has_expressions(task)

@@ -102,6 +102,8 @@ def _gathered(task: TaskDefinition, scope: Scope) -> Shape:
 
 
 def _items(task: TaskDefinition, scope: Scope) -> Shape:
+    if task.for_each and task.for_each.stations:
+        return Shape(frozenset({MAP}), items=of(TEXT))  # by the names of the workstations
     whole = templates.read(task.for_each.items).whole if task.for_each else None
     found = types.infer(whole.tree, scope)[0] if whole else ANY
     return found if found.kinds & {LIST, MAP} else ANY

@@ -71,6 +71,21 @@ class EnterGroup:
     on_conflict: OnConflict
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeavePlace:
+    """What goes together in a run, and has not begun, may go together elsewhere."""
+
+    run_id: UUID
+    selector: str
+
+
 Order = (
-    StartChild | TellChildren | AwaitEvent | EmitEvent | AskApproval | CloseApproval | EnterGroup
+    StartChild
+    | TellChildren
+    | AwaitEvent
+    | EmitEvent
+    | AskApproval
+    | CloseApproval
+    | EnterGroup
+    | LeavePlace
 )

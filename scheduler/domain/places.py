@@ -5,7 +5,7 @@ the labels in order, `on:*`.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -15,6 +15,8 @@ from scheduler.domain.names import TYPE_NAME, TYPE_NAME_RULE
 NAMED, LABELLED = "ws:", "on:"
 ANYWHERE = "on:*"
 RESERVED = (NAMED, LABELLED)  # no queue that people name begins like this
+ANY = "any"
+WORDS = frozenset({ANY, "all", "server"})  # mean something else where a name may stand
 
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 LABEL_RULE = (
@@ -22,6 +24,9 @@ LABEL_RULE = (
     "and begin with a letter or digit"
 )
 MOST_LABELS = 8  # that one task asks for
+# What is kept in a placement beside what was asked for: who took it, which attempts were lost, who
+# refused it, and what the first of those attempts came to after all.
+OF_ATTEMPTS = ("taken", "lost", "refused", "original")
 
 Labels: TypeAlias = Mapping[str, str]
 
@@ -68,9 +73,31 @@ class Labelled:
 Place: TypeAlias = Named | Labelled
 
 
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A workstation that tasks may go to."""
+
+    name: str
+    labels: Labels = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is known of workstations while a run's tasks are given their places."""
+
+    stations: Sequence[Station] = ()
+    taken: Mapping[str, str] = field(default_factory=dict)  # queue: who took of it in this run
+
+    def those(self, place: Place) -> list[str]:
+        """By their names, all that may do what is to be done at this place."""
+        return sorted(each.name for each in self.stations if matches(place, each.name, each.labels))
+
+
 def check_name(name: Any, where: str = "workstation") -> str:
     if not isinstance(name, str) or not TYPE_NAME.fullmatch(name):
         raise Invalid(f"{str(name)[:70]!r} is no workstation's name: {TYPE_NAME_RULE}", field=where)
+    if name in WORDS:
+        raise Invalid(f"{name!r} means something else: take another name", field=where)
     return name
 
 
@@ -127,3 +154,9 @@ def queues_for(name: str, labels: Labels, ready: Iterable[str]) -> list[str]:
     """Those that the workstation may claim from, in the order in which they are given."""
     found = ((queue, of_queue(queue)) for queue in ready)
     return [queue for queue, place in found if place and matches(place, name, labels)]
+
+
+def afresh(placement: Mapping[str, Any]) -> dict[str, Any]:
+    """As it was before anything was begun there."""
+    kept = {name: value for name, value in placement.items() if name not in OF_ATTEMPTS}
+    return {**kept, "start_before": None}

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from scheduler.domain import commands, kinds, order, rendering, templates
 from scheduler.domain.commands import Argv, Split
-from scheduler.domain.definitions import Branch, ProcessType, TaskDefinition
+from scheduler.domain.definitions import Branch, Placement, ProcessType, TaskDefinition
 from scheduler.domain.durations import format_duration
 from scheduler.domain.errors import Invalid
 from scheduler.domain.expression_syntax import Index, Member, Name, Tree, children
@@ -151,6 +151,8 @@ class _Planner:
         """Once for each item, as far as they are known."""
         if task.for_each is None:
             return [("", self.scope)]
+        if task.placement and task.placement.everywhere:
+            return [(f"[each of {_all(task.placement, self.scope)}]", self.scope)]
         whole = templates.read(task.for_each.items).whole
         if whole is None or not known(whole.tree, self.scope):
             return [(f"[each of {task.for_each.items}]", self.scope)]
@@ -189,8 +191,11 @@ class _Planner:
 
     def place(self, task: TaskDefinition, scope: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        if kinds.OF_WORKERS & kinds.of(task).BESIDE:
+        if task.placement:
+            found["workstation"] = _where(task.placement, scope)
+        elif kinds.OF_WORKERS & kinds.of(task).BESIDE:
             found["queue"] = task.queue or self.type.queue
+        if kinds.OF_WORKERS & kinds.of(task).BESIDE:
             found["priority"] = self.type.priority if task.priority is None else task.priority
             if self.type.max_parallel is not None:
                 found["max_parallel"] = self.type.max_parallel
@@ -202,6 +207,25 @@ class _Planner:
         if task.share is not None:
             found["share"] = _text(task.share, scope)
         return found
+
+
+def _where(placement: Placement, scope: Mapping[str, Any]) -> str:
+    if placement.there:
+        return "the one that did it"
+    if placement.everywhere:
+        return "each of " + _all(placement, scope)
+    if placement.workstation is not None:
+        return _text(placement.workstation, scope)
+    return "any" + _labels(placement, scope)
+
+
+def _all(placement: Placement, scope: Mapping[str, Any]) -> str:
+    return "all workstations" + _labels(placement, scope)
+
+
+def _labels(placement: Placement, scope: Mapping[str, Any]) -> str:
+    words = [f"{name}: {_text(text, scope)}" for name, text in sorted(placement.labels.items())]
+    return " with " + ", ".join(words) if words else ""
 
 
 def known(tree: Tree, scope: Mapping[str, Any]) -> bool:
@@ -256,12 +280,16 @@ def _text(text: str, scope: Mapping[str, Any]) -> str:
 
 def _fault(task: TaskDefinition, scope: Mapping[str, Any]) -> str | None:
     """Why it could not be carried out, if all is known that it is made of."""
-    placed = [placed for part in kinds.of(task).fields(task) for _, placed in part.placed()]
+    asked = task.placement
+    parts = [*kinds.of(task).fields(task), *(rendering.of_place(asked) if asked else ())]
+    placed = [placed for part in parts for _, placed in part.placed()]
     if not all(p.expression.secret or known(p.expression.tree, scope) for p in placed):
         return None
     try:
         rendering.render(task, scope)
         rendering.rate_key(task, scope)
+        if asked:
+            rendering.place(asked, scope)
     except Invalid as fault:
         return str(fault)
     return None

@@ -27,6 +27,8 @@ type_name = matching(TYPE_NAME, TYPE_NAME_RULE)
 event_name = matching(EVENT_NAME, EVENT_NAME_RULE)
 secret_name = matching(SECRET_NAME, SECRET_NAME_RULE)
 priority = whole(0, 9)
+SHARE = re.compile(r"[1-9][0-9]?%")
+MOST_ITEMS = 10_000
 
 
 def template(cursor: Cursor) -> str:
@@ -146,3 +148,18 @@ def _read_template(cursor: Cursor) -> templates.Template | None:
 def _harmless(cursor: Cursor) -> str:
     """What was refused, so that what comes after can be looked at all the same."""
     return text(cursor).replace(OPENING, ESCAPED)
+
+
+def number_or_share(cursor: Cursor) -> int | float:
+    value = cursor.value
+    if isinstance(value, float):
+        if 0 < value < 1:
+            return value
+    elif isinstance(value, str) and SHARE.fullmatch(value):
+        return int(value[:-1]) / 100
+    elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_ITEMS:
+        return value
+    raise Invalid(
+        f"a number of items, or a share such as 90%, is expected, not {kind_of(cursor.node)}; "
+        "without it all of them must succeed"
+    )

@@ -11,6 +11,7 @@ from executor.base import Ending, Outcome
 from scheduler.domain import graph
 from scheduler.domain.board import Board, Gathered
 from scheduler.domain.errors import Invalid
+from scheduler.domain.places import Around, Place
 from scheduler.domain.process_types import ProcessType, check_input
 from scheduler.domain.runs import Run
 from scheduler.domain.states import Reason, RunState, TaskState
@@ -39,6 +40,16 @@ class Given:
 
 
 WELL = Given()
+
+
+class _Imagined(Around):
+    """Whatever is asked of workstations, there are two that have it."""
+
+    def those(self, place: Place) -> list[str]:
+        return ["workstation-1", "workstation-2"]
+
+
+IMAGINED = _Imagined()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +122,7 @@ class _Rehearsal:
         board, outputs = self.board, self.seen.outputs
         gathered = {position: self.gathered(position) for position in board.gatherable()}
         undone = {position: outputs.get(position) for position in board.undoing_items()}
-        board.settle(self.results(), gathered, undone)
+        board.settle(self.results(), gathered, undone, IMAGINED)
         for position, text in self.told().items():
             outputs[position] = text
 
@@ -257,4 +268,5 @@ def _row(run: Run, template: graph.TaskTemplate) -> Task:
         error=None,
         started_at=None,
         finished_at=None,
+        placement=template.placement,
     )

@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from scheduler.domain import kinds, templates
-from scheduler.domain.definitions import ProcessType, TaskDefinition
+from scheduler.domain import kinds, places, templates
+from scheduler.domain.definitions import Placement, ProcessType, TaskDefinition
 from scheduler.domain.errors import Invalid
 from scheduler.domain.expression_meter import kind_of
 from scheduler.domain.fields import (
     LONGEST_ARGUMENT,
     LONGEST_KEY,
     Field,
+    Fill,
     RenderFault,
     Scope,
     as_boolean,
@@ -19,6 +20,7 @@ from scheduler.domain.fields import (
     as_text,
 )
 from scheduler.domain.kinds import wait_for
+from scheduler.domain.places import Labelled, Named, Place
 from scheduler.domain.sealed import seal
 
 __all__ = [
@@ -33,6 +35,8 @@ __all__ = [
     "is_awaited",
     "items",
     "limit_keys",
+    "of_place",
+    "place",
     "rate_key",
     "render",
     "renderer",
@@ -103,6 +107,12 @@ def share(task: TaskDefinition, scope: Scope) -> str | None:
     return None if task.share is None else _share(task.share).come_to(scope)
 
 
+def place(placement: Placement, scope: Scope) -> Place:
+    """Which workstation it is, or what is asked of it."""
+    found = {part.path[-1]: part.come_to(scope) for part in of_place(placement)}
+    return Named(found["workstation"]) if placement.workstation else Labelled(found)
+
+
 def condition(task: TaskDefinition, scope: Scope) -> bool:
     """Whether its own `when` lets it run."""
     return task.when is None or _when(task.when).come_to(scope) is True
@@ -110,7 +120,7 @@ def condition(task: TaskDefinition, scope: Scope) -> bool:
 
 def items(task: TaskDefinition, scope: Scope) -> list[dict[str, Any]]:
     """What each item may speak of as `item`, in their order; the key is null in a list."""
-    if task.for_each is None:
+    if task.for_each is None or task.for_each.stations:
         return []
     found = _items(task.for_each.items).come_to(scope)
     if len(found) > MOST_ITEMS:
@@ -149,13 +159,17 @@ def _keys(task: TaskDefinition) -> Iterator[Field]:
         yield _rate(task.rate.key)
     if task.share is not None:
         yield _share(task.share)
+    if task.placement and not task.placement.everywhere:
+        yield from of_place(task.placement)
 
 
 def _before(task: TaskDefinition) -> Iterator[Field]:
     """What is asked once, before there are items."""
     if task.when is not None:
         yield _when(task.when)
-    if task.for_each:
+    if task.placement and task.placement.everywhere:
+        yield from of_place(task.placement)
+    elif task.for_each:
         yield _items(task.for_each.items)
 
 
@@ -169,6 +183,28 @@ def _rate(key: str) -> Field:
 
 def _share(value: str) -> Field:
     return Field(("share",), templates.read(value), _KEY, wants="text")
+
+
+def of_place(placement: Placement) -> Iterator[Field]:
+    """Nothing of what is undone where it was done."""
+    path: tuple[str, ...] = ("on", "workstation")
+    if placement.workstation is not None:
+        template = templates.read(placement.workstation)
+        yield Field(path, template, _as_station, wants="text")
+    path = (*path, "all", "labels") if placement.everywhere else (*path, "labels")
+    for name, text in placement.labels.items():
+        yield Field((*path, name), templates.read(text), _as_label(name), wants="text")
+
+
+def _as_station(template: templates.Template, scope: Scope) -> str:
+    return places.check_name(_KEY(template, scope))
+
+
+def _as_label(name: str) -> Fill:
+    def fill(template: templates.Template, scope: Scope) -> str:
+        return places.check_labels({name: _KEY(template, scope)})[name]
+
+    return fill
 
 
 def _when(expression: str) -> Field:

@@ -91,7 +91,7 @@ TASK_ARROWS: Mapping[TaskState, frozenset[TaskState]] = {
     T.WAITING: frozenset(
         {T.READY, T.WAITING, T.PENDING, T.SKIPPED, T.STOPPED, T.FAILED, T.COMPLETED}
     ),
-    T.READY: frozenset({T.IN_PROGRESS, T.WAITING, T.STOPPED, T.SKIPPED}),
+    T.READY: frozenset({T.IN_PROGRESS, T.WAITING, T.STOPPED, T.SKIPPED, T.COMPLETED, T.FAILED}),
     T.IN_PROGRESS: frozenset({T.COMPLETED, T.FAILED, T.STOPPED, T.READY, T.WAITING}),
     T.COMPLETED: frozenset({T.PENDING}),
     T.FAILED: frozenset({T.PENDING}),

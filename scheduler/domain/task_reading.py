@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-from scheduler.domain import kinds
+from scheduler.domain import kinds, placement_reading
 from scheduler.domain.definitions import (
     GRACE,
     OUTPUT_CAP,
+    PLACED_WITH_TYPE,
     After,
     ForEach,
     HookName,
@@ -16,6 +17,8 @@ from scheduler.domain.definitions import (
     Kind,
     Limit,
     OnFailure,
+    OnLost,
+    Placement,
     Rate,
     Repeat,
     ResourceLimits,
@@ -23,12 +26,13 @@ from scheduler.domain.definitions import (
 )
 from scheduler.domain.errors import Invalid
 from scheduler.domain.kinds.action import QUEUE as ACTIONS
-from scheduler.domain.kinds.command import OF_CHILDREN, OF_WORKERS
+from scheduler.domain.kinds.command import OF_CHILDREN, OF_PLACES, OF_WORKERS
 from scheduler.domain.names import ENV_NAME, ENV_NAME_RULE, is_guarded
 from scheduler.domain.readers import (
     duration,
     duration_or_none,
     expression,
+    number_or_share,
     priority,
     secret_name,
     size,
@@ -53,12 +57,12 @@ from scheduler.domain.sections import (
 )
 from scheduler.domain.templates import OPENING
 
-OF_A_PLACE = ("needs", "when", "join", "for_each", "repeat", "undo", "on_failure")
+IN_ORDER = ("needs", "when", "join", "for_each", "repeat", "undo", "on_failure")
 KEYS = (
     "name",
     "description",
     *kinds.NAMES,
-    *OF_A_PLACE,
+    *IN_ORDER,
     "cwd",
     "env",
     "stdin",
@@ -69,6 +73,7 @@ KEYS = (
     "grace",
     "retries",
     "queue",
+    "on",
     "priority",
     "on_lost",
     "limit",
@@ -81,9 +86,8 @@ KEYS = (
     "labels",
 )
 # What stands beside others' tasks, and not among them, has no place in their order.
-APART = tuple(key for key in KEYS if key not in ("name", *OF_A_PLACE))
+APART = tuple(key for key in KEYS if key not in ("name", *IN_ORDER))
 RETRY_KEYS = tuple(field.name for field in fields(RetryPolicy))
-MOST_ITEMS = 10_000
 MOST_ROUNDS = 10_000
 CALLED = {"noop": "a noop", "http": "an http call", "action": "an action", "emit": "an emit"}
 
@@ -92,19 +96,21 @@ AT_ONCE: tuple[After, str | None] = ("success", None)
 queue_name = type_name
 
 
-def read_task(cursor: Cursor) -> TaskDefinition:
-    """The task; `needs` are those that it names itself."""
+def read_task(cursor: Cursor, usual: Placement | None = None) -> TaskDefinition:
+    """The task; `needs` are those that it names itself. `usual` is where its type's tasks are
+    carried out."""
     section = Section(cursor, KEYS)
-    task = _task(section, section.need("name", task_name, ""))
+    task = _task(section, section.need("name", task_name, ""), usual)
     after, when = section.take("when", condition, AT_ONCE)
-    undo = section.take("undo", read_apart(task.name), None)
+    there = placement_reading.of_undo(task.placement) if task.placement else None
+    undo = section.take("undo", read_apart(task.name, there), None)
     task = replace(
         task,
         needs=section.take("needs", task_names, ()),
         after=after,
         when=when,
         join=section.take("join", join, Join()),
-        for_each=section.take("for_each", for_each, None),
+        for_each=_each_station(task, section) or section.take("for_each", for_each, None),
         repeat=section.take("repeat", repeat, None),
         undo=undo,
         on_failure=section.take("on_failure", on_failure, OnFailure()),
@@ -113,14 +119,16 @@ def read_task(cursor: Cursor) -> TaskDefinition:
     return task
 
 
-def read_apart(name: str) -> Callable[[Cursor], TaskDefinition]:
+def read_apart(name: str, usual: Placement | None = None) -> Callable[[Cursor], TaskDefinition]:
     """A task that stands in nobody's order: a hook, or what undoes another."""
 
     def reader(cursor: Cursor) -> TaskDefinition:
         section = Section(cursor, APART)
-        task = _task(section, name)
+        task = _task(section, name, usual)
         if task.kind == "branch":
             section.entries["branch"].fail("nothing follows here that a branch could choose")
+        if task.placement and task.placement.everywhere:
+            section.entries["on"].fail("only what stands among the tasks can be done on all")
         return task
 
     return reader
@@ -130,8 +138,9 @@ def hook_name(name: HookName) -> str:
     return f"hook:{name}"
 
 
-def _task(section: Section, name: str) -> TaskDefinition:
+def _task(section: Section, name: str, usual: Placement | None = None) -> TaskDefinition:
     kind = kind_of_task(section)
+    on = _on(section, kind, usual)
     what: Any = kinds.KINDS[kind].read(section)
     if what is None:
         kind = "noop"  # or it was refused, and has no sense of its own any more
@@ -152,8 +161,9 @@ def _task(section: Section, name: str) -> TaskDefinition:
         grace=section.take("grace", duration_or_none, GRACE),
         retries=section.take("retries", retries, RetryPolicy()),
         queue=f"{ACTIONS}{what.action}" if kind == "action" else _queue(section),
+        on=on,
         priority=section.take("priority", priority, None),
-        on_lost=cast("Any", section.take("on_lost", one_of("retry", "fail", "wait"), "retry")),
+        on_lost=section.take("on_lost", on_lost, when_lost(on)),
         limit=section.take("limit", limit, None),
         rate=section.take("rate", rate, None),
         share=section.take("share", template, None),
@@ -189,11 +199,54 @@ def _no_such(kind: Kind, key: str) -> str:
     who = CALLED.get(kind, f"a task of '{kind}'")
     if kind == "action" and key == "queue":
         return "an action goes to those who serve it, so it has no queue"
+    if key in OF_PLACES:
+        return _not_placed(kind, who)
     if key in OF_WORKERS:
         return f"{who} is carried out by no worker, so it has no {key}"
     if key in OF_CHILDREN or key in ("stdin", "output"):
         return f"{who} runs no command, so it has no {key}"
     return f"{who} has no {key}"
+
+
+def _not_placed(kind: Kind, who: str) -> str:
+    if kind == "http":
+        return f"{who} is made by a worker: call with a command, run: [curl, …], to place it"
+    if kind == "action":
+        return f"{who} goes to those who serve it, wherever they are: leave 'on' out"
+    return f"{who} is the server's own: only run, shell, python and process can be placed"
+
+
+def _on(
+    section: Section, kind: Kind, usual: Placement | None
+) -> Placement | Literal["server"] | None:
+    """Its own word, or else that of its type, unless it waits in a queue of its own."""
+    if "on" in section:
+        on = section.take("on", placement_reading.of_task, None)
+        if "queue" in section and isinstance(on, Placement) and "on" in kinds.KINDS[kind].BESIDE:
+            section.entries["queue"].fail("a workstation's tasks wait for it alone: leave it out")
+        return on
+    if kind not in PLACED_WITH_TYPE or "queue" in section:
+        return None
+    return usual
+
+
+def when_lost(on: Placement | Literal["server"] | None) -> OnLost:
+    """What is done on a workstation is not done again because nobody hears of it."""
+    return "wait" if isinstance(on, Placement) else "retry"
+
+
+def on_lost(cursor: Cursor) -> OnLost:
+    return cast("OnLost", one_of("retry", "fail", "wait")(cursor))
+
+
+def _each_station(task: TaskDefinition, section: Section) -> ForEach | None:
+    if task.placement is None or not task.placement.everywhere:
+        return None
+    if "for_each" in section:
+        section.entries["for_each"].fail(
+            "the task is done once on each workstation already: leave 'all' or 'for_each' out"
+        )
+    return placement_reading.each_of_them(section.entries["on"])
 
 
 def _queue(section: Section) -> str | None:
@@ -251,19 +304,6 @@ def for_each(cursor: Cursor) -> ForEach | None:
         max_parallel=section.take("max_parallel", whole(1, 100_000), None),
         min_success=section.take("min_success", number_or_share, None),
         stop_rest=section.take("stop_rest", flag, False),
-    )
-
-
-def number_or_share(cursor: Cursor) -> int | float:
-    value = cursor.value
-    if isinstance(value, float):
-        if 0 < value < 1:
-            return value
-    elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_ITEMS:
-        return value
-    raise Invalid(
-        f"a number of items, or a share such as 0.9, is expected, not {kind_of(cursor.node)}; "
-        "without it all of them must succeed"
     )
 
 

@@ -86,6 +86,7 @@ class Task:
     item: dict[str, Any] | None = None  # its value, with its index or its key
     iteration: int = 0
     share: str | None = None
+    placement: dict[str, Any] | None = None  # where and how a workstation carries it out
 
     @property
     def is_ending(self) -> bool:

@@ -10,12 +10,14 @@ from scheduler.domain.definitions import (
     QUEUE,
     Concurrency,
     HookName,
+    Placement,
     ProcessType,
     TaskDefinition,
 )
 from scheduler.domain.documents import Node, UnreadableDocument, load, node_of, plain
 from scheduler.domain.errors import Invalid, InvalidDefinition
 from scheduler.domain.inputs import check_schema
+from scheduler.domain.placement_reading import placement
 from scheduler.domain.readers import data, duration, priority, template, type_name
 from scheduler.domain.schedule_reading import schedules_at
 from scheduler.domain.sections import (
@@ -40,6 +42,7 @@ KEYS = (
     "timeout",
     "priority",
     "queue",
+    "on",
     "max_parallel",
     "labels",
     "tasks",
@@ -100,14 +103,16 @@ def _refuse_namesakes(types: list[ProcessType], nodes: list[Node], faults: Fault
 def _read(node: Node, faults: Faults) -> ProcessType:
     cursor = Cursor(node, "", faults)
     section = Section(cursor, KEYS)
+    usual = section.take("on", usual_place, None)
     found = ProcessType(
         name=section.need("name", type_name, ""),
         description=section.take("description", short_text, ""),
         input_schema=section.take("input", input_schema, None),
-        tasks=section.need("tasks", read_tasks, ()),
+        tasks=section.need("tasks", lambda cursor: read_tasks(cursor, usual), ()),
         timeout=section.take("timeout", duration, None),
         priority=section.take("priority", priority, PRIORITY),
         queue=section.take("queue", queue_name, QUEUE),
+        on=usual,
         max_parallel=section.take("max_parallel", whole(1, 100_000), None),
         vars=section.take("vars", variables, {}),
         labels=section.take("labels", texts, {}),
@@ -136,13 +141,21 @@ def checked(found: ProcessType, section: Section) -> ProcessType:
     return found
 
 
-def read_tasks(cursor: Cursor) -> tuple[TaskDefinition, ...]:
+def usual_place(cursor: Cursor) -> Placement | None:
+    """Where its tasks are carried out that can be placed, and do not say it themselves."""
+    found = placement(cursor)
+    if found and found.everywhere:
+        raise Invalid("all is said of one task: write it there")
+    return found and replace(found, implied=True)
+
+
+def read_tasks(cursor: Cursor, usual: Placement | None = None) -> tuple[TaskDefinition, ...]:
     cursors = cursor.items()
     if not cursors:
         raise Invalid("at least one task is needed")
     if len(cursors) > MOST_TASKS:
         raise Invalid(f"at most {MOST_TASKS} tasks: start others as runs of their own")
-    return tuple(read_task(each) for each in cursors)
+    return tuple(read_task(each, usual) for each in cursors)
 
 
 def hooks(cursor: Cursor) -> dict[HookName, TaskDefinition]:

@@ -5,13 +5,14 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
-from scheduler.domain import kinds, order
+from scheduler.domain import kinds, order, placement_reading
 from scheduler.domain.definitions import (
     Concurrency,
     ForEach,
     Join,
     Limit,
     OnFailure,
+    Placement,
     ProcessType,
     Rate,
     Repeat,
@@ -21,9 +22,10 @@ from scheduler.domain.definitions import (
 from scheduler.domain.durations import format_duration
 from scheduler.domain.retries import RetryPolicy
 from scheduler.domain.sizes import format_size
+from scheduler.domain.task_reading import when_lost
 
 _SIZES = frozenset({"output_cap", "memory_bytes", "file_bytes"})
-_APART = ("name", "kind", "needs", "command", "work", "after", "when")
+_APART = ("name", "kind", "needs", "command", "work", "after", "when", "on", "on_lost")
 
 
 def write_type(process_type: ProcessType) -> dict[str, Any]:
@@ -47,7 +49,14 @@ def _tasks(tasks: tuple[TaskDefinition, ...]) -> list[dict[str, Any]]:
 def _task(task: TaskDefinition) -> dict[str, Any]:
     """All but its name and its place in the order."""
     apart = (*_APART, "queue") if task.kind == "action" else _APART
-    return _changed(task, apart) | _condition(task) | kinds.of(task).write(task)
+    if task.for_each is not None and task.for_each.stations:
+        apart = (*apart, "for_each")
+    return _changed(task, apart) | _condition(task) | _place(task) | kinds.of(task).write(task)
+
+
+def _place(task: TaskDefinition) -> dict[str, Any]:
+    lost = {} if task.on_lost == when_lost(task.on) else {"on_lost": task.on_lost}
+    return placement_reading.write(task) | lost
 
 
 def _condition(task: TaskDefinition) -> dict[str, Any]:
@@ -95,6 +104,8 @@ def _plain(name: str, value: Any) -> Any:
             return {"in": value.items, **rest} if rest else value.items
         case Repeat():
             return {"until": value.until, "max": value.max} | _changed(value)
+        case Placement():
+            return placement_reading.written(value)
         case RetryPolicy():
             return {"max": value.max} | _changed(value)
         case ResourceLimits() | Concurrency():

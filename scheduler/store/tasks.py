@@ -215,6 +215,7 @@ def new_row(task: Task) -> Row:
         "item": task.item,
         "iteration": task.iteration,
         "share": task.share,
+        "placement": task.placement,
     }
     return {name: value for name, value in row.items() if value is not None}
 
@@ -254,6 +255,8 @@ async def write(conn: Conn, tasks: Sequence[Task], outputs: Mapping[int, str | N
         shares=[t.share for t in tasks],
         items=[None if t.item is None else Jsonb(t.item) for t in tasks],
         iterations=[t.iteration for t in tasks],
+        queues=[t.queue for t in tasks],
+        placements=[None if t.placement is None else Jsonb(t.placement) for t in tasks],
     )
 
 

@@ -1,5 +1,8 @@
 -- Where the tasks of a run were taken, and what is read of those that workstations carry out.
 
+-- Where a task's definition says it for all runs.
+alter table process_type_tasks add column placement jsonb;
+
 -- The tasks of a run that go together stay with the workstation that took the first of them.
 create table placements (
     run_id      uuid        not null references runs on delete cascade,

@@ -28,15 +28,15 @@ values (%(type)s, %(version)s, %(digest)s, %(document)s, %(by)s);
 -- name: add_tasks
 insert into process_type_tasks (
     type, version, position, name, kind, queue, priority, required, open, successors, handler,
-    settles, judged, on_lost, invocation
+    settles, judged, on_lost, invocation, placement
 )
 select %(type)s, %(version)s, position, name, kind, queue, priority, required, open,
        array(select jsonb_array_elements_text(successors)::integer), handler, settles, judged,
-       on_lost, invocation
+       on_lost, invocation, placement
   from jsonb_to_recordset(%(tasks)s::jsonb) as k (
     position integer, name text, kind text, queue text, priority smallint, required integer,
     open integer, successors jsonb, handler integer, settles boolean, judged boolean,
-    on_lost text, invocation jsonb
+    on_lost text, invocation jsonb, placement jsonb
   );
 
 -- name: digest

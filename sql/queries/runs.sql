@@ -25,7 +25,8 @@ with version as (
 ), task as (
     insert into tasks (
         run_id, position, name, kind, state, reason, due_at, queue, rank, ready_seq,
-        required, needed, open, successors, handler, settles, judged, on_lost, invocation
+        required, needed, open, successors, handler, settles, judged, on_lost, invocation,
+        placement
     )
     select r.id, k.position, k.name, k.kind,
            case when k.required > 0 then 'PENDING' when k.wait is null then 'READY'
@@ -35,7 +36,7 @@ with version as (
            k.queue, 2 * (9 - coalesce(%(task_priority)s, k.priority)) + 1,
            case when k.required = 0 and k.wait is null then nextval('ready_seq') end,
            k.required, k.required, k.open, k.successors, k.handler, k.settles, k.judged,
-           k.on_lost, k.invocation
+           k.on_lost, k.invocation, k.placement
       from run r, (
         select *, case when settles then 'settle'
                        when queue = any(array(select name from queues where size is not null))

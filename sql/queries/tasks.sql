@@ -170,7 +170,7 @@ with living as materialized (
     select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank, required,
            needed, open, passed, successors, handler, settles, judged, on_lost, limit_keys, attempt,
            counted, lost, holder, wanted, invocation, exit_code, error, started_at, finished_at, role,
-           of, item, iteration, share
+           of, item, iteration, share, placement
       from tasks
      where run_id = any(%(runs)s) and state not in ('COMPLETED', 'FAILED', 'SKIPPED', 'STOPPED')
      order by id
@@ -179,13 +179,13 @@ with living as materialized (
 select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank, required,
        needed, open, passed, successors, handler, settles, judged, on_lost, limit_keys, attempt,
        counted, lost, holder, wanted, invocation, exit_code, error, started_at, finished_at, role,
-       of, item, iteration, share
+       of, item, iteration, share, placement
   from living
 union all
 select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank, required,
        needed, open, passed, successors, handler, settles, judged, on_lost, limit_keys, attempt,
        counted, lost, holder, wanted, invocation, exit_code, error, started_at, finished_at, role,
-       of, item, iteration, share
+       of, item, iteration, share, placement
   from tasks
  where run_id = any(%(runs)s) and state in ('COMPLETED', 'FAILED', 'SKIPPED', 'STOPPED')
  order by position;
@@ -238,13 +238,13 @@ select position, output
 insert into tasks (
     run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank, ready_seq,
     required, needed, open, passed, successors, settles, judged, on_lost, limit_keys, attempt,
-    wanted, invocation, error, started_at, finished_at, role, of, item, iteration, share
+    wanted, invocation, error, started_at, finished_at, role, of, item, iteration, share, placement
 )
 select run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank,
        case when state = 'READY' then nextval('ready_seq') end,
        required, needed, open, passed, successors, settles, judged, on_lost, limit_keys, attempt,
        wanted, invocation, error, started_at, finished_at, role, of,
-       item, iteration, share
+       item, iteration, share, placement
   from (
     select *
       from jsonb_to_recordset(%(rows)s::jsonb) as new (
@@ -253,7 +253,8 @@ select run_id, position, name, kind, state, reason, blocked_on, due_at, queue, r
         required integer, needed integer, open integer, passed boolean, successors integer[],
         settles boolean, judged boolean, on_lost text, limit_keys text[], attempt integer,
         wanted text, invocation jsonb, error text, started_at timestamptz,
-        finished_at timestamptz, role text, of integer, item jsonb, iteration integer, share text
+        finished_at timestamptz, role text, of integer, item jsonb, iteration integer, share text,
+        placement jsonb
       )
      order by run_id, position
   ) as sorted
@@ -274,7 +275,7 @@ update tasks t
        attempt = u.attempt, counted = u.counted, lost = u.lost, holder = u.holder,
        wanted = u.wanted,
        invocation = u.invocation, exit_code = u.exit_code, error = u.error, share = u.share,
-       item = u.item, iteration = u.iteration,
+       item = u.item, iteration = u.iteration, queue = u.queue, placement = u.placement,
        output = case when u.output_changed then u.output else t.output end,
        started_at = u.started_at, finished_at = u.finished_at,
        ready_seq = case
@@ -290,24 +291,24 @@ update tasks t
     %(invocations)s::jsonb[], %(exit_codes)s::integer[], %(errors)s::text[],
     %(outputs)s::jsonb[], %(output_changed)s::boolean[],
     %(started_at)s::timestamptz[], %(finished_at)s::timestamptz[], %(shares)s::text[],
-    %(items)s::jsonb[], %(iterations)s::integer[]
+    %(items)s::jsonb[], %(iterations)s::integer[], %(queues)s::text[], %(placements)s::jsonb[]
   ) as u (
     id, state, reason, blocked_on, due_at, rank, needed, open, passed, limit_keys, attempt, counted,
     lost, holder, wanted, invocation, exit_code, error, output, output_changed, started_at,
-    finished_at, share, item, iteration
+    finished_at, share, item, iteration, queue, placement
   )
  where t.id = u.id
 returning t.id, t.queue, t.state::text as state, t.reason::text as reason;
 
 -- name: promote
--- READY for what waited out its time, of runs that the caller has locked. Limited ones and those
--- of runs that are not simply IN_PROGRESS are for the judge.
+-- READY for what waited out its time, of runs that the caller has locked. Limited ones, those for
+-- workstations and those of runs that are not simply IN_PROGRESS are for the judge.
 update tasks t
    set state = 'READY', reason = null, due_at = null, ready_seq = nextval('ready_seq')
   from runs r
  where t.run_id = any(%(runs)s) and r.id = t.run_id and (r.state = 'IN_PROGRESS') is true
    and t.state = 'WAITING' and t.reason = 'backoff' and t.due_at <= clock_timestamp()
-   and cardinality(t.limit_keys) = 0
+   and cardinality(t.limit_keys) = 0 and t.placement is null
    and t.kind <> all('{process,sleep,wait_for,approval,emit,branch}')
    and t.queue <> all(array(select name from queues where size is not null))
 returning t.queue;
@@ -356,7 +357,7 @@ select distinct h.id
 select id, run_id, position, name, kind, state::text as state, reason::text as reason, blocked_on,
        due_at, queue, 9 - rank / 2 as priority, needed, open, attempt, counted, lost, holder, wanted,
        invocation, exit_code, output, error, started_at, finished_at, successors, handler,
-       limit_keys, on_lost, role, of, item, iteration, share,
+       limit_keys, on_lost, role, of, item, iteration, share, placement,
        case when (progress ->> 'attempt')::integer = attempt then progress end as progress
   from tasks
  where run_id = %(run)s
@@ -381,7 +382,7 @@ update tasks
 select id, run_id, position, name, kind, state::text as state, reason::text as reason, blocked_on,
        due_at, queue, 9 - rank / 2 as priority, needed, open, attempt, counted, lost, holder, wanted,
        invocation, exit_code, output, error, started_at, finished_at, successors, handler,
-       limit_keys, on_lost, role, of, item, iteration, share,
+       limit_keys, on_lost, role, of, item, iteration, share, placement,
        case when (progress ->> 'attempt')::integer = attempt then progress end as progress
   from tasks
  where id = %(task)s;

@@ -119,6 +119,7 @@ def a_task(run: Run, template: graph.TaskTemplate) -> Task:
         error=None,
         started_at=None,
         finished_at=None,
+        placement=template.placement,
     )
 
 

@@ -9,7 +9,15 @@ under way, both speak of them. A run's `open` is the number of its tasks that ar
 `derive` computes all three from the rows.
 """
 
-from scheduler.domain.board import grouping, outcomes, parked, rounds, settling, verbs
+from scheduler.domain.board import (
+    grouping,
+    outcomes,
+    parked,
+    reconciling,
+    rounds,
+    settling,
+    verbs,
+)
 from scheduler.domain.board.changes import Attempt, Changes, DeadLetter, Event, fingerprint
 from scheduler.domain.board.expanding import MOST_GATHERED, Gathered
 from scheduler.domain.board.outcomes import MOST_LOSSES
@@ -36,8 +44,10 @@ class Board(Table):
     """The rows, and all that can happen to them."""
 
     record = outcomes.record
-    late = outcomes.late
+    late = reconciling.late
     hand_back = outcomes.hand_back
+    refuse = outcomes.refuse
+    too_late = outcomes.too_late
 
     hold = verbs.hold
     resume = verbs.resume
@@ -57,5 +67,6 @@ class Board(Table):
     unsettled = settling.unsettled
     settle = settling.settle
     asks = settling.asks
+    asks_where = settling.asks_where
     gatherable = settling.gatherable
     undoing_items = settling.undoing_items

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from executor.base import Ending, Outcome
-from scheduler.domain.board import evaluating, filling, items
+from scheduler.domain.board import evaluating, filling, items, placing
+from scheduler.domain.board.filling import NOW
 from scheduler.domain.board.outcomes import complete, give_up
 from scheduler.domain.board.rows import new_row
 from scheduler.domain.board.table import Table
+from scheduler.domain.definitions import TaskDefinition
 from scheduler.domain.errors import Invalid
 from scheduler.domain.states import Reason, TaskState
 from scheduler.domain.tasks import Task
@@ -34,7 +36,7 @@ def expand(table: Table, task: Task, scope: Scope) -> None:
     """Make the items; those of an earlier round that succeeded with the same value are kept."""
     definition = table.definition_of(task)
     assert definition.for_each is not None
-    elements = list(elements_of(evaluating.value("for_each", definition.for_each.items, scope)))
+    elements = list(elements_of(list_of(table, definition, scope)))
     known = {item.name: item for item in table.of_role("item") if item.of == task.position}
     wanted = {f"{task.name}[{label(element)}]": element for element in elements}
     for name, item in known.items():
@@ -49,10 +51,19 @@ def expand(table: Table, task: Task, scope: Scope) -> None:
     table.move(task, T.WAITING, Reason.ITEMS)
     task.needed = task.open = len(begin)
     table.tell("task.expanded", task, data={"items": len(elements), "begun": len(begin)})
-    for item in begin:
+    stagger = definition.placement.stagger if definition.placement else NOW
+    for number, item in enumerate(begin):
         if item.state is T.PENDING:  # still: another's failure may have ended it
-            filling.begin(table, item, {**scope, "item": item.item})
+            filling.begin(table, item, {**scope, "item": item.item}, stagger * number)
     hold_back(table, task, begin)
+
+
+def list_of(table: Table, definition: TaskDefinition, scope: Scope) -> Any:
+    each = definition.for_each
+    assert each is not None
+    if each.stations:
+        return placing.everywhere(table, definition, scope)
+    return evaluating.value("for_each", each.items, scope)
 
 
 def elements_of(found: Any) -> Iterator[Element]:

@@ -6,24 +6,29 @@ from typing import Any
 
 from executor.base import Ending, Outcome
 from scheduler.domain import rendering
-from scheduler.domain.board import items
+from scheduler.domain.board import items, placing
 from scheduler.domain.board.following import ready
 from scheduler.domain.board.outcomes import give_up
 from scheduler.domain.board.table import Table
 from scheduler.domain.errors import Invalid
+from scheduler.domain.states import Reason, TaskState
 from scheduler.domain.tasks import Task
 
 Scope = Mapping[str, Any]
+NOW = timedelta()
 
 
-def begin(table: Table, task: Task, scope: Scope) -> None:
+def begin(table: Table, task: Task, scope: Scope, delay: timedelta = NOW) -> None:
     """Render a task and make it ready; what cannot be rendered has failed."""
     try:
         fill(table, task, scope)
     except Invalid as fault:
         refuse(table, task, fault)
     else:
-        ready(table, task)
+        if delay:
+            table.move(task, TaskState.WAITING, Reason.TIMER, due_at=table.now + delay)
+        else:
+            ready(table, task)
 
 
 def fill(table: Table, task: Task, scope: Scope) -> None:
@@ -36,6 +41,7 @@ def fill(table: Table, task: Task, scope: Scope) -> None:
         keys.append(window(table, *rate))
     task.limit_keys = [key for key, _ in keys]
     task.share = rendering.share(definition, scope)
+    placing.place(table, task, scope)
     table.limit_sizes.update(keys)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from scheduler.domain.board import parking
+from scheduler.domain.board import parking, placing
 from scheduler.domain.board.joining import may_begin, stop_losers
 from scheduler.domain.board.table import Table, in_items
 from scheduler.domain.definitions import PARKED
@@ -61,14 +61,21 @@ def ready(table: Table, task: Task) -> None:
     elif not table.run.admitted:
         table.move(task, T.WAITING, Reason.LIMIT)
         task.blocked_on = table.run.group_key
-    elif task.kind in PARKED:
+    elif task.kind in PARKED and task.placement is None:
         parking.begin(table, task)
-    elif task.limit_keys or task.queue in table.limited:
+    else:
+        offer(table, task)
+    if table.run.state is R.PENDING and task.state is T.READY:
+        table.move_run(R.IN_PROGRESS, None)
+
+
+def offer(table: Table, task: Task) -> None:
+    """Somebody is to take it, as soon as it has its places."""
+    placing.open_window(table, task)
+    if task.limit_keys or task.queue in table.limited:
         table.move(task, T.WAITING, Reason.LIMIT)
     else:
         table.move(task, T.READY)
-    if table.run.state is R.PENDING and task.state is T.READY:
-        table.move_run(R.IN_PROGRESS, None)
 
 
 def after(table: Table, positions: Iterable[int]) -> set[int]:

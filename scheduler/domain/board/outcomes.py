@@ -1,8 +1,10 @@
 """What became of an attempt, and what that means for its task."""
 
+from collections.abc import Iterable
+
 from executor.base import Ending, Outcome
-from scheduler.domain import retries
-from scheduler.domain.board import items
+from scheduler.domain import places, retries
+from scheduler.domain.board import items, originals, placing
 from scheduler.domain.board.changes import Attempt, DeadLetter, fingerprint
 from scheduler.domain.board.ending import fail, settle_run
 from scheduler.domain.board.following import advance, ready
@@ -29,6 +31,10 @@ def record(table: Table, task_id: int, attempt: int, holder: int, outcome: Outco
 def conclude(table: Table, task: Task, outcome: Outcome) -> None:
     """What an attempt's outcome is to its task."""
     close(table, task, outcome)
+    came_to(table, task, originals.what_counts(table, task, outcome))
+
+
+def came_to(table: Table, task: Task, outcome: Outcome) -> None:
     match outcome.ending:
         case Ending.SUCCEEDED if table.definition_of(task).repeat:
             table.succeeded[task.position] = outcome
@@ -43,16 +49,6 @@ def conclude(table: Table, task: Task, outcome: Outcome) -> None:
             failed(table, task, outcome)
 
 
-def late(table: Table, task_id: int, attempt: int, outcome: Outcome) -> None:
-    """Keep a result that came after its attempt was given up: evidence, not truth."""
-    table.tell(
-        "task.late_result",
-        table.by_id[task_id],
-        attempt=attempt,
-        data={"ending": outcome.ending, "exit_code": outcome.exit_code},
-    )
-
-
 def hand_back(table: Table, task_id: int, attempt: int, holder: int) -> bool:
     """Give a task back that was claimed and never begun: it costs nothing."""
     task = table.by_id[task_id]
@@ -62,6 +58,50 @@ def hand_back(table: Table, task_id: int, attempt: int, holder: int) -> bool:
     again(table, task)
     settle_run(table)
     return True
+
+
+def refuse(
+    table: Table,
+    task_id: int,
+    attempt: int,
+    holder: int,
+    *,
+    station: str,
+    why: str,
+    others: Iterable[places.Station],
+) -> bool:
+    """The owner of a workstation does not allow what was offered to it: it goes to the first of
+    the others that may do it and has not refused it, or it has failed."""
+    task = table.by_id[task_id]
+    if (task.state, task.attempt, task.holder) != (T.IN_PROGRESS, attempt, holder):
+        return False
+    release(table, task)
+    table.tell("task.refused", task, data={"workstation": station, "why": why})
+    refused = placing.is_refused_by(task) | {station: why}
+    task.placement = {**(task.placement or {}), "refused": refused}
+    left = [name for name in placing.candidates(task, others) if name not in refused]
+    if left:
+        placing.go_to(task, left[0])
+        again(table, task)
+    elif not table.goes_on(task):
+        again(table, task)
+    else:
+        said = "; ".join(f"{name}: {each}" for name, each in refused.items())
+        error = f"refused by the policy of its owner: {said}"
+        give_up(table, task, Outcome(ending=Ending.FAILED, error=error, retryable=False))
+    settle_run(table)
+    return True
+
+
+def too_late(table: Table) -> None:
+    """What was to begin by now, and waits for a workstation still, does not begin any more."""
+    for task in table.of_state(T.READY):
+        if task.state is T.READY and placing.is_too_late(table, task):
+            assert task.placement is not None
+            place = places.read(task.placement["on"])
+            error = f"expired: it was to begin before {task.placement['start_before']}, on {place}"
+            give_up(table, task, Outcome(ending=Ending.FAILED, error=error, retryable=False))
+    settle_run(table)
 
 
 def close(table: Table, task: Task, outcome: Outcome) -> None:
@@ -113,17 +153,21 @@ def stopped(table: Table, task: Task) -> None:
 
 def lost(table: Table, task: Task, outcome: Outcome) -> None:
     task.lost += 1
+    placing.note_lost(task)
     if not table.goes_on(task):
         table.finish(task, T.STOPPED, passed=False)
         table.tell("task.lost", task)
         advance(table, task)
-    elif task.on_lost == "fail":
+    elif placing.is_not_repeated(task) and not placing.is_replaced(task):
         give_up(table, task, outcome)
     elif task.lost > MOST_LOSSES:
         error = f"lost {task.lost} times, the last time: {outcome.error}"
         give_up(table, task, Outcome(ending=Ending.LOST, error=error, retryable=False))
     else:
         table.tell("task.lost", task, data={"error": outcome.error})
+        placing.close_window(task)
+        if placing.is_replaced(task):
+            placing.look_elsewhere(table, task)
         again(table, task)
 
 
@@ -144,6 +188,7 @@ def failed(table: Table, task: Task, outcome: Outcome) -> None:
     )
     if isinstance(verdict, retries.Retry):
         table.tell("task.retrying", task, data={"error": outcome.error, "at": str(verdict.at)})
+        placing.close_window(task)
         table.move(task, T.WAITING, Reason.BACKOFF, due_at=verdict.at)
     else:
         give_up(table, task, outcome)

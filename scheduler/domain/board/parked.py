@@ -47,7 +47,7 @@ def end(table: Table, task: Task, outcome: Outcome) -> None:
 
 def is_parked(task: Task) -> bool:
     begun = task.invocation is not None  # else it waits to be carried out once more
-    return task.kind in PARKED and begun and task.reason in REASONS
+    return task.kind in PARKED and task.placement is None and begun and task.reason in REASONS
 
 
 def is_over(table: Table, task: Task) -> bool:

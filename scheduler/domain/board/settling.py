@@ -15,6 +15,7 @@ from scheduler.domain.board.joining import may_begin
 from scheduler.domain.board.outcomes import complete, give_up
 from scheduler.domain.board.table import Table, in_items
 from scheduler.domain.errors import Invalid
+from scheduler.domain.places import Around
 from scheduler.domain.states import Reason, RunState, TaskState
 from scheduler.domain.tasks import Task
 
@@ -47,6 +48,12 @@ def gatherable(table: Table) -> list[int]:
     return [task.position for task in table.of_role("task") if is_complete(task)]
 
 
+def asks_where(table: Table) -> bool:
+    """Something goes to all workstations of a kind, or to the one that took what went before."""
+    asked = (definition.placement for definition in table.definitions.values())
+    return any(each is not None and (each.everywhere or each.sticky) for each in asked)
+
+
 def undoing_items(table: Table) -> list[int]:
     """The items whose output an undo is about to speak of."""
     undos = [task for task in table.of_role("undo") if task.reason is Reason.SETTLE]
@@ -58,9 +65,12 @@ def settle(
     results: Mapping[str, Mapping[str, Any]],
     gathered: Mapping[int, Gathered] | None = None,
     outputs: Mapping[int, Any] | None = None,
+    around: Around | None = None,
 ) -> None:
     """`results` holds the tasks' results by name, `gathered` what items came to by the position
-    of their task, `outputs` those of tasks that are to be undone by theirs."""
+    of their task, `outputs` those of tasks that are to be undone by theirs, `around` the
+    workstations, where somebody asks for them."""
+    table.around = around or table.around
     scope = scope_of(table, results)
     if not entered(table, scope):
         return

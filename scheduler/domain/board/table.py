@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from scheduler.domain import graph
+from scheduler.domain import graph, places
 from scheduler.domain.board.changes import Changes, Event
 from scheduler.domain.definitions import ProcessType, TaskDefinition
 from scheduler.domain.runs import Run
@@ -45,6 +45,7 @@ class Table:
         self.chance = chance  # spreads retries; given, so that deciding stays a function
         self.limited = frozenset(limited)  # queues with a size
         self.vars: Mapping[str, Any] = definition.vars  # with those of the system and the record
+        self.around = places.Around()  # the workstations, as far as somebody asks for them
         self.limit_sizes: dict[str, int] = {}
         self.limit_windows: dict[str, timedelta] = {}  # keys whose places are used up for so long
         self.asked = Changes()
@@ -221,6 +222,9 @@ class Table:
         self.asked.outputs[task.id] = None
         if task.settles:
             task.invocation, task.limit_keys = None, []
+        elif task.placement is not None:
+            task.placement = places.afresh(task.placement)
+            task.queue = places.read(task.placement["on"]).queue
 
     def following(self, task: Task) -> list[Task]:
         handler = [] if task.handler is None else [task.handler]

@@ -30,7 +30,8 @@ OF_CHILDREN = frozenset(
     | {"secrets", "secret_files"}
 )
 OF_WORKERS = frozenset({"queue", "priority", "limit", "rate", "share", "on_lost"})
-BESIDE = OF_CHILDREN | OF_WORKERS | {"stdin", "output"}
+OF_PLACES = frozenset({"on"})
+BESIDE = OF_CHILDREN | OF_WORKERS | OF_PLACES | {"stdin", "output"}
 
 
 def read(section: Section) -> Command | None:

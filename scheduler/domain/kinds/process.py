@@ -5,12 +5,13 @@ from typing import Any, cast
 
 from scheduler.domain.definitions import ChildCall, TaskDefinition
 from scheduler.domain.fields import Field, as_data, as_text
+from scheduler.domain.kinds.command import OF_PLACES
 from scheduler.domain.names import TYPE_NAME, TYPE_NAME_RULE
 from scheduler.domain.readers import data_map, plain_text, templates_by_name
 from scheduler.domain.sections import Cursor, Section, flag, whole
 
 KEYS = ("process",)
-BESIDE: frozenset[str] = frozenset()
+BESIDE = OF_PLACES
 PARTS = ("type", "version", "input", "wait", "labels")
 
 type_name = plain_text(TYPE_NAME, TYPE_NAME_RULE)

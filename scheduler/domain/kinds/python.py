@@ -5,13 +5,19 @@ from typing import Any, cast
 
 from scheduler.domain.definitions import PythonCall, TaskDefinition
 from scheduler.domain.fields import Field, as_data
-from scheduler.domain.kinds.command import OF_CHILDREN, OF_WORKERS, for_children, of_children
+from scheduler.domain.kinds.command import (
+    OF_CHILDREN,
+    OF_PLACES,
+    OF_WORKERS,
+    for_children,
+    of_children,
+)
 from scheduler.domain.names import CALL_NAME, CALL_NAME_RULE
 from scheduler.domain.readers import data_map, plain_text
 from scheduler.domain.sections import Cursor, Section, filled_text
 
 KEYS = ("python",)
-BESIDE = OF_CHILDREN | OF_WORKERS
+BESIDE = OF_CHILDREN | OF_WORKERS | OF_PLACES
 PARTS = ("call", "args", "interpreter")
 
 called = plain_text(CALL_NAME, CALL_NAME_RULE)
