@@ -14,6 +14,8 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from starlette.middleware import Middleware
 
+from edge.gateway import carriers
+from edge.gateway.gateway import Gateway, opened
 from scheduler.api import (
     aliases,
     approvals,
@@ -51,8 +53,10 @@ from scheduler.api import (
     variables,
     webhooks,
     workers,
+    workstations,
+    workstations_own,
 )
-from scheduler.api.access import OPEN, VERDICTS, require_verdicts
+from scheduler.api.access import OPEN, STATION, VERDICTS, require_verdicts
 from scheduler.api.compression import Compress
 from scheduler.api.deadlines import Deadline
 from scheduler.api.documents import Traits
@@ -62,6 +66,7 @@ from scheduler.api.measures import Measure
 from scheduler.api.methods import Head, addresses
 from scheduler.api.quick import Quick, Way
 from scheduler.api.state import Server
+from scheduler.domain.wakes import Wake
 from scheduler.loops.listener import Listener
 from scheduler.settings import ServerSettings
 from scheduler.steady import keep_going
@@ -91,6 +96,8 @@ PARTS = (
     notifications,
     schedules,
     workers,
+    workstations,
+    workstations_own,
     variables,
     tokens,
     users,
@@ -104,6 +111,7 @@ log = logging.getLogger(__name__)
 PREFIX = "/api/v1"
 MOUNTED = [
     *((PREFIX, part.router) for part in PARTS),
+    (PREFIX, carriers.router),
     *(("", part.router) for part in (metrics, reference, aliases)),
 ]
 QUICK = {("POST", f"{PREFIX}/runs"): Way("start_run", "runs", starting.quickly)}
@@ -113,12 +121,13 @@ STATEMENTS_END = "10s"
 def create_app(url: str, settings: ServerSettings) -> FastAPI:
     """The web application on the database at `url`; it opens nothing before it is started."""
     server = Server(settings, Hub())
+    gateway = Gateway(url, settings.workstations, server.hub.heard)
     app = FastAPI(
         title="Procession",
         version=version("procession"),
         summary="Everything that can be done, done over HTTP.",
         description=documents.DESCRIPTION,
-        lifespan=lifespan(url, server),
+        lifespan=lifespan(url, server, gateway),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -135,6 +144,7 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
     )
     book = book_of_routes()
     app.state.server = server
+    app.state.gateway = gateway
     app.state.addresses = book.state.addresses
     app.state.document = partial(document_of, app)
     app.state.parts = MOUNTED
@@ -175,26 +185,30 @@ def traits(settings: ServerSettings) -> Traits:
     routes = [each for _, router in MOUNTED for each in router.routes if isinstance(each, APIRoute)]
     return Traits(
         open=frozenset(name for name, roles in VERDICTS.items() if roles is OPEN),
+        stations=frozenset(name for name, roles in VERDICTS.items() if roles is STATION),
         keyed=frozenset(each.name for each in routes if once.takes_key(each)),
         page=settings.page_limit,
     )
 
 
-def lifespan(url: str, server: Server) -> Callable[[FastAPI], Any]:
+def lifespan(url: str, server: Server, gateway: Gateway) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         make_routes_ready(app)
         size = server.settings.pool
         async with (
             connections.open_pool(bounded(url), name="server", size=size) as pool,
+            opened(gateway),
             asyncio.TaskGroup() as group,
         ):
             server.pool, server.group = pool, group
+            gateway.keys = getattr(app.state, "keys", gateway.keys)
             loops = [
-                group.create_task(listening(url, server.hub), name="listen"),
+                group.create_task(listening(url, server.hub, gateway), name="listen"),
                 group.create_task(server.callers.work(), name="callers"),
                 group.create_task(server.starts.work(), name="starts"),
                 group.create_task(server.intake.together.work(), name="events"),
+                *(group.create_task(work(), name=name) for name, work in gateway.loops().items()),
             ]
             yield
             server.pool = server.group = None
@@ -218,21 +232,25 @@ def make_routes_ready(app: FastAPI) -> None:
         route.matches(nowhere)
 
 
-async def listening(url: str, hub: Hub) -> None:
+async def listening(url: str, hub: Hub, gateway: Gateway) -> None:
     def connect() -> Awaitable[AsyncConnection[Any]]:
         return connections.connect(url, name="server listen")
 
     while True:
         try:
-            await keep_going(connect, partial(hear, hub), name="listen")
+            await keep_going(connect, partial(hear, hub, gateway), name="listen")
         except Exception:  # requests go on without it: those who follow look by themselves
             log.exception("listening failed")
             await asyncio.sleep(SAFETY)
 
 
-async def hear(hub: Hub, conn: AsyncConnection[Any]) -> None:
+async def hear(hub: Hub, gateway: Gateway, conn: AsyncConnection[Any]) -> None:
+    def heard(wake: Wake) -> None:
+        hub.heard(wake)
+        gateway.heard(wake)
+
     try:
-        await Listener(hub.heard).work(conn)
+        await Listener(heard).work(conn)
     finally:
         hub.deaf()
 

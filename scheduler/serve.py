@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 from psycopg import AsyncConnection
 
+from edge.wire import LARGEST
 from scheduler import address
 from scheduler.app import create_app
 from scheduler.chores import catalog as chores
@@ -144,6 +145,10 @@ def web_config(url: str, settings: Settings, keys: Keys) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=BoundedProtocol,  # httptools: a tenth of a millisecond less a request than h11
+        ws="websockets-sansio",
+        ws_max_size=LARGEST,
+        ws_per_message_deflate=False,  # it costs more memory for each workstation than it saves
+        ws_ping_interval=None,  # workstations say themselves that they live
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,

@@ -113,6 +113,15 @@ class EventSettings(BaseModel, frozen=True):
     keep: Duration = timedelta(days=90)  # what happened, and what was decided about it
 
 
+class WorkstationSettings(BaseModel, frozen=True):
+    """How workstations speak with this server."""
+
+    beat: Duration = timedelta(seconds=15)  # between two signs of life
+    poll: Duration = timedelta(seconds=5)  # of those that cannot keep a connection
+    accept_within: Duration = timedelta(seconds=10)  # or the offer is taken back
+    frames_per_second: int = Field(default=100, ge=1, le=100_000)  # of one workstation
+
+
 class ServerSettings(BaseModel, frozen=True):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
@@ -125,6 +134,7 @@ class ServerSettings(BaseModel, frozen=True):
     environment: Environment = ""  # as PROCESSION_ENVIRONMENT says it
     sign_in: SignInSettings = SignInSettings()
     events: EventSettings = EventSettings()
+    workstations: WorkstationSettings = WorkstationSettings()
 
 
 class Settings(BaseSettings):

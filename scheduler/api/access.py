@@ -4,7 +4,7 @@ A route without a line here is closed to everybody, and `require_verdicts` refus
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -14,8 +14,11 @@ from scheduler.api.bodies import CarefulRequest, refuse_nul
 from scheduler.api.measures import OPERATION
 from scheduler.api.state import ACTOR, server_of
 from scheduler.domain.errors import Forbidden, Unauthenticated
+from scheduler.services import workstations
 from scheduler.services.access import REMEDY, Caller, Role, at_least
+from scheduler.services.keyring import Keys
 from scheduler.store.audit import Actor
+from scheduler.store.rows import Row
 
 Roles = frozenset[Role]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -24,6 +27,8 @@ OPEN: Roles = frozenset()
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 VIEW, OPERATE = at_least(Role.VIEWER), at_least(Role.OPERATOR)
 WRITE, ADMINISTER = at_least(Role.AUTHOR), at_least(Role.ADMIN)
+# A workstation, with its own token and for its own name; nobody of any role.
+STATION: Roles = frozenset({Role.AGENT})
 
 VERDICTS: Mapping[str, Roles] = {
     "get_liveness": OPEN,
@@ -183,6 +188,24 @@ VERDICTS: Mapping[str, Roles] = {
     "pause_queue": OPERATE,
     "resume_queue": OPERATE,
     "set_queue_size": OPERATE,
+    "sync_workstation": OPEN,  # with the workstation's own token, which is good for nothing else
+    "invite_workstation": ADMINISTER,
+    "list_workstation_invitations": OPERATE,
+    "withdraw_workstation_invitation": ADMINISTER,
+    "list_workstations": VIEW,
+    "get_workstation": VIEW,
+    "change_workstation": ADMINISTER,
+    "accept_workstation": ADMINISTER,
+    "drain_workstation": OPERATE,
+    "undrain_workstation": OPERATE,
+    "revoke_workstation": ADMINISTER,
+    "remove_workstation": ADMINISTER,
+    "enrol_workstation": OPEN,  # the invitation in the body says that it may
+    "make_workstation_nonce": OPEN,  # it is good for nothing but to be signed
+    "make_workstation_token": OPEN,  # the signature in the body says who it is
+    "rotate_workstation_key": STATION,
+    "list_workstation_peers": STATION,
+    "grant_workstation_peer": STATION,
     "list_workers": VIEW,
     "drain_worker": OPERATE,
     "resume_worker": OPERATE,
@@ -291,6 +314,8 @@ async def guard(request: Request, name: str, scope: str) -> CarefulRequest:
 async def admit(request: Request, roles: Roles | None, scope: str) -> Caller | None:
     if roles is OPEN:
         return None
+    if roles is STATION:
+        return await admit_workstation(request)
     caller = await authenticate(request)
     if roles is None or caller.role not in roles:
         raise Forbidden(
@@ -302,6 +327,24 @@ async def admit(request: Request, roles: Roles | None, scope: str) -> Caller | N
             f"this token is not for {scope}", remedy="ask with a token that has this scope"
         )
     return caller
+
+
+async def admit_workstation(request: Request) -> Caller:
+    """The workstation that the address names, if it asks with its own token."""
+    token = bearer(request.headers.get("authorization", ""))
+    name = str(request.path_params["workstation"])
+    async with server_of(request).connection() as conn:
+        row = await workstations.authenticated(conn, keys_of(request), token, name)
+    request.state.workstation = row
+    return Caller(None, f"workstation {name}", Role.AGENT)
+
+
+def workstation_of(request: Request) -> Row:
+    return cast("Row", request.state.workstation)
+
+
+def keys_of(request: Request) -> Keys:
+    return cast("Keys", getattr(request.app.state, "keys", Keys()))
 
 
 def scope_of(route: APIRoute) -> str:

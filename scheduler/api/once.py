@@ -22,13 +22,21 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 # Of answers that hold what nobody is to see again the body is not kept.
-SHOWN_ONCE = frozenset({"create_token", "make_password_link", "make_login_link"})
+SHOWN_ONCE = frozenset(
+    {"create_token", "make_password_link", "make_login_link", "invite_workstation"}
+)
 # They do a part at a time and go on where they were, so a key would only make one long transaction.
 REPEATABLE = frozenset(
     {
         "redrive_dead_letter_selection",
         "discard_dead_letter_selection",
         "rotate_secret_keys",
+        "enrol_workstation",  # asked again by the same machine, it is answered the same
+        "make_workstation_nonce",
+        "make_workstation_token",
+        "rotate_workstation_key",
+        "grant_workstation_peer",
+        "sync_workstation",  # what is said twice counts once by itself
     }
 )
 TOLD_AGAIN = ("content-type", "location", "etag")

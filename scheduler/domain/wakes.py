@@ -15,7 +15,7 @@ ANY = "*"
 class Wake:
     """`runs` changed; `queues` have READY tasks; `due`: a time or a limit is to be looked at
     again; `wanted`: somebody wants something of a task in hand; `people` may no longer what they
-    might, each as `session:7`, `user:7` or `token:7`."""
+    might, each as `session:7`, `user:7`, `token:7` or `workstation:7`."""
 
     runs: set[str] = field(default_factory=set)
     queues: set[str] = field(default_factory=set)
@@ -63,6 +63,8 @@ class Wake:
             "d": int(self.due),
             "w": int(self.wanted),
         }
+        if self.people:
+            message["p"] = few(self.people, MOST_QUEUES)
         return json.dumps(message, separators=(",", ":"))
 
 

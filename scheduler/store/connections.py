@@ -74,10 +74,10 @@ async def connect(url: str, *, name: str, engine: bool = False) -> AsyncConnecti
 
 @asynccontextmanager
 async def open_pool(
-    url: str, *, name: str, size: int = 8
+    url: str, *, name: str, size: int = 8, options: str = ""
 ) -> AsyncIterator[AsyncConnectionPool[AsyncConnection[Any]]]:
     pool = AsyncConnectionPool[AsyncConnection[Any]](
-        as_app(url, name=name),
+        as_app(url, name=name, options=options),
         min_size=1,
         max_size=size,
         timeout=1.5,

@@ -21,6 +21,8 @@ create table workstations (
     facts        jsonb             not null default '{}',
     policy       jsonb             not null default '{}',
     told_labels  jsonb             not null default '{}',
+    told_drain   boolean           not null default false,  -- it takes no new work by itself
+    free         integer           not null default 0,      -- slots, as it last said
 
     -- The session: how far it has been heard. Written under the lock of this row alone.
     session      bigint            not null default 0,
@@ -28,6 +30,8 @@ create table workstations (
     lineage      text              not null default '',
     have         bigint[]          not null default '{0,0,0,0,0}',
     safe         bigint[]          not null default '{0,0,0,0,0}',
+    settled      bigint[]          not null default '{0,0,0,0,0}',  -- is safe at the next look
+    settled_at   timestamptz       not null default clock_timestamp(),
     doubts       jsonb             not null default '{}',
     server       text,                                      -- which server its stream is at
     carrier      text              check (carrier in ('stream', 'poll')),
@@ -76,10 +80,16 @@ create table workstation_hands (
     offered_at  timestamptz not null default clock_timestamp(),
     accepted_at timestamptz,
     logged      bigint      not null default 0,             -- bytes of its log that are stored
+    began_at    timestamptz,                                -- on the machine
+    pid         bigint,
+    over_at     timestamptz,
+    refusal     text,                                       -- it was not taken: the kind of reason
+    why         text        not null default '',            -- it was not taken, or is lost
     primary key (workstation, task_id, attempt)
 ) with (fillfactor = 70);
 create index workstation_hands_tasks on workstation_hands (task_id, attempt);
 create index workstation_hands_open on workstation_hands (workstation) where stage <> 'OVER';
+create index workstation_hands_offered on workstation_hands (offered_at) where stage = 'OFFERED';
 create index workstation_hands_runs on workstation_hands (run_id);
 
 -- What somebody wants of a workstation, or of an attempt there, until it has said what became of it.
@@ -98,6 +108,8 @@ create table workstation_commands (
     applied      boolean,
     why          text        not null default ''
 );
+create index workstation_commands_attempts on workstation_commands (workstation, attempt, id)
+    where attempt is not null;
 create index workstation_commands_open on workstation_commands (workstation, id)
     where done_at is null;
 
@@ -124,6 +136,20 @@ create table workstation_metrics (
 alter table tasks add column placement jsonb;
 alter table runs add column workstation bigint;
 create index runs_of_workstations on runs (workstation, created_at) where workstation is not null;
+
+-- The server where its stream is hears that there is something to be told.
+create function tell_workstation_command() returns trigger language plpgsql as $$
+begin
+    perform pg_notify(
+        'procession', format('{"r":[],"q":["ws:%s"],"d":0,"w":0}', workstations.name)
+    )
+       from workstations
+      where id = new.workstation;
+    return null;
+end
+$$;
+create trigger tell_workstation_command after insert on workstation_commands for each row
+    execute function tell_workstation_command();
 
 grant select, insert, update, delete
     on workstations, workstation_invitations, workstation_hands, workstation_commands,

@@ -1,0 +1,396 @@
+"""One transaction for each frame that a workstation sends.
+
+Its row is locked, the desk decides on what the rows say, and all that follows is written with how
+far it has been heard: so each of its words counts exactly once. Whoever calls this speaks when it
+has been committed, and not before.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from psycopg import AsyncConnection
+
+from edge import desk
+from edge.desk import Change, Desk, Hand, Stage, Station
+from edge.gateway import cloning, recording
+from edge.gateway.recording import Closing
+from edge.messages import (
+    Accept,
+    Began,
+    Command,
+    Ended,
+    Frame,
+    FromServer,
+    Hello,
+    Item,
+    Lease,
+    Log,
+    Metrics,
+    Output,
+    Reject,
+    Verb,
+)
+from scheduler.domain.errors import Forbidden
+from scheduler.domain.wakes import Wake
+from scheduler.services import events
+from scheduler.services.catalog import Catalog
+from scheduler.services.waking import notify
+from scheduler.store import holders, progress, workstations
+from scheduler.store.holders import Identity
+from scheduler.store.output import Chunk
+from scheduler.store.rows import Row
+from scheduler.store.workstations import Key
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+Conn = AsyncConnection[Any]
+
+ATTEMPT = re.compile(r"([1-9][0-9]{0,17})\.([1-9][0-9]{0,8})")
+FOR_EVER = timedelta(days=365 * 7000)  # its holder is judged by what was agreed, not by a lease
+STREAMS = (1, 2)
+MOST_METRICS = 16 << 10
+SILENCE = 3.0  # beats, after which nobody is there any more
+EPOCH, LAST_MOMENT = 0.0, 253_000_000_000.0
+
+
+class Shut(Forbidden):
+    """This workstation is spoken with no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a frame came in, and what whoever speaks there is told of our habits."""
+
+    server: str
+    carrier: str
+    beat: float = 15.0
+    poll: float = 5.0
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came of a frame, once it is committed."""
+
+    session: int
+    answers: list[FromServer]
+    have: tuple[int, ...]
+    safe: tuple[int, ...]
+    slots: int
+    greeted: Hello | None = None
+    closed: int = 0  # attempts that are not in its hand any more
+    refused: bool = False
+    commands: int = 0  # whose fate is not known
+    wake: Wake = field(default_factory=Wake)
+
+
+async def hear(
+    conn: Conn, catalog: Catalog, workstation: int, frame: Frame, place: Place, clock: float
+) -> Heard:
+    async with conn.transaction():
+        row = await workstations.lock(conn, workstation)
+        if row is None or row["state"] != "ACCEPTED":
+            raise Shut("this workstation is not accepted", remedy="ask who runs the server")
+        return await Hearing(conn, catalog, row, place, clock).hear(frame)
+
+
+class Hearing:
+    """A frame while it is being heard."""
+
+    def __init__(self, conn: Conn, catalog: Catalog, row: Row, place: Place, clock: float) -> None:
+        self.conn, self.catalog, self.row = conn, catalog, row
+        self.place, self.clock = place, clock
+        self.id: int = row["id"]
+        self.runs: dict[str, UUID] = {}
+
+    async def hear(self, frame: Frame) -> Heard:
+        greets = bool(frame.messages) and isinstance(frame.messages[0], Hello)
+        if greets:
+            await workstations.ask_wanted(self.conn, [self.id])
+        self.desk = Desk(await self.station(frame), self.clock)
+        session = self.desk.hear(frame, beat=self.place.beat, poll=self.place.poll)
+        heard = Heard(
+            session,
+            self.desk.answers,
+            tuple(self.desk.have),
+            self.desk.safe(),
+            self.row["slots"],
+            commands=len(self.desk.station.commands),
+        )
+        await self.apply(heard)
+        await self.deliver(heard.answers)
+        if greets:
+            await self.look_for_clone(frame, heard)
+        await notify(self.conn, heard.wake)
+        return heard
+
+    async def station(self, frame: Frame) -> Station:
+        found = await workstations.hands(self.conn, self.id, keys_in(frame))
+        hands = {}
+        for each in found:
+            attempt = f"{each['task_id']}.{each['attempt']}"
+            stage = Stage(each["stage"].lower())
+            hands[attempt] = Hand(attempt, stage, each["since"], each["logged"])
+            self.runs[attempt] = each["run_id"]
+        row = self.row
+        return Station(
+            session=row["session"],
+            greeting=row["greeting"],
+            lineage=row["lineage"],
+            have=tuple(row["have"]),
+            safe=tuple(row["safe"]),
+            hands=hands,
+            commands=tuple(map(as_command, await workstations.commands(self.conn, self.id))),
+            doubts=row["doubts"],
+        )
+
+    async def deliver(self, answers: Sequence[FromServer]) -> None:
+        if said := [each.id for each in answers if isinstance(each, Command)]:
+            await workstations.delivered(self.conn, said)
+
+    async def look_for_clone(self, frame: Frame, heard: Heard) -> None:
+        hello = frame.messages[0]
+        assert isinstance(hello, Hello)
+        found = cloning.event(self.row, hello, clock=self.clock, beat=self.place.beat)
+        if found is not None:
+            _, wake = await events.receive_within(self.conn, [found], by=["gateway"])
+            heard.wake.merge(wake)
+
+    # What shall become of the rows.
+
+    async def apply(self, heard: Heard) -> None:
+        changes = self.desk.changes
+        if not changes:
+            return
+        for change in changes:
+            await self.one(change, heard)
+        await self.tell(changes, heard.wake)
+        await self.store(changes, heard.wake)
+        await self.close(changes, heard)
+        if heard.greeted is None:
+            await self.remember(changes, heard)
+
+    async def one(self, change: Change, heard: Heard) -> None:
+        match change:
+            case desk.Greeted(session, hello):
+                await self.greeted(session, hello, heard)
+            case desk.Accepted(attempt):
+                await workstations.accept(self.conn, self.id, key_of(attempt))
+                heard.wake.add(runs=[self.runs[attempt]])
+            case desk.Noted(Began() as began):
+                await self.began(began, heard.wake)
+            case desk.Noted(Metrics() as metrics):
+                await self.measured(metrics)
+            case desk.Commanded(done):
+                await workstations.done(
+                    self.conn, self.id, done.command, applied=done.applied, why=done.why
+                )
+
+    async def greeted(self, session: int, hello: Hello, heard: Heard) -> None:
+        heard.greeted = hello
+        if self.row["holder"] is None:
+            self.row["holder"] = await self.become_holder(hello)
+        await workstations.greet(
+            self.conn,
+            self.id,
+            session=session,
+            greeting=hello.greeting,
+            lineage=hello.lineage,
+            have=list(heard.have),
+            safe=list(heard.safe),
+            is_new=hello.lineage != self.row["lineage"],
+            slots=min(hello.slots, recording.HIGHEST),
+            free=free_at(hello),
+            version=hello.version[:200],
+            facts=dict(hello.facts),
+            policy=dict(hello.policy),
+            labels={**hello.labels},
+            draining=hello.draining,
+            skew=hello.clock - self.clock,
+            server=self.place.server if self.place.carrier == "stream" else None,
+            carrier=self.place.carrier,
+        )
+        await workstations.see(self.conn, self.id, carrier=self.place.carrier, why="it came back")
+        if self.row["server"] not in (None, self.place.server):
+            heard.wake.people.add(f"workstation:{self.id}")
+
+    async def become_holder(self, hello: Hello) -> int:
+        name = f"ws:{self.row['name']}"
+        identity = Identity(
+            name=name,
+            kind="agent",
+            incarnation=f"workstation {self.id}",
+            host=str(hello.facts.get("hostname", ""))[:200],
+            pid=0,
+            version=hello.version[:200],
+            queues=[name],
+            slots=min(hello.slots, recording.HIGHEST),
+        )
+        await holders.retire_others(self.conn, name, identity.incarnation)
+        holder = await holders.register(self.conn, identity, FOR_EVER)
+        await workstations.set_holder(self.conn, self.id, holder)
+        return holder
+
+    async def began(self, began: Began, wake: Wake) -> None:
+        """Only of what was ever its own: an attempt that is not named in its hands is nobody's."""
+        if (key := key_or_none(began.attempt)) is None:
+            return
+        run = await workstations.began(
+            self.conn,
+            self.id,
+            key,
+            at=moment(began.at + self.ahead, self.clock),
+            pid=began.pid,
+        )
+        wake.add(runs=[run] if run else [])
+
+    @property
+    def ahead(self) -> float:
+        """What has to be added to its clock to have ours."""
+        return -(self.row.get("skew") or 0.0)
+
+    async def measured(self, metrics: Metrics) -> None:
+        """A row for each minute is kept, and the newest with the workstation."""
+        at = min(metrics.at + self.ahead, self.clock + 60)
+        values = {**metrics.values, "at": at}
+        if len(str(values)) > MOST_METRICS:
+            return
+        minute = moment(at, self.clock).replace(second=0, microsecond=0)
+        await workstations.measured(self.conn, self.id, minute, values)
+        await workstations.measure(self.conn, self.id, values)
+
+    # Together, since each kind is one statement.
+
+    async def tell(self, changes: Sequence[Change], wake: Wake) -> None:
+        """What attempts say of themselves; before their results, which end what may be said."""
+        ended = [each.ended for each in changes if isinstance(each, desk.Recorded)]
+        said: dict[Key, Any] = {}
+        for change in changes:
+            if isinstance(change, desk.Noted) and isinstance(change.body, Output):
+                key = key_or_none(change.body.attempt)
+                if key and change.body.kind == "progress":
+                    said[key] = dict(change.body.value)
+        said |= recording.progress_of((key_of(each.attempt), each) for each in ended)
+        if said and self.row["holder"] is not None:
+            wake.add(runs=await progress.tell(self.conn, self.row["holder"], said))
+
+    async def store(self, changes: Sequence[Change], wake: Wake) -> None:
+        logs = [each for each in changes if isinstance(each, desk.Logged)]
+        if not logs:
+            return
+        chunks = [chunk_of(each) for each in logs if each.data]
+        if chunks:
+            await workstations.append_output(self.conn, chunks)
+        ends = {key_of(each.attempt): self.desk.hands[each.attempt].logged for each in logs}
+        wake.add(runs=await workstations.logged(self.conn, self.id, ends))
+
+    async def close(self, changes: Sequence[Change], heard: Heard) -> None:
+        closings, over = [], []
+        for change in changes:
+            if (closing := self.closing(change)) is None:
+                continue
+            closings.append(closing)
+            if not isinstance(change, desk.Orphaned):
+                over.append((closing.key, *words_of(change)))
+        if over:
+            await workstations.close(self.conn, self.id, over)
+        heard.closed = len(over)
+        heard.refused = any(refusal for _, refusal, _ in over)
+        if closings:
+            name, holder = self.row["name"], self.row["holder"]
+            heard.wake.merge(
+                await recording.record(self.conn, self.catalog, holder, name, closings)
+            )
+
+    def closing(self, change: Change) -> Closing | None:
+        """None for what nobody here has ever given it: whatever it says of that is noise."""
+        match change:
+            case desk.Recorded(ended) | desk.Orphaned(ended):
+                attempt = ended.attempt
+            case desk.HandedBack(attempt) | desk.Lost(attempt):
+                pass
+            case _:
+                return None
+        run = self.runs.get(attempt)
+        return Closing(run, key_of(attempt), change) if run is not None else None
+
+    async def remember(self, changes: Sequence[Change], heard: Heard) -> None:
+        """How far it was heard, in the transaction of what was heard."""
+        lease = next((each for each in changes if isinstance(each, desk.Renewed)), None)
+        doubts = [each.doubts for each in changes if isinstance(each, desk.Doubted)]
+        await workstations.heard(
+            self.conn,
+            self.id,
+            have=heard.have,
+            safe=heard.safe,
+            doubts=dict(doubts[-1] if doubts else self.row["doubts"]),
+            carrier=self.place.carrier,
+            free=min(lease.free, recording.HIGHEST) if lease else None,
+            skew=lease.clock - self.clock if lease else None,
+        )
+
+
+# Names of attempts, as they come from outside.
+
+
+def key_or_none(attempt: str) -> Key | None:
+    found = ATTEMPT.fullmatch(attempt)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def key_of(attempt: str) -> Key:
+    key = key_or_none(attempt)
+    assert key is not None, "only what is in the rows gets here"
+    return key
+
+
+def keys_in(frame: Frame) -> set[Key]:
+    return {key for each in attempts_in(frame) if (key := key_or_none(each)) is not None}
+
+
+def attempts_in(frame: Frame) -> Iterable[str]:
+    for message in frame.messages:
+        match message:
+            case Hello():
+                yield from (each.attempt for each in message.known)
+            case Accept() | Reject() | Log():
+                yield message.attempt
+            case Lease():
+                yield from message.running
+            case Item(body=Began(attempt) | Ended(attempt) | Output(attempt)):
+                yield attempt
+
+
+# Rows and values.
+
+
+def as_command(row: Row) -> Command:
+    return Command(row["id"], Verb(row["verb"]), row["attempt"], row["reason"], row["grace"])
+
+
+def chunk_of(log: desk.Logged) -> Chunk:
+    task, attempt = key_of(log.attempt)
+    stream = log.stream if log.stream in STREAMS else STREAMS[0]
+    return Chunk(task_id=task, attempt=attempt, start=log.offset, stream=stream, data=log.data)
+
+
+def words_of(change: Change) -> tuple[str | None, str]:
+    match change:
+        case desk.HandedBack(_, why, refusal):
+            return refusal and refusal.value, why
+        case desk.Lost(_, why):
+            return None, why
+    return None, ""
+
+
+def free_at(hello: Hello) -> int:
+    taken = sum(each.phase != "ended" for each in hello.known)
+    return max(0, min(hello.slots, recording.HIGHEST) - taken)
+
+
+def moment(at: float, clock: float) -> datetime:
+    """A time that a machine told, or now if it cannot be one."""
+    return datetime.fromtimestamp(at if EPOCH < at < LAST_MOMENT else clock, UTC)

@@ -1,0 +1,181 @@
+"""What a workstation's word makes of runs: results recorded, attempts given back, lost, or kept.
+
+Everything of one frame is recorded in the transaction of that frame: runs are locked by id, plain
+successes go the short way, and the rest is judged.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from edge.desk import HandedBack, Lost, Orphaned, Recorded
+from edge.messages import Ended, Refusal
+from executor.base import Ending, Outcome
+from scheduler.domain.board import Board
+from scheduler.domain.places import LABELLED
+from scheduler.domain.wakes import Wake
+from scheduler.services.catalog import Catalog
+from scheduler.services.judging import judge
+from scheduler.store import runs, tasks
+from scheduler.store.tasks import Success
+from scheduler.store.workstations import Key
+
+Conn = AsyncConnection[Any]
+Verdict: TypeAlias = Recorded | HandedBack | Lost | Orphaned
+
+MOST_OUTPUT = 256 << 10
+LONGEST_ERROR = 2_000
+HIGHEST = 2**31 - 1
+ENDINGS = frozenset(each.value for each in Ending)
+FOR_GOOD = frozenset({Refusal.POLICY, Refusal.UNABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """An attempt of a workstation that comes to an end, and how."""
+
+    run: UUID
+    key: Key
+    verdict: Verdict
+
+
+async def record(
+    conn: Conn, catalog: Catalog, holder: int, name: str, closings: Sequence[Closing]
+) -> Wake:
+    """The workstation's row is locked by the caller, and no run is."""
+    wake = Wake()
+    if not closings:
+        return wake
+    await runs.lock(conn, sorted({each.run for each in closings}))
+    plain = [each for each in closings if is_plain(each.verdict)]
+    closed = await record_plain(conn, holder, plain, wake) if plain else frozenset()
+    rest = [each for each in closings if not (is_plain(each.verdict) and each.key[0] in closed)]
+    if rest:
+        wake.merge(await record_judged(conn, catalog, holder, name, rest))
+    return wake
+
+
+def is_plain(verdict: Verdict) -> bool:
+    return isinstance(verdict, Recorded) and outcome_of(verdict.ended).ending is Ending.SUCCEEDED
+
+
+async def record_plain(
+    conn: Conn, holder: int, closings: Sequence[Closing], wake: Wake
+) -> frozenset[int]:
+    done = await tasks.record(conn, holder, [as_success(each) for each in closings])
+    wake.add(
+        runs=(each.run for each in closings if each.key[0] in done.closed),
+        queues=done.readied,
+        due=bool(done.unsettled or done.limited or done.freed),
+    )
+    return done.closed
+
+
+def as_success(closing: Closing) -> Success:
+    assert isinstance(closing.verdict, Recorded)
+    outcome = outcome_of(closing.verdict.ended)
+    detail = None if outcome.detail is None else json.dumps(outcome.detail)
+    return Success(closing.run, *closing.key, outcome.exit_code, outcome.output, detail)
+
+
+async def record_judged(
+    conn: Conn, catalog: Catalog, holder: int, name: str, closings: Sequence[Closing]
+) -> Wake:
+    by_run: dict[UUID, list[Closing]] = {}
+    for each in closings:
+        by_run.setdefault(each.run, []).append(each)
+
+    def decide(board: Board) -> None:
+        for each in by_run[board.run.id]:
+            if each.key[0] in board.by_id:
+                close(board, each, holder, name)
+
+    return await judge(conn, catalog, sorted(by_run), decide, by=f"workstation {name}")
+
+
+def close(board: Board, closing: Closing, holder: int, name: str) -> None:
+    task, attempt = closing.key
+    match closing.verdict:
+        case Recorded(ended):
+            if not board.record(task, attempt, holder, outcome_of(ended)):
+                keep(board, closing.key, ended, name)
+        case Lost(_, why):
+            board.record(task, attempt, holder, lost(why))
+        case HandedBack() as back:
+            hand_back(board, closing.key, holder, name, back)
+        case Orphaned(ended):
+            keep(board, closing.key, ended, name)
+
+
+def keep(board: Board, key: Key, ended: Ended, name: str) -> None:
+    """The result of what is not the workstation's any more: evidence, for people to see."""
+    task, attempt = key
+    outcome = outcome_of(ended)
+    told = {
+        "workstation": name,
+        "ending": outcome.ending,
+        "exit_code": outcome.exit_code,
+        "error": outcome.error,
+        "output": outcome.output and outcome.output[:LONGEST_ERROR],
+    }
+    data = {key: value for key, value in told.items() if value is not None}
+    board.tell("task.late_result", board.by_id[task], attempt=attempt, data=data)
+
+
+def hand_back(board: Board, key: Key, holder: int, name: str, back: HandedBack) -> None:
+    task, attempt = key
+    row = board.by_id[task]
+    if back.refusal is not None:
+        data = {"workstation": name, "refusal": back.refusal, "why": back.why[:LONGEST_ERROR]}
+        board.tell("task.refused", row, attempt=attempt, data=data)
+    if is_final(back, row.queue):
+        error = f"the workstation {name} refuses it: {back.why}"[:LONGEST_ERROR]
+        outcome = Outcome(ending=Ending.FAILED, counted=False, retryable=False, error=error)
+        board.record(task, attempt, holder, outcome)
+    else:
+        board.hand_back(task, attempt, holder)
+
+
+def is_final(back: HandedBack, queue: str) -> bool:
+    """What only this workstation may do, and it will not; or what is too late everywhere."""
+    if back.refusal is Refusal.EXPIRED:
+        return True
+    return back.refusal in FOR_GOOD and not queue.startswith(LABELLED)
+
+
+def lost(why: str) -> Outcome:
+    """Never done again by itself: what ran there may have done all of its work."""
+    return Outcome(ending=Ending.LOST, counted=False, retryable=False, error=why)
+
+
+def outcome_of(ended: Ended) -> Outcome:
+    """What an executor here would have said. Who says it may be anybody, so nothing is believed
+    that the database could not hold."""
+    ending = Ending(ended.ending) if ended.ending in ENDINGS else Ending.FAILED
+    output = None if ended.output is None else json.dumps(ended.output, ensure_ascii=False)
+    if output is not None and len(output) > MOST_OUTPUT:
+        error = f"its output is larger than {MOST_OUTPUT} bytes: write a file instead"
+        return Outcome(ending=Ending.FAILED, exit_code=exit_code(ended), error=error)
+    return Outcome(
+        ending=ending,
+        counted=ended.counted,
+        exit_code=exit_code(ended),
+        error=ended.error and ended.error[:LONGEST_ERROR],
+        retryable=ended.retryable and ended.ending in ENDINGS and ending is not Ending.LOST,
+        output=output,
+        detail=dict(ended.detail) or None,
+    )
+
+
+def exit_code(ended: Ended) -> int | None:
+    return ended.exit_code if ended.exit_code is None or ended.exit_code <= HIGHEST else None
+
+
+def progress_of(ended: Iterable[tuple[Key, Ended]]) -> dict[Key, Any]:
+    """The last that attempts told of themselves, which goes along with their results."""
+    said = ((key, each.detail.get("progress")) for key, each in ended)
+    return {key: value for key, value in said if isinstance(value, dict) and value}

@@ -1,0 +1,254 @@
+-- name: lock
+-- Whatever is said by or to a workstation happens under this lock, and before any run is locked.
+select id, name, state::text as state, labels, told_labels, sealing_key, holder, slots, session,
+       greeting, lineage, have, safe, doubts, server, carrier, connected_at, heard_at, draining,
+       told_drain, round_trip, version
+  from workstations
+ where id = %(id)s
+   for no key update;
+
+-- name: hands
+-- What it has in hand, and what it speaks of that it once had.
+select task_id, attempt, run_id, stage::text as stage, logged,
+       extract(epoch from offered_at)::float8 as since
+  from workstation_hands
+ where workstation = %(workstation)s and stage <> 'OVER'
+union all
+select h.task_id, h.attempt, h.run_id, h.stage::text, h.logged,
+       extract(epoch from h.offered_at)::float8
+  from unnest(%(tasks)s::bigint[], %(attempts)s::integer[]) as k (task_id, attempt)
+  join workstation_hands h
+    on h.workstation = %(workstation)s and h.task_id = k.task_id and h.attempt = k.attempt
+ where h.stage = 'OVER';
+
+-- name: commands
+-- Those whose fate is not known, in the order in which they were asked for.
+select id, verb, attempt, reason, grace, delivered_at
+  from workstation_commands
+ where workstation = %(workstation)s and done_at is null
+   and (expires_at is null or expires_at > clock_timestamp())
+ order by id
+ limit 500;
+
+-- name: delivered
+update workstation_commands
+   set delivered_at = clock_timestamp()
+ where id = any(%(ids)s) and delivered_at is null;
+
+-- name: greet
+-- A session begins: what is said in an older one counts no more. With another book, numbers begin
+-- anew.
+update workstations
+   set session = %(session)s, greeting = %(greeting)s, lineage = %(lineage)s, have = %(have)s,
+       safe = %(safe)s, settled = case when %(is_new)s then %(have)s else settled end,
+       slots = %(slots)s, free = %(free)s, version = %(version)s, facts = %(facts)s,
+       policy = %(policy)s, told_labels = %(labels)s, told_drain = %(draining)s, skew = %(skew)s,
+       server = %(server)s, carrier = %(carrier)s, connected_at = clock_timestamp(),
+       heard_at = clock_timestamp()
+ where id = %(id)s;
+
+-- name: heard
+update workstations
+   set have = %(have)s, safe = %(safe)s, doubts = %(doubts)s, heard_at = clock_timestamp(),
+       carrier = %(carrier)s, free = coalesce(%(free)s, free), skew = coalesce(%(skew)s, skew)
+ where id = %(id)s;
+
+-- name: set_holder
+update workstations set holder = %(holder)s where id = %(id)s;
+
+-- name: offer
+-- Claimed for it in this transaction; its word is awaited.
+insert into workstation_hands (workstation, task_id, attempt, run_id)
+select %(workstation)s, k.task_id, k.attempt, k.run_id
+  from unnest(%(tasks)s::bigint[], %(attempts)s::integer[], %(runs)s::uuid[])
+    as k (task_id, attempt, run_id);
+
+-- name: accept
+update workstation_hands
+   set stage = 'RUNNING', accepted_at = clock_timestamp()
+ where workstation = %(workstation)s and task_id = %(task)s and attempt = %(attempt)s;
+
+-- name: began
+update workstation_hands
+   set began_at = %(at)s, pid = %(pid)s
+ where workstation = %(workstation)s and task_id = %(task)s and attempt = %(attempt)s
+returning run_id;
+
+-- name: close
+-- Recorded, taken back or lost.
+update workstation_hands h
+   set stage = 'OVER', over_at = clock_timestamp(), refusal = k.refusal, why = left(k.why, 1000)
+  from unnest(
+    %(tasks)s::bigint[], %(attempts)s::integer[], %(refusals)s::text[], %(whys)s::text[]
+  ) as k (task_id, attempt, refusal, why)
+ where h.workstation = %(workstation)s and h.task_id = k.task_id and h.attempt = k.attempt;
+
+-- name: append_output
+-- Its log comes after its result as well, so who holds the task does not matter: whose attempt it
+-- was does, and that was asked for. Of a run that is gone nothing is kept.
+insert into output_chunks (task_id, attempt, start, stream, data)
+select k.task_id, k.attempt, k.start, k.stream, k.data
+  from unnest(
+    %(tasks)s::bigint[], %(attempts)s::integer[], %(starts)s::bigint[], %(streams)s::smallint[],
+    %(data)s::bytea[]
+  ) as k (task_id, attempt, start, stream, data)
+ where exists (select from tasks t where t.id = k.task_id);
+
+-- name: logged
+update workstation_hands h
+   set logged = k.logged
+  from unnest(%(tasks)s::bigint[], %(attempts)s::integer[], %(logged)s::bigint[])
+    as k (task_id, attempt, logged)
+ where h.workstation = %(workstation)s and h.task_id = k.task_id and h.attempt = k.attempt
+returning h.run_id;
+
+-- name: done
+-- What became of a command, as long as nobody has said so.
+update workstation_commands
+   set done_at = clock_timestamp(), applied = %(applied)s, why = left(%(why)s, 1000),
+       delivered_at = coalesce(delivered_at, clock_timestamp())
+ where id = %(id)s and workstation = %(workstation)s and done_at is null
+returning verb, attempt;
+
+-- name: ask_wanted
+-- What people want of the attempts in its hands, once for each wish; the newest word counts.
+insert into workstation_commands (workstation, verb, attempt, reason, asked_by)
+select w.workstation, w.verb, w.attempt, w.reason, 'engine'
+  from (
+    select h.workstation, t.id || '.' || t.attempt as attempt,
+           case t.wanted when 'freeze' then 'hold' when 'thaw' then 'resume' else t.wanted end
+               as verb,
+           case when t.wanted in ('stop', 'kill') then 'the run is being stopped' else '' end
+               as reason
+      from workstation_hands h
+      join tasks t on t.id = h.task_id and t.attempt = h.attempt
+     where h.workstation = any(%(workstations)s) and h.stage <> 'OVER' and t.wanted is not null
+     order by t.id
+  ) as w
+ where w.verb is distinct from (
+    select c.verb
+      from workstation_commands c
+     where c.workstation = w.workstation and c.attempt = w.attempt
+     order by c.id desc
+     limit 1
+ )
+returning workstation;
+
+-- name: ask
+insert into workstation_commands (workstation, verb, attempt, reason, grace, asked_by, expires_at)
+values (
+    %(workstation)s, %(verb)s, %(attempt)s, %(reason)s, %(grace)s, %(by)s,
+    clock_timestamp() + %(expires_in)s::interval
+)
+returning id;
+
+-- name: claim
+-- The most urgent READY tasks of one queue, as `claim` of tasks.sql takes them; the caller has
+-- locked the workstation's row. What this workstation refused for good is not for it.
+with picked as materialized (
+    select t.id
+      from tasks t
+     where t.state = 'READY' and t.queue = %(queue)s
+       and not exists (select from queues where name = %(queue)s and paused_at is not null)
+       and not exists (
+        select
+          from workstation_hands h
+         where h.workstation = %(workstation)s and h.task_id = t.id
+           and h.refusal in ('policy', 'unable')
+       )
+     order by t.rank, t.ready_seq
+     limit %(limit)s
+       for update of t skip locked
+)
+update tasks t
+   set state = 'IN_PROGRESS', attempt = t.attempt + 1, holder = %(holder)s,
+       started_at = clock_timestamp(), exit_code = null, error = null
+  from runs r
+ where t.id = any(array(select id from picked)) and r.id = t.run_id
+returning t.id, t.run_id, t.name, t.kind, t.attempt, t.on_lost, t.invocation, t.queue, t.placement,
+          r.type;
+
+-- name: open_hands
+-- How much it has in hand, as the server knows it.
+select count(*) from workstation_hands where workstation = %(workstation)s and stage <> 'OVER';
+
+-- name: ready_names
+-- Of these workstations those for which something is READY by their name.
+select w.id
+  from workstations w
+ where w.id = any(%(workstations)s)
+   and exists (select from tasks t where t.state = 'READY' and t.queue = 'ws:' || w.name);
+
+-- name: with_words
+-- Of these workstations those for which there are commands that were never said.
+select distinct c.workstation
+  from workstation_commands c
+ where c.workstation = any(%(workstations)s) and c.done_at is null and c.delivered_at is null;
+
+-- name: overdue
+-- Offers that nobody answered in time: their workstations.
+select distinct workstation
+  from workstation_hands
+ where stage = 'OFFERED' and offered_at < clock_timestamp() - %(patience)s::interval
+ order by workstation
+ limit %(limit)s;
+
+-- name: keep_heard
+-- Those that were heard lately, all at once; one that is being spoken with says so itself.
+with free as (
+    select w.id
+      from workstations w
+     where w.id = any(%(ids)s)
+     order by w.id
+       for no key update skip locked
+)
+update workstations w
+   set heard_at = greatest(w.heard_at, clock_timestamp() - k.ago), free = k.free,
+       skew = coalesce(k.skew, w.skew)
+  from free f
+  join unnest(%(ids)s::bigint[], %(agos)s::interval[], %(free)s::integer[], %(skews)s::float8[])
+    as k (id, ago, free, skew) on k.id = f.id
+ where w.id = f.id;
+
+-- name: facts
+-- What servers keep in mind of the workstations whose streams they have.
+select id, name, state::text as state, public_key, session, labels, draining
+  from workstations
+ where id = any(%(ids)s);
+
+-- name: count
+-- How many may come.
+select count(*) from workstations where state = 'ACCEPTED';
+
+-- name: leave
+-- Its stream has ended, if it is still the one that counts.
+update workstations
+   set server = null
+ where id = %(id)s and session = %(session)s and server = %(server)s
+returning id;
+
+-- name: see
+-- It is there from now on, and what was seen of it before has ended.
+with ended as (
+    update workstation_sightings
+       set ended_at = clock_timestamp(), why = %(why)s
+     where workstation = %(workstation)s and ended_at is null
+)
+insert into workstation_sightings (workstation, began_at, carrier)
+values (%(workstation)s, clock_timestamp(), %(carrier)s)
+on conflict do nothing;
+
+-- name: unsee
+update workstation_sightings
+   set ended_at = clock_timestamp(), why = left(%(why)s, 500)
+ where workstation = %(workstation)s and ended_at is null;
+
+-- name: measured
+insert into workstation_metrics (workstation, at, metrics)
+values (%(workstation)s, %(at)s, %(metrics)s)
+on conflict do nothing;
+
+-- name: measure
+update workstations
+   set metrics = %(metrics)s
+ where id = %(id)s and coalesce((metrics ->> 'at')::float8, 0) <= (%(metrics)s::jsonb ->> 'at')::float8;
