@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from edge import attempts
 from edge.agent.book import Book, Job, Shut
 from edge.messages import (
     NEWEST,
@@ -218,7 +219,8 @@ class Agent:
         return [Say(self.hello(greeting, clock))]
 
     def hello(self, greeting: int, clock: float) -> Hello:
-        jobs = self.book.jobs.values()
+        # What we decide about ourselves, the server has no say in.
+        jobs = [job for job in self.book.jobs.values() if not attempts.is_own(job.attempt)]
         return Hello(
             greeting=greeting,
             oldest=OLDEST,
@@ -324,7 +326,7 @@ class Agent:
         return self.object_to(offer)
 
     def free(self) -> int:
-        taken = sum(job.phase is not Phase.ENDED for job in self.book.jobs.values())
+        taken = sum(takes_slot(job) for job in self.book.jobs.values())
         return max(0, self.profile.slots - taken)
 
     def accept(self, job: Job, now: float) -> list[Effect]:
@@ -570,6 +572,11 @@ class Agent:
 
 
 GONE: Body = Missing("it was given up for want of room")
+
+
+def takes_slot(job: Job) -> bool:
+    """A whole run does nothing itself: its tasks do."""
+    return job.phase is not Phase.ENDED and "process" not in job.offer.invocation
 
 
 def unbegun(attempt: str, ending: str, error: str, at: float) -> Ended:
