@@ -19,7 +19,7 @@ from edge.gateway.rates import Rate
 from edge.gateway.streams import Stream
 from edge.messages import Bye
 from edge.wire import BadFrame
-from scheduler.api.access import GuardedRoute, bearer
+from scheduler.api.access import GuardedRoute, bearer, workstation_of
 from scheduler.api.documents import problems
 from scheduler.domain.errors import Invalid, Refusal, TooMany, Unauthenticated, Unavailable
 from scheduler.domain.names import TYPE_NAME
@@ -73,8 +73,7 @@ BODY: dict[str, Any] = {
 async def sync_workstation(workstation: Name, request: Request) -> Response:
     """Say all that waits, and hear all that waits: for workstations that cannot keep a connection
     open. The caller is the workstation, with its own token."""
-    gateway = gateway_of(request)
-    row = await admitted(gateway, workstation, request.headers.get("authorization", ""))
+    gateway, row = gateway_of(request), workstation_of(request)
     if not gateway.rates.is_kept(workstation, gateway.settings.frames_per_second):
         raise TooMany("this workstation speaks too often", seconds=1)
     try:

@@ -188,7 +188,6 @@ VERDICTS: Mapping[str, Roles] = {
     "pause_queue": OPERATE,
     "resume_queue": OPERATE,
     "set_queue_size": OPERATE,
-    "sync_workstation": OPEN,  # with the workstation's own token, which is good for nothing else
     "invite_workstation": ADMINISTER,
     "list_workstation_invitations": OPERATE,
     "withdraw_workstation_invitation": ADMINISTER,
@@ -203,6 +202,7 @@ VERDICTS: Mapping[str, Roles] = {
     "enrol_workstation": OPEN,  # the invitation in the body says that it may
     "make_workstation_nonce": OPEN,  # it is good for nothing but to be signed
     "make_workstation_token": OPEN,  # the signature in the body says who it is
+    "sync_workstation": STATION,
     "rotate_workstation_key": STATION,
     "list_workstation_peers": STATION,
     "grant_workstation_peer": STATION,

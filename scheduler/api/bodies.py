@@ -10,7 +10,15 @@ from scheduler.settings import ServerSettings
 __all__ = ["UNSTORABLE", "Malformed", "parse"]
 
 # Operations whose bodies nobody else is to see: nothing of them is told back.
-CONFIDENTIAL = frozenset({"set_password", "change_password", "put_secret"})
+CONFIDENTIAL = frozenset(
+    {
+        "set_password",
+        "change_password",
+        "put_secret",
+        "enrol_workstation",
+        "make_workstation_token",
+    }
+)
 
 
 class TooLarge(Invalid):

@@ -81,10 +81,11 @@ def refusal(status: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """Operations, by their names, that need no token, and that take an idempotency key; and how
-    much one page may hold."""
+    """Operations, by their names, that need no token, that workstations ask for themselves, and
+    that take an idempotency key; and how much one page may hold."""
 
     open: frozenset[str]
+    stations: frozenset[str]
     keyed: frozenset[str]
     page: int
 
@@ -93,7 +94,12 @@ def described(app: FastAPI, traits: Traits) -> dict[str, Any]:
     """The OpenAPI document, with the security of each operation and no more than is true."""
     document = deepcopy(app.openapi())
     document["components"]["securitySchemes"] = {
-        "token": {"type": "http", "scheme": "bearer", "description": "pn_ROLE_…"}
+        "token": {"type": "http", "scheme": "bearer", "description": "pn_ROLE_…"},
+        "workstation": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "pn_station_…, of the workstation that the address names",
+        },
     }
     document["security"] = [{"token": []}]
     for path in document["paths"].values():
@@ -107,6 +113,8 @@ def described(app: FastAPI, traits: Traits) -> dict[str, Any]:
 def tidy(method: str, operation: dict[str, Any], traits: Traits) -> None:
     if operation["operationId"] in traits.open:
         operation["security"] = []
+    if operation["operationId"] in traits.stations:
+        operation["security"] = [{"workstation": []}]
     for status, response in operation["responses"].items():
         if status.isdecimal() and int(status) >= 400:
             response["content"] = dict(filter(is_so, response["content"].items()))

@@ -59,6 +59,7 @@ Scope = Literal[
     "triggers",
     "webhooks",
     "workers",
+    "workstations",
     "health",
     "tokens",
     "users",
