@@ -20,6 +20,7 @@ from ui.pages import (
     events,
     inbox,
     insights,
+    joining,
     letters_in_bulk,
     login,
     logs,
@@ -40,11 +41,14 @@ from ui.pages import (
     secrets,
     sessions,
     start,
+    stations,
     system,
     tokens,
     triggers,
     webhooks,
     workers,
+    workstation,
+    workstations,
 )
 from ui.screen import Screen
 from ui.sharing import Live
@@ -92,6 +96,10 @@ SCREENS = (
     letters_in_bulk,
     dead_letters,
     workers,
+    workstations,
+    workstation,
+    joining,
+    stations,
     queues,
     schedules,
     schedule_forms,

@@ -39,7 +39,7 @@ STATUS: Mapping[type[Refusal], int] = {
 }
 # No length tells of what is shown once.
 UNCOMPRESSED = {"Content-Encoding": "identity"}
-SAID_BY_PAGES = frozenset({"counts", "stream", "zones"})
+SAID_BY_PAGES = frozenset({"counts", "look_at", "refresh", "stream", "zones"})
 PASSING = frozenset({"said", "zone", "cursor"})  # what an address says for one moment
 ANONYMOUS = ""  # who has no cookie at all can send no form
 
@@ -67,6 +67,13 @@ SAID = {
     "discarded": "Discarded.",
     "worker-drain": "It claims nothing more, and finishes what it has in hand.",
     "worker-resume": "It claims tasks again.",
+    "workstation-drain": "It takes nothing more, and finishes what it has in hand.",
+    "workstation-undrain": "It takes work again.",
+    "workstation-labels": "Saved.",
+    "workstation-accept": "Accepted: it is let in.",
+    "workstation-revoke": "Revoked: it is let in no more.",
+    "workstation-remove": "The workstation is removed.",
+    "invitation-withdrawn": "The invitation lets nobody in any more.",
     "queue-pause": "The queue is paused: nothing more is claimed from it.",
     "queue-resume": "Tasks of the queue are claimed again.",
     "queue-size": "Set. What is in hand beyond it goes on to its end.",
@@ -166,6 +173,7 @@ NAV = (
     (
         "Fleet",
         (
+            Entry("ui_workstations", "/ui/workstations", "Workstations", "f"),
             Entry("ui_workers", "/ui/workers", "Workers", "w"),
             Entry("ui_queues", "/ui/queues", "Queues and limits", "q"),
         ),
@@ -231,6 +239,8 @@ def rendered(request: Request, template: str, *, status: int = 200, **values: An
         "as_both": lambda *asked: as_both(request, *asked),
         "said": SAID.get(request.query_params.get("said", "")),
         "stream": None,
+        "look_at": None,
+        "refresh": None,
     }
     shows_secret = values.pop("shows_secret", False)
     if taken := given.keys() & values.keys() - SAID_BY_PAGES:
@@ -248,7 +258,10 @@ def here_of(request: Request) -> str:
 
 
 # Pages whose address does not say to which entry they belong.
-BESIDE = dict.fromkeys(("/ui/records", "/ui/new-record", "/ui/publish"), "/ui/processes")
+BESIDE = {
+    **dict.fromkeys(("/ui/records", "/ui/new-record", "/ui/publish"), "/ui/processes"),
+    **dict.fromkeys(("/ui/new-workstation", "/ui/invitations", "/ui/stations"), "/ui/workstations"),
+}
 
 
 def current_of(request: Request) -> str | None:

@@ -146,6 +146,56 @@ WAYS: Mapping[str, Way] = {
     "ui_worker_command:resume": Way("POST", "/workers/{worker}/resume", "workers resume {worker}"),
     "ui_decide_workers:drain": Way("POST", "/workers/{worker}/drain", "workers drain {worker}"),
     "ui_decide_workers:resume": Way("POST", "/workers/{worker}/resume", "workers resume {worker}"),
+    "ui_workstations": Way(
+        "GET",
+        "/workstations",
+        "workstation list",
+        {"label": "--label", "seen": "--seen"},
+    ),
+    "ui_workstation": Way("GET", "/workstations/{workstation}", "workstation show {workstation}"),
+    "ui_add_workstation": Way("POST", "/workstations", "workstation add --label {label} {name}"),
+    "ui_accept_workstation": Way(
+        "POST", "/workstations/{workstation}/accept", "workstation accept {workstation}"
+    ),
+    "ui_label_workstation": Way(
+        "PATCH", "/workstations/{workstation}", "workstation label {workstation} {label}"
+    ),
+    "ui_drain_workstation": Way(
+        "POST",
+        "/workstations/{workstation}/drain",
+        "workstation drain --reason {reason} {workstation}",
+    ),
+    "ui_undrain_workstation": Way(
+        "POST", "/workstations/{workstation}/undrain", "workstation undrain {workstation}"
+    ),
+    "ui_revoke_workstation": Way(
+        "POST", "/workstations/{workstation}/revoke", "workstation revoke {workstation}"
+    ),
+    "ui_remove_workstation": Way(
+        "DELETE", "/workstations/{workstation}", "workstation remove {workstation}"
+    ),
+    "ui_decide_workstations:drain": Way(
+        "POST",
+        "/workstations/{workstation}/drain",
+        "workstation drain --reason {reason} {workstation}",
+    ),
+    "ui_decide_workstations:undrain": Way(
+        "POST", "/workstations/{workstation}/undrain", "workstation undrain {workstation}"
+    ),
+    "ui_decide_workstations:label": Way(
+        "PATCH", "/workstations/{workstation}", "workstation label {workstation} {label}"
+    ),
+    "ui_withdraw_invitation": Way("DELETE", "/workstation-invitations/{invitation}"),
+    "ui_station_command:hold": Way("POST", "/runs/{run}/hold", "hold {run}"),
+    "ui_station_command:resume": Way("POST", "/runs/{run}/resume", "resume {run}"),
+    "ui_station_command:stop": Way("POST", "/runs/{run}/stop", "stop [--why {why}] {run}"),
+    "ui_station_command:reset": Way("POST", "/runs/{run}/retry", "retry [--task {task}] {run}"),
+    "ui_station_answer:approve": Way(
+        "POST", "/approvals/{approval}/approve", "approvals approve [--note {note}] {approval}"
+    ),
+    "ui_station_answer:reject": Way(
+        "POST", "/approvals/{approval}/reject", "approvals reject [--note {note}] {approval}"
+    ),
     "ui_queues": Way("GET", "/queues", "queues list"),
     "ui_queue_command:pause": Way(
         "POST", "/queues/{queue}/pause", "queues pause [--note {note}] {queue}"

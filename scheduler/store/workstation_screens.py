@@ -130,5 +130,9 @@ async def invitation(conn: Conn, id: int) -> Row | None:
     return await fetch_row(conn, SCREENS["invitation"], id=id)
 
 
+async def joined(conn: Conn, invitation: int, *, limit: int) -> list[Row]:
+    return await fetch_rows(conn, SCREENS["joined"], invitation=invitation, limit=limit)
+
+
 async def found(conn: Conn, text: str, *, limit: int) -> list[Row]:
     return await fetch_rows(conn, SCREENS["found"], text=text, limit=limit)

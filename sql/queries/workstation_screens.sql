@@ -174,7 +174,7 @@ with mine as (
 )
 select r.id, r.type, r.type_version, r.record_id, r.state::text as state, r.created_at,
        r.started_at, r.finished_at, r.total, r.open, r.workstation, left(r.error, 300) as error,
-       t.task, t.position, t.attempt, t.stage, t.progress, t.since
+       case when pg_column_size(r.input) < 65536 then r.input else '{}' end as input, t.task, t.position, t.attempt, t.stage, t.progress, t.since
   from mine m
   join runs r on r.id = m.run_id
   left join lateral (
@@ -271,6 +271,16 @@ select id, name, labels, approve, cidr::text as cidr, uses, expires_at, created_
        expires_at <= now() as is_over
   from workstation_invitations
  where id = %(id)s;
+
+-- name: joined
+-- Who came with an invitation.
+select id, name, state::text as state,
+       workstation_seen(state, heard_at, carrier, draining) as seen, draining, labels, public_key,
+       heard_at, connected_at, accepted_at, created_at
+  from workstations
+ where invitation = %(invitation)s
+ order by id
+ limit %(limit)s;
 
 -- name: found
 -- By a part of the name; a name that begins so comes first.

@@ -19,6 +19,7 @@ from scheduler.address import left_in
 from scheduler.embedded import EmbeddedPostgres
 from tests.support.seeded_runs import Conn, Size, fill
 from tests.support.seeded_types import BEFORE, SORTS
+from tests.support.seeded_workstations import ASKING, TYPE, hand_over, seed_workstations
 
 PASSWORD = "quiet hedge in October"
 PEOPLE = {
@@ -151,6 +152,7 @@ async def seed(http: httpx.AsyncClient, dsn: str, size: Size) -> None:
     ) as conn:
         seeding = Seeding(http)
         await before(conn, size)
+        await seed_workstations(conn)
         await seeding.publish()
         await seeding.people()
         await seeding.belongings()
@@ -161,6 +163,7 @@ async def seed(http: httpx.AsyncClient, dsn: str, size: Size) -> None:
         await conn.execute(LIMIT)
         await seeding.timetable()
         await seeding.living()
+        await hand_over(conn)
 
 
 async def before(conn: Conn, size: Size) -> None:
@@ -181,7 +184,7 @@ class Seeding:
         return answer.json() if answer.content else None
 
     async def publish(self) -> None:
-        for text in (*BEFORE, *(sort.text for sort in SORTS)):
+        for text in (*BEFORE, *(sort.text for sort in SORTS), TYPE, ASKING):
             answer = await self.http.post(
                 "/process-types", content=text, headers={"Content-Type": "application/yaml"}
             )
@@ -250,6 +253,11 @@ class Seeding:
             ("web-shop.deploy", {"version": "v4.61.0", "stage": "live"}),
             ("payroll.monthly", {}),
             ("customer-export", {}),
+            *(
+                ("press-tool-change", {"press": press, "tool": f"W-{n}"})
+                for n, press in enumerate(("presse-1", "presse-3", "presse-1", "presse-1"), 201)
+            ),
+            ("press-release", {"press": "presse-1"}),
             *(("laser-cutter", {"sheet": f"T-2041{n}", "thickness": n}) for n in range(1, 6)),
         ):
             body = {"type": type, "input": input, "labels": {"shift": "früh"}}

@@ -69,7 +69,7 @@ async function look() {
   const pause = lastLook + LEAST - performance.now();
   if (pause > 0) await new Promise((done) => setTimeout(done, pause));
   try {
-    const address = new URL(location.href);
+    const address = new URL(body.dataset.look ?? location.href, location.href);
     address.searchParams.delete("said");
     const answer = await fetch(address, { headers: { Accept: "text/html", "X-Live": heard }, redirect: "error" });
     if (answer.ok) {
@@ -147,6 +147,17 @@ if (log?.dataset.stream) {
   });
   told.addEventListener("end", () => { told.close(); look(); });
   addEventListener("pagehide", () => told.close());
+}
+
+// What is to be taken elsewhere.
+for (const button of document.querySelectorAll("[data-copy]")) {
+  const field = byId(button.dataset.copy);
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    field.select();
+    try { await navigator.clipboard.writeText(field.value); } catch { document.execCommand("copy"); }
+    button.textContent = "Copied";
+  });
 }
 
 // Boxes before rows: how many are ticked stands beside what can be done to them.
