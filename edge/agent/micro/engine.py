@@ -1,0 +1,399 @@
+"""Whom all else asks about the workstation's own runs.
+
+Each method decides in the book's transaction and answers effects, as the agent's core does: whoever
+calls it commits the book first and carries the effects out then.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from edge import attempts, invocations
+from edge.agent.book import Job
+from edge.agent.core import FINAL, Agent, Effect, Spawn, Steer
+from edge.agent.micro import alone, asking, events, places, starting, telling
+from edge.agent.micro.alone import Here
+from edge.agent.micro.decision import HOLDER, Decision
+from edge.agent.micro.ledger import About, Case, Ledger, task_id
+from edge.agent.micro.working import Work, position_of
+from edge.agent.micro.world import ThisWorld, World
+from edge.attempts import Own
+from edge.messages import Ended, Lane, Offer, Phase, Verb
+from executor.base import Ending, Outcome
+from scheduler.domain import process_types
+from scheduler.domain.board import Board
+from scheduler.domain.errors import Conflict, NotFound, Refusal
+from scheduler.domain.states import RunState, TaskState
+from scheduler.domain.tasks import Task
+
+PROCESS = "process"  # the part of an offer that asks for a whole run
+HTTP = "http"
+VERBS: Mapping[Verb, str] = {
+    Verb.HOLD: "hold",
+    Verb.RESUME: "resume",
+    Verb.STOP: "stop",
+    Verb.KILL: "kill",
+}
+WANTED: Mapping[str, Verb] = {
+    "stop": Verb.STOP,
+    "kill": Verb.KILL,
+    "freeze": Verb.HOLD,
+    "thaw": Verb.RESUME,
+}
+KEEP = 7 * 86_400.0  # seconds that a run is shown after its end, once the server has it
+MOST_KEPT = 500  # runs
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A process that another workstation is to carry out; its result comes back as `ended`."""
+
+    attempt: str
+    station: str
+    call: Mapping[str, Any]  # type, version, input, labels
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A run has ended that somebody else than the server waits for."""
+
+    run: UUID
+    outcome: Outcome
+
+
+Effects: TypeAlias = list[Effect | Send | Over]
+Act: TypeAlias = Callable[[Board], Any]
+
+
+def is_process(offer: Offer) -> bool:
+    """Whether a whole run is handed over."""
+    return isinstance(offer.invocation.get(PROCESS), Mapping)
+
+
+class Engine:
+    def __init__(self, agent: Agent, ledger: Ledger, here: Here, world: World | None = None):
+        self.agent, self.ledger, self.here = agent, ledger, here
+        self.book = ledger.book
+        self.world = world or ThisWorld()
+        self.effects: Effects = []
+
+    @contextmanager
+    def deciding(self, now: datetime) -> Iterator[Decision]:
+        """One decision. What it comes to lies in the book and in `effects`; nothing of it does if
+        it is refused."""
+        self.effects = []
+        decision = Decision(self.ledger, self.world, now, self.here)
+        with self.ledger.whole():
+            yield decision
+            self.close(decision)
+
+    # After a start.
+
+    def known(self) -> frozenset[str]:
+        """Attempts that go on here without the runner knowing of them."""
+        return frozenset(self.ledger.handed_over())
+
+    def awake(self, now: datetime) -> Effects:
+        """After `Agent.awake`: what had been decided and not yet begun is begun."""
+        begun: Effects = []
+        for job in list(self.book.jobs.values()):
+            if attempts.is_own(job.attempt) and job.phase is Phase.ACCEPTED:
+                self.book.put_job(replace(job, phase=Phase.STARTING))
+                begun.append(self.spawn(job.offer))
+        return begun + self.wake(now)
+
+    # Runs.
+
+    def take(self, offer: Offer, now: datetime) -> Effects:
+        """A run that the server hands over. What cannot be done ends its attempt at once."""
+        if self.ledger.of_attempt(offer.attempt) is not None:
+            return []
+        try:
+            with self.deciding(now) as decision:
+                order = self.read(offer, decision)
+                starting.start(decision, order)
+                self.agent.began(offer.attempt, 0, decision.stamp)
+        except (Refusal, ValueError, TypeError, KeyError) as error:
+            self.effects = []
+            why = f"{offer.invocation[PROCESS].get('type')!r} cannot be taken: {error}"
+            self.agent.ended(refused(offer.attempt, why, now))
+        return self.effects
+
+    def read(self, offer: Offer, decision: Decision) -> starting.Order:
+        given: Mapping[str, Any] = offer.invocation[PROCESS]
+        for each in given.get("types") or ():
+            self.put_type(each)
+        definition, version = self.ledger.type(str(given["type"]), given.get("version"))
+        alone.require(self.ledger, definition, self.here)
+        return starting.Order(
+            type=definition.name,
+            version=version,
+            input=given.get("input") or {},
+            labels=given.get("labels") or {},
+            priority=given.get("priority"),
+            about=About(
+                triggered_by=f"task {offer.attempt}",
+                created=decision.stamp,
+                attempt=offer.attempt,
+                system=given.get("system") or {},
+                record=given.get("record") or {},
+            ),
+        )
+
+    def put_type(self, told: Mapping[str, Any]) -> None:
+        definition = process_types.from_document(told["document"])
+        self.ledger.put_type(definition, int(told["version"]))
+
+    def start(
+        self,
+        type: str,
+        input: Mapping[str, Any],
+        now: datetime,
+        *,
+        by: str,
+        version: int | None = None,
+        labels: Mapping[str, str] | None = None,
+        run: UUID | None = None,
+    ) -> UUID:
+        """A run that is asked for here. Raises a Refusal, and then nothing has been written."""
+        if run is not None and self.ledger.load(run) is not None:
+            return run
+        if self.book.shut.draining:
+            why = f": {self.book.shut.why}" if self.book.shut.why else ""
+            raise Conflict(f"this workstation takes no new work{why}", remedy="undrain it first")
+        definition, number = self.ledger.type(type, version)
+        alone.require(self.ledger, definition, self.here)
+        with self.deciding(now) as decision:
+            about = About(triggered_by=by, created=decision.stamp)
+            order = starting.Order(
+                type=type, version=number, input=input, labels=labels or {}, about=about, run=run
+            )
+            return starting.start(decision, order)
+
+    def steer(self, attempt: str, verb: Verb, now: datetime, *, by: str, why: str = "") -> Effects:
+        """The run that an attempt of the server stands for."""
+        run = self.ledger.of_attempt(attempt)
+        return [] if run is None else self.obey(run, verb, now, by=by, why=why)
+
+    def obey(self, run: UUID, verb: Verb, now: datetime, *, by: str, why: str = "") -> Effects:
+        """Of two who ask for the same the second changes nothing."""
+        with self.deciding(now) as decision:
+            decision.obey(run, VERBS[verb], by, why or None)
+        return self.effects
+
+    def ask(self, run: UUID, act: Act, now: datetime) -> Effects:
+        """Whatever people may want of a run; raises a Refusal where it cannot be."""
+        if self.ledger.load(run) is None:
+            raise NotFound(f"there is no run {run} on this workstation")
+        with self.deciding(now) as decision:
+            decision.on(run, act)
+        return self.effects
+
+    def answer(
+        self,
+        question: int,
+        now: datetime,
+        *,
+        approve: bool,
+        by: str,
+        data: Mapping[str, Any] | None = None,
+        note: str = "",
+    ) -> Effects:
+        with self.deciding(now) as decision:
+            asking.answer(decision, question, approve=approve, by=by, data=data or {}, note=note)
+        return self.effects
+
+    def happen(
+        self, type: str, now: datetime, *, key: str = "", data: Any = None, source: str, id: str
+    ) -> Effects:
+        """An event of this machine."""
+        with self.deciding(now) as decision:
+            events.happen(decision, source, id, type, key, data)
+        return self.effects
+
+    # Attempts.
+
+    def ended(self, ended: Ended, now: datetime) -> Effects:
+        """Of an own attempt; said again it changes nothing."""
+        own, job = attempts.own(ended.attempt), self.book.jobs.get(ended.attempt)
+        if own is None or job is None or job.phase is Phase.ENDED:
+            return []
+        with self.deciding(now) as decision:
+            # Its slot is free for what follows.
+            self.book.put_job(replace(job, phase=Phase.ENDED, printed=ended.printed))
+            self.agent.sizes[ended.attempt] = ended.printed
+            decision.on(own.run, lambda board: record(board, own, outcome_of(ended)))
+        self.file(ended.attempt, self.book.last(Lane.RESULTS))
+        return self.effects
+
+    def file(self, attempt: str, seq: int) -> None:
+        """What became of it is told under this number."""
+        job = self.book.jobs.get(attempt)
+        if job is not None and job.phase is Phase.ENDED and job.result is None:
+            self.book.put_job(replace(job, result=seq))
+
+    # Time.
+
+    def wake(self, now: datetime) -> Effects:
+        """What waited for a time that has come goes on, and what is ready begins."""
+        with self.deciding(now) as decision:
+            places.lapse(decision)
+            for run in self.ledger.due(decision.stamp):
+                decision.on(run, wake)
+        return self.effects
+
+    def next_due(self) -> float | None:
+        return self.ledger.next_due()
+
+    def tidy(self, now: datetime) -> int:
+        """Forget runs that the server has, and that nobody looks at any more."""
+        have = self.book.have(Lane.RESULTS)
+        return self.ledger.forget(have, now.timestamp() - KEEP, MOST_KEPT)
+
+    # What a decision comes to.
+
+    def close(self, decision: Decision) -> None:
+        decision.follow()
+        self.begin_ready(decision)
+        for work in decision.touched():
+            self.steer_tasks(work)
+            self.tell(decision, work)
+        for happened in decision.happened:
+            self.book.add(Lane.RESULTS, happened)
+
+    def begin_ready(self, decision: Decision) -> None:
+        """As many as there are slots. One that may not begin leaves its slot to another."""
+        while ready := self.ledger.ready(self.agent.free()):
+            for run, position, since in ready:
+                work = decision.work(run)
+                if work is not None:
+                    self.begin(decision, work, work.board.tasks[position], since)
+            decision.follow()
+
+    def begin(self, decision: Decision, work: Work, task: Task, since: float) -> None:
+        if task.state is not TaskState.READY:
+            return
+        own = decision.begin(work, task)
+        if why := self.lateness(work, task, since, decision) or self.refusal(own, work, task):
+            outcome = Outcome(ending=Ending.FAILED, counted=False, error=why, retryable=False)
+            decision.on(own.run, lambda board: record(board, own, outcome))
+            return
+        offer = Offer(str(own), self.invocation(work, task), on_lost="wait")
+        self.book.put_job(Job(offer, Phase.STARTING))
+        self.effects.append(self.spawn(offer))
+
+    def lateness(self, work: Work, task: Task, since: float, decision: Decision) -> str | None:
+        """Work that was to begin by now never does."""
+        definition, _ = self.ledger.type(work.case.run.type, work.case.run.type_version)
+        placement = placement_of(definition, task.name)
+        within = placement.start_before if placement else None
+        late = decision.stamp - since - (within.total_seconds() if within else 0.0)
+        return f"expired: it was to begin {late:.0f} s ago" if within and late > 0 else None
+
+    def refusal(self, own: Own, work: Work, task: Task) -> str | None:
+        if task.kind in alone.COMMANDS:
+            return self.here.object_to(task.name, self.invocation(work, task))
+        return None
+
+    def invocation(self, work: Work, task: Task) -> Mapping[str, Any]:
+        run = work.case.run
+        about = {"run": str(run.id), "type": run.type, "task": task.name}
+        given: Mapping[str, Any] = task.invocation or {}
+        if task.kind in (HTTP, PROCESS):
+            station = (task.placement or {}).get("on", {}).get("workstation")
+            return {task.kind: {**given, "on": station}, invocations.ABOUT: about}
+        env = {"PROCESSION_RUN": str(run.id), "PROCESSION_TASK": task.name}
+        return {**invocations.as_command(task.kind, given, env), invocations.ABOUT: about}
+
+    def spawn(self, offer: Offer) -> Spawn | Send:
+        call = offer.invocation.get(PROCESS)
+        if call is None:
+            return Spawn(offer)
+        return Send(offer.attempt, call["on"], call)
+
+    def steer_tasks(self, work: Work) -> None:
+        """What is wanted of commands from now on."""
+        for task in work.changed.values():
+            before, wanted = work.wanted.get(task.position), task.wanted
+            job = self.book.jobs.get(str(Own(task.run_id, task.position, task.attempt)))
+            if job is None or task.state is not TaskState.IN_PROGRESS or wanted in (before, None):
+                continue
+            verb = WANTED[wanted]
+            self.book.put_job(replace(job, wanted=verb))
+            self.effects.append(Steer(job.attempt, verb))
+
+    def tell(self, decision: Decision, work: Work) -> None:
+        """The outbox has it with the decision itself."""
+        case = work.case
+        case.revision += 1
+        self.ledger.put_run(case)
+        seq = 0
+        for told in telling.told(self.ledger, work, decision.stamp):
+            seq = self.book.add(Lane.RESULTS, told)
+        self.ledger.told(case.run.id, seq)
+        for attempt in work.attempts:
+            self.file(str(Own(case.run.id, position_of(attempt.task_id), attempt.number)), seq)
+        if case.run.state.is_final:
+            self.conclude(case, decision.stamp)
+
+    def conclude(self, case: Case, at: float) -> None:
+        """Whoever waits for the run's end hears of it."""
+        if case.about.attempt is not None:
+            job = self.book.jobs.get(case.about.attempt)
+            is_wanted = job is not None and job.wanted in FINAL
+            self.agent.ended(end_of(case, case.about.attempt, at, is_wanted=is_wanted))
+        self.effects.append(Over(case.run.id, starting.ending(case)))
+
+
+def placement_of(definition: Any, name: str) -> Any:
+    plain = name.partition("[")[0]
+    found = [task for task in alone.all_tasks(definition) if task.name == plain]
+    return found[0].placement if found else None
+
+
+def wake(board: Board) -> None:
+    board.expire()
+    board.wake()
+
+
+def record(board: Board, own: Own, outcome: Outcome) -> None:
+    id = task_id(own.position)
+    if not board.record(id, own.number, HOLDER, outcome):
+        board.late(id, own.number, outcome)
+
+
+def outcome_of(ended: Ended) -> Outcome:
+    known = {each.value for each in Ending}
+    output = None if ended.output is None else json.dumps(ended.output)
+    return Outcome(
+        ending=Ending(ended.ending) if ended.ending in known else Ending.FAILED,
+        counted=ended.counted,
+        exit_code=ended.exit_code,
+        error=ended.error,
+        retryable=ended.retryable,
+        output=output,
+        detail=dict(ended.detail) or None,
+    )
+
+
+def refused(attempt: str, why: str, now: datetime) -> Ended:
+    at = now.timestamp()
+    return Ended(attempt, Ending.FAILED.value, at, error=why, counted=False, retryable=False)
+
+
+def end_of(case: Case, attempt: str, at: float, *, is_wanted: bool) -> Ended:
+    """What the run came to, as the result of the server's attempt that it was handed over for."""
+    outcome = starting.ending(case)
+    is_stopped = case.run.state is RunState.STOPPED and is_wanted
+    return Ended(
+        attempt=attempt,
+        ending=Ending.STOPPED.value if is_stopped else outcome.ending.value,
+        at=at,
+        error=outcome.error,
+        retryable=outcome.retryable,
+        output=None if outcome.output is None else json.loads(outcome.output),
+    )
