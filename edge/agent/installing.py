@@ -1,0 +1,51 @@
+"""Units into their place, and started."""
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge.agent import units
+from edge.agent.home import Unusable
+from edge.agent.units import Units
+
+
+def owner(home: Path) -> str:
+    return pwd.getpwuid(home.stat().st_uid).pw_name
+
+
+def install(home: Path, user: str | None, made: Units) -> Iterator[str]:
+    """What was done, step by step."""
+    require_system()
+    if user is not None and user != owner(home):
+        give(home, user)
+        yield f"{home} belongs to {user} now"
+    for path in units.write(made):
+        yield f"wrote {path}"
+    systemctl("daemon-reload")
+    systemctl("enable", "--now", units.RUNNER, units.AGENT)
+    yield f"started {units.RUNNER} and {units.AGENT}"
+
+
+def require_system() -> None:
+    if shutil.which("systemctl") is None or not Path("/run/systemd/system").exists():
+        remedy = "with --print it shows the units; run `procession edge run` by what you have"
+        raise Unusable("systemd does not run this machine", remedy)
+    if os.geteuid() != 0:
+        raise Unusable("only root can install units", "use sudo, or --print")
+
+
+def give(home: Path, user: str) -> None:
+    try:
+        units.give_to(home, user)
+    except LookupError:
+        raise Unusable(f"there is no user {user!r}", f"useradd --system {user}") from None
+
+
+def systemctl(*words: str) -> None:
+    done = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = done.stderr.strip() or f"it ended with {done.returncode}"
+        raise Unusable(f"systemctl {words[0]}: {said}", "`journalctl -xe` says more")

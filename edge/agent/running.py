@@ -1,0 +1,58 @@
+"""`procession edge run`: the agent of one folder, from its start until it is asked to end."""
+
+import asyncio
+import logging
+import os
+import signal
+import sqlite3
+import sys
+
+from edge.agent.home import Config, Home, Unusable
+from edge.identity import BadProof
+
+TOLD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class Lines(logging.Formatter):
+    """One line for each fact. Under a service manager, which knows the time, without it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {name: each for name, each in vars(record).items() if name not in TOLD}
+        told = [record.getMessage(), *(f"{name}={each!r}" for name, each in fields.items())]
+        said = f"{record.levelname.lower()}: {' '.join(told)}"
+        if record.exc_info:
+            said += "\n" + self.formatException(record.exc_info)
+        return said if "JOURNAL_STREAM" in os.environ else f"{self.formatTime(record)} {said}"
+
+
+def log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+
+
+def run(home: Home, *, attach: bool) -> None:
+    home.prepare()
+    config = home.load()
+    log_to_stderr()
+    with home.held():
+        try:
+            asyncio.run(live(home, config, attach=attach))
+        except BadProof as error:
+            raise Unusable(str(error), "join again, with an invitation that replaces it") from None
+        except FileNotFoundError as error:
+            remedy = "leave, and join again with an invitation that replaces it"
+            raise Unusable(f"{error.filename} is missing", remedy) from None
+        except (OSError, sqlite3.Error) as error:
+            remedy = "`procession edge doctor` looks at its disk and its book"
+            raise Unusable(f"{home.path} cannot be used: {error}", remedy) from None
+
+
+async def live(home: Home, config: Config, *, attach: bool) -> None:
+    from edge.agent.program import Program
+
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await Program(home, config, starts_runner=not attach).run(stop)
