@@ -73,6 +73,7 @@ class Station:
     session: int = 0
     greeting: int = 0
     lineage: str = ""
+    retired: frozenset[str] = frozenset()  # books that another one has taken the place of
     have: tuple[int, ...] = NOTHING
     safe: tuple[int, ...] = NOTHING
     hands: Mapping[str, Hand] = field(default_factory=dict)
@@ -207,6 +208,9 @@ class Desk:
         """The new session's number; 0 where none has begun."""
         if hello.lineage == self.station.lineage and hello.greeting <= self.station.greeting:
             self.answers.append(Bye("this hello is an old one", fenced=True))
+            return 0
+        if hello.lineage in self.station.retired:
+            self.answers.append(Bye("another book has taken the place of this one", fenced=True))
             return 0
         protocol = min(hello.newest, NEWEST)
         if protocol < max(hello.oldest, OLDEST):

@@ -50,6 +50,7 @@ from edge.messages import (
 
 FINAL = frozenset({Verb.STOP, Verb.KILL})
 EXPIRED = "EXPIRED"
+REMEMBERED = 1_000  # attempts of which a session knows that they are over
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ class Link:
     asked: dict[str, float] = field(default_factory=dict)
     lanes: dict[Lane, Way] = field(default_factory=dict)
     logs: dict[str, Way] = field(default_factory=dict)
+    over: dict[str, None] = field(default_factory=dict)  # dropped lately: their offers are old
 
 
 class Agent:
@@ -313,6 +315,8 @@ class Agent:
     def offered(self, offer: Offer, now: float) -> list[Effect]:
         job = self.book.jobs.get(offer.attempt)
         if job is None:
+            if self.link is None or offer.attempt in self.link.over:
+                return []
             if objection := self.objection(offer):
                 return [Say(Reject(offer.attempt, *objection))]
             self.book.put_job(job := Job(offer, Phase.ACCEPTED))
@@ -373,6 +377,9 @@ class Agent:
         if self.link:
             self.link.asked.pop(job.attempt, None)
             self.link.logs.pop(job.attempt, None)
+            self.link.over[job.attempt] = None
+            if len(self.link.over) > REMEMBERED:
+                del self.link.over[next(iter(self.link.over))]
         return [Erase(job.attempt)]
 
     # Commands.

@@ -18,6 +18,8 @@ def event(row: Row, hello: Hello, *, clock: float, beat: float) -> NewEvent | No
     """None for a greeting that one and the same agent may have sent."""
     if not lives(row, clock, BEATS * beat):
         return None
+    if hello.lineage in row["retired"]:
+        return cloned(row, hello, "a book that was replaced has tried to take its place")
     if hello.lineage != row["lineage"]:
         return cloned(row, hello, "another agent with the same key has taken its place")
     if hello.greeting <= row["greeting"]:

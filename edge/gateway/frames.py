@@ -140,6 +140,7 @@ class Hearing:
             session=row["session"],
             greeting=row["greeting"],
             lineage=row["lineage"],
+            retired=frozenset(row["retired"]),
             have=tuple(row["have"]),
             safe=tuple(row["safe"]),
             hands=hands,
@@ -201,6 +202,7 @@ class Hearing:
             lineage=hello.lineage,
             have=list(heard.have),
             safe=list(heard.safe),
+            doubts=self.doubts(),
             is_new=hello.lineage != self.row["lineage"],
             slots=min(hello.slots, recording.HIGHEST),
             free=free_at(hello),
@@ -320,17 +322,20 @@ class Hearing:
     async def remember(self, changes: Sequence[Change], heard: Heard) -> None:
         """How far it was heard, in the transaction of what was heard."""
         lease = next((each for each in changes if isinstance(each, desk.Renewed)), None)
-        doubts = [each.doubts for each in changes if isinstance(each, desk.Doubted)]
         await workstations.heard(
             self.conn,
             self.id,
             have=heard.have,
             safe=heard.safe,
-            doubts=dict(doubts[-1] if doubts else self.row["doubts"]),
+            doubts=self.doubts(),
             carrier=self.place.carrier,
             free=min(lease.free, recording.HIGHEST) if lease else None,
             skew=lease.clock - self.clock if lease else None,
         )
+
+    def doubts(self) -> dict[str, int]:
+        found = [each.doubts for each in self.desk.changes if isinstance(each, desk.Doubted)]
+        return dict(found[-1] if found else self.row["doubts"])
 
 
 # Names of attempts, as they come from outside.

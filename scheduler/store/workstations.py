@@ -40,7 +40,7 @@ async def delivered(conn: Conn, ids: Sequence[int]) -> int:
 
 
 async def greet(conn: Conn, id: int, **told: Any) -> None:
-    documents = {name: Jsonb(told.pop(name)) for name in ("facts", "policy", "labels")}
+    documents = {name: Jsonb(told.pop(name)) for name in ("facts", "policy", "labels", "doubts")}
     await execute(conn, WORKSTATIONS["greet"], id=id, **documents, **told)
 
 

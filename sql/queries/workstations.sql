@@ -1,7 +1,7 @@
 -- name: lock
 -- Whatever is said by or to a workstation happens under this lock, and before any run is locked.
 select id, name, state::text as state, labels, told_labels, sealing_key, holder, slots, session,
-       greeting, lineage, have, safe, doubts, server, carrier, connected_at, heard_at, draining,
+       greeting, lineage, retired, have, safe, doubts, server, carrier, connected_at, heard_at, draining,
        told_drain, round_trip, version
   from workstations
  where id = %(id)s
@@ -37,10 +37,13 @@ update workstation_commands
 
 -- name: greet
 -- A session begins: what is said in an older one counts no more. With another book, numbers begin
--- anew.
+-- anew, and the one before it is heard no more.
 update workstations
-   set session = %(session)s, greeting = %(greeting)s, lineage = %(lineage)s, have = %(have)s,
-       safe = %(safe)s, settled = case when %(is_new)s then %(have)s else settled end,
+   set retired = case when %(is_new)s and lineage <> ''
+                      then (retired || lineage)[greatest(1, cardinality(retired) - 98):]
+                      else retired end,
+       session = %(session)s, greeting = %(greeting)s, lineage = %(lineage)s, have = %(have)s,
+       safe = %(safe)s, doubts = %(doubts)s, settled = case when %(is_new)s then %(have)s else settled end,
        slots = %(slots)s, free = %(free)s, version = %(version)s, facts = %(facts)s,
        policy = %(policy)s, told_labels = %(labels)s, told_drain = %(draining)s, skew = %(skew)s,
        server = %(server)s, carrier = %(carrier)s, connected_at = clock_timestamp(),

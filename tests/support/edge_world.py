@@ -316,12 +316,14 @@ class Server:
             case desk.Greeted(session, hello):
                 fresh = hello.lineage != station.lineage
                 have = desk.NOTHING if fresh else station.have
+                gone = {station.lineage} if fresh and station.lineage else set()
                 self.shut_again(rows, number, is_shut=hello.draining)
                 station = replace(
                     rows.stations[number],
                     session=session,
                     greeting=hello.greeting,
                     lineage=hello.lineage,
+                    retired=station.retired | gone,
                     have=have,
                     safe=have,
                 )

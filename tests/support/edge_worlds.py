@@ -62,8 +62,8 @@ class Restored(Server):
             self.restore()
 
     def restore(self) -> None:
-        """Nothing of what it said before arrives any more: its connections are gone with it."""
-        self.world.packets = [each for each in self.world.packets if each.to is None]
+        """Nothing of what was said before arrives any more: its connections are gone with it."""
+        self.world.packets.clear()
         self.world.given_up |= set(self.world.began)
         self.world.burned |= set(self.world.began)  # what was printed is kept for less long
         self.epoch += 1
