@@ -33,6 +33,7 @@ KEYS = (
 )
 OF_ALL = ("stagger", "max_parallel", "min_success")
 AMONG_MANY = ("sticky", "replace")
+RECONCILE = ("keep_original", "keep_replacement", "ask")
 USUAL = Placement()
 
 
@@ -60,12 +61,9 @@ def placement(cursor: Cursor) -> Placement | None:
         on_disconnect=cast("Any", section.take("on_disconnect", one_of("keep", "stop"), "keep")),
         lost_after=section.take("lost_after", duration, None) or USUAL.lost_after,
         replace=section.take("replace", flag, USUAL.replace),
-        reconcile=cast("Any", section.take("reconcile", reconcile, USUAL.reconcile)),
+        reconcile=cast("Any", section.take("reconcile", one_of(*RECONCILE), USUAL.reconcile)),
         start_before=section.take("start_before", duration, None),
     )
-
-
-reconcile = one_of("keep_original", "keep_replacement", "ask")
 
 
 def workstation(cursor: Cursor) -> Placement:

@@ -109,7 +109,7 @@ def share(task: TaskDefinition, scope: Scope) -> str | None:
 
 def place(placement: Placement, scope: Scope) -> Place:
     """Which workstation it is, or what is asked of it."""
-    found = {part.path[-1]: part.come_to(scope) for part in of_place(placement)}
+    found = {str(part.path[-1]): part.come_to(scope) for part in of_place(placement)}
     return Named(found["workstation"]) if placement.workstation else Labelled(found)
 
 

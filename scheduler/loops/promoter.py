@@ -17,7 +17,7 @@ from scheduler.loops.pulse import Pulse
 from scheduler.services import errands as service
 from scheduler.services.catalog import Catalog
 from scheduler.services.judging import admit, judge, queue_keys, without_queue
-from scheduler.store import errands, limits, queues, runs, tasks
+from scheduler.store import errands, limits, placements, queues, runs, tasks
 from scheduler.store.rows import Row
 
 Conn = AsyncConnection[Any]
@@ -46,6 +46,7 @@ class Promoter:
         """Move on what is due; how many runs or tasks were moved."""
         moved = await self._promote(conn)
         moved += await self._expire(conn)
+        moved += await self._withdraw(conn)
         moved += await self._run_errands(conn)
         return moved + await self._place(conn)
 
@@ -57,7 +58,11 @@ class Promoter:
         return min(longest, max(seconds + 0.001, RETRY_SOON if seconds <= 0 else 0.0))
 
     async def _next(self, conn: Conn) -> float | None:
-        moments = [await tasks.next_due(conn), await limits.next_free(conn)]
+        moments = [
+            await tasks.next_due(conn),
+            await limits.next_free(conn),
+            await placements.next_too_late(conn),
+        ]
         return min((each for each in moments if each is not None), default=None)
 
     async def _promote(self, conn: Conn) -> int:
@@ -90,6 +95,17 @@ class Promoter:
         async with conn.transaction():
             free = await runs.lock_free(conn, due)
             wake = await judge(conn, self._catalog, free, Board.expire, by="promoter")
+        self._say(wake)
+        return len(free)
+
+    async def _withdraw(self, conn: Conn) -> int:
+        """What no workstation has begun in time."""
+        late = await placements.too_late(conn, BATCH)
+        if not late:
+            return 0
+        async with conn.transaction():
+            free = await runs.lock_free(conn, late)
+            wake = await judge(conn, self._catalog, free, Board.too_late, by="promoter")
         self._say(wake)
         return len(free)
 

@@ -14,6 +14,7 @@ from scheduler.domain.orders import (
     CloseApproval,
     EmitEvent,
     EnterGroup,
+    LeavePlace,
     Order,
     StartChild,
     TellChildren,
@@ -21,7 +22,7 @@ from scheduler.domain.orders import (
 from scheduler.domain.wakes import Wake
 from scheduler.services import events, families, groups
 from scheduler.services.catalog import Catalog
-from scheduler.store import approvals, waits
+from scheduler.store import approvals, placements, waits
 
 Conn = AsyncConnection[Any]
 
@@ -52,8 +53,11 @@ async def carry_out(conn: Conn, catalog: Catalog, orders: Sequence[Order], wake:
             case CloseApproval():
                 await approvals.close(conn, [order.task.id], note=order.why)
     for order in orders:
-        if isinstance(order, EnterGroup):
-            news.answers += await groups.enter(conn, order, wake)
+        match order:
+            case EnterGroup():
+                news.answers += await groups.enter(conn, order, wake)
+            case LeavePlace(run_id=run, selector=selector):
+                wake.add(queues=await placements.leave(conn, run, selector))
     told = await families.tell(conn, [o for o in orders if isinstance(o, TellChildren)])
     wake.add(due=told)
     return news

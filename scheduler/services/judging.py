@@ -15,12 +15,13 @@ from psycopg import AsyncConnection
 from scheduler.domain import scopes
 from scheduler.domain.board import IN_FLIGHT, MOST_GATHERED, Board, Changes
 from scheduler.domain.orders import Order
+from scheduler.domain.places import Around
 from scheduler.domain.states import Reason, TaskState
 from scheduler.domain.tasks import Task
 from scheduler.domain.wakes import Wake
 from scheduler.services import carrying, errands
 from scheduler.services.catalog import Catalog
-from scheduler.store import boards, limits, queues, tasks, variables
+from scheduler.store import boards, limits, placements, queues, tasks, variables
 
 Conn = AsyncConnection[Any]
 Decide = Callable[[Board], None]
@@ -77,7 +78,12 @@ async def settle(conn: Conn, board: Board) -> None:
         await tasks.results(conn, run),
         await tasks.gathered(conn, run, board.gatherable(), MOST_GATHERED),
         await tasks.outputs(conn, run, board.undoing_items()),
+        await around(conn, board) if board.asks_where() else None,
     )
+
+
+async def around(conn: Conn, board: Board) -> Around:
+    return Around(await placements.stations(conn), await placements.taken(conn, board.run.id))
 
 
 async def go_on(

@@ -1,15 +1,77 @@
 """Where tasks are carried out. One function for each statement in sql/queries/placements.sql."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from scheduler.store.rows import fetch_column
+from scheduler.domain.places import Station
+from scheduler.store.rows import (
+    execute,
+    fetch_all,
+    fetch_column,
+    fetch_rows,
+    fetch_value,
+)
 from sql.statements import statements
 
 PLACEMENTS = statements("placements")
 Conn = AsyncConnection[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a claim: what was given back, and the queues that have something by that."""
+
+    given_back: frozenset[int]
+    queues: frozenset[str]
+
+
 async def ready_queues(conn: Conn) -> list[str]:
     return await fetch_column(conn, PLACEMENTS["ready_queues"])
+
+
+async def stations(conn: Conn) -> list[Station]:
+    return await fetch_all(conn, Station, PLACEMENTS["stations"])
+
+
+async def taken(conn: Conn, run: UUID) -> dict[str, str]:
+    rows = await fetch_rows(conn, PLACEMENTS["taken"], run=run)
+    return {row["selector"]: row["workstation"] for row in rows}
+
+
+async def note_taken(conn: Conn, tasks: Sequence[int], workstation: str) -> Taken:
+    """In the transaction in which a workstation has claimed from one queue of labels, before any of
+    it is offered: what goes together in a run is all its, or what it has claimed is not."""
+    if not tasks:
+        return Taken(frozenset(), frozenset())
+    mine = list(tasks)
+    await execute(conn, PLACEMENTS["note"], tasks=mine, workstation=workstation)
+    back = await fetch_rows(conn, PLACEMENTS["give_back"], tasks=mine, workstation=workstation)
+    given_back = frozenset(row["id"] for row in back)
+    rest = [task for task in mine if task not in given_back]
+    kept = await fetch_rows(conn, PLACEMENTS["keep"], tasks=rest, workstation=workstation)
+    queues = {row["queue"] for row in back}
+    if together := sorted({row["run_id"] for row in kept if row["sticky"]}):
+        queues |= set(await gather(conn, together, workstation))
+    return Taken(given_back, frozenset(queues))
+
+
+async def gather(conn: Conn, runs: Sequence[UUID], workstation: str) -> list[str]:
+    return await fetch_column(conn, PLACEMENTS["gather"], runs=list(runs), workstation=workstation)
+
+
+async def leave(conn: Conn, run: UUID, selector: str) -> list[str]:
+    return await fetch_column(conn, PLACEMENTS["leave"], run=run, selector=selector)
+
+
+async def too_late(conn: Conn, limit: int) -> list[UUID]:
+    return await fetch_column(conn, PLACEMENTS["too_late"], limit=limit)
+
+
+async def next_too_late(conn: Conn) -> float | None:
+    """Seconds until the first moment before which something is to begin."""
+    seconds: float | None = await fetch_value(conn, PLACEMENTS["next_too_late"])
+    return seconds

@@ -23,3 +23,96 @@ with recursive front as (
      ) as next
 )
 select queue from front order by rank, ready_seq;
+
+-- name: stations
+-- The workstations that tasks may go to, whether they are there or not.
+select name, told_labels || labels as labels from workstations where state = 'ACCEPTED' order by name;
+
+-- name: taken
+-- Who took what goes together in a run: by the queue that it was taken from.
+select selector, workstation from placements where run_id = %(run)s;
+
+-- name: note
+-- Whoever claims the first of what goes together in a run takes the rest as well. Waits for another
+-- who is just doing the same; so one claim of several at a time, each in a transaction of its own.
+insert into placements (run_id, selector, workstation)
+select distinct run_id, queue, %(workstation)s
+  from tasks
+ where id = any(%(tasks)s::bigint[]) and queue like 'on:%%' and placement @> '{"sticky": true}'
+ order by run_id, queue
+on conflict do nothing;
+
+-- name: give_back
+-- What somebody else has taken the first of goes to them, as if it had not been claimed.
+update tasks t
+   set state = 'READY', holder = null, started_at = null, queue = 'ws:' || p.workstation,
+       ready_seq = nextval('ready_seq')
+  from placements p
+ where t.id = any(%(tasks)s::bigint[]) and t.state = 'IN_PROGRESS'
+   and p.run_id = t.run_id and p.selector = t.queue and p.workstation <> %(workstation)s
+   and t.placement @> '{"sticky": true}'
+returning t.id, t.queue;
+
+-- name: keep
+-- Who took it is kept with a task: where it is to be undone, and for people to see.
+update tasks
+   set placement = placement || jsonb_build_object('taken', %(workstation)s::text)
+ where id = any(%(tasks)s::bigint[]) and queue like 'on:%%' and placement is not null
+returning run_id, queue, placement @> '{"sticky": true}' as sticky;
+
+-- name: gather
+-- The rest of what goes together in these runs waits for the same workstation. What somebody is just
+-- deciding on is left: it is given back when another claims it.
+update tasks t
+   set queue = 'ws:' || p.workstation
+  from placements p
+ where p.run_id = any(%(runs)s::uuid[]) and p.workstation = %(workstation)s
+   and t.id = any(array(
+        select mine.id
+          from tasks mine
+         where mine.run_id = p.run_id and mine.queue = p.selector
+           and mine.state in ('PENDING', 'WAITING', 'READY')
+           and mine.placement @> '{"sticky": true}'
+         order by mine.id
+           for no key update skip locked
+       ))
+returning t.queue;
+
+-- name: leave
+-- What goes together in a run may go elsewhere. The run is locked by the caller.
+with gone as (
+    delete from placements
+     where run_id = %(run)s and selector = %(selector)s
+    returning run_id, selector, workstation
+)
+update tasks t
+   set queue = g.selector,
+       ready_seq = case when t.state = 'READY' then nextval('ready_seq') else t.ready_seq end
+  from gone g
+ where t.run_id = g.run_id and t.queue = 'ws:' || g.workstation
+   and t.state in ('PENDING', 'WAITING', 'READY') and t.placement @> '{"sticky": true}'
+returning t.queue;
+
+-- name: too_late
+-- The runs of what should have begun by now and waits for a workstation still.
+select distinct run_id
+  from (
+    select run_id
+      from tasks
+     where state = 'READY' and placement ->> 'start_before' is not null
+       and (placement ->> 'start_before') collate "C" <= (
+            select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS+00:00')
+           )
+     order by (placement ->> 'start_before') collate "C"
+     limit %(limit)s
+  ) as late;
+
+-- name: next_too_late
+-- Seconds until the first of those moments; null if there is none.
+select extract(epoch from (
+    select (placement ->> 'start_before')::timestamptz
+      from tasks
+     where state = 'READY' and placement ->> 'start_before' is not null
+     order by (placement ->> 'start_before') collate "C"
+     limit 1
+) - clock_timestamp())::float8 as seconds;

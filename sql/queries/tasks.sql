@@ -49,7 +49,7 @@ with outcome as materialized (
       from outcome o
       join runs r on r.id = o.run_id
      where t.id = o.task_id and t.attempt = o.attempt and t.state = 'IN_PROGRESS'
-       and not t.judged
+       and not t.judged and (t.placement -> 'original') is null
        -- Said so that no index over holders or states is tempted: everything in hand would be
        -- read once for each outcome.
        and (t.holder = %(holder)s) is true

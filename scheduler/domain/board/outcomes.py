@@ -70,25 +70,26 @@ def refuse(
     why: str,
     others: Iterable[places.Station],
 ) -> bool:
-    """The owner of a workstation does not allow what was offered to it: it goes to the first of
-    the others that may do it and has not refused it, or it has failed."""
+    """A workstation will not do what was offered to it, now or ever: it is for the first of the
+    others that may do it and has not refused it; if there is none, it has failed."""
     task = table.by_id[task_id]
     if (task.state, task.attempt, task.holder) != (T.IN_PROGRESS, attempt, holder):
         return False
     release(table, task)
-    table.tell("task.refused", task, data={"workstation": station, "why": why})
+    told = {"workstation": station, "why": why}
+    table.tell("task.refused", task, attempt=attempt, data=told)
     refused = placing.is_refused_by(task) | {station: why}
     task.placement = {**(task.placement or {}), "refused": refused}
     left = [name for name in placing.candidates(task, others) if name not in refused]
     if left:
+        placing.look_elsewhere(table, task)
         placing.go_to(task, left[0])
         again(table, task)
     elif not table.goes_on(task):
         again(table, task)
     else:
-        said = "; ".join(f"{name}: {each}" for name, each in refused.items())
-        error = f"refused by the policy of its owner: {said}"
-        give_up(table, task, Outcome(ending=Ending.FAILED, error=error, retryable=False))
+        said = "; ".join(f"{name} refuses it: {each}" for name, each in refused.items())
+        give_up(table, task, Outcome(ending=Ending.FAILED, error=said, retryable=False))
     settle_run(table)
     return True
 

@@ -37,8 +37,10 @@ def where_done(task: Task) -> Place:
     """The workstation that did what is to be undone now."""
     if task.placement is None:
         return Labelled()
-    taken = task.placement.get("taken")
-    return Named(taken) if taken else places.read(task.placement["on"])
+    if taken := task.placement.get("taken"):
+        return Named(taken)
+    queue = places.of_queue(task.queue)
+    return queue if isinstance(queue, Named) else places.read(task.placement["on"])
 
 
 def queue_of(table: Table, placement: Mapping[str, Any], found: Place) -> str:
@@ -103,6 +105,7 @@ def is_not_repeated(task: Task) -> bool:
 def look_elsewhere(table: Table, task: Task) -> None:
     """Another workstation may take it; and with it what is to go together with it."""
     assert task.placement is not None
+    task.placement = {name: each for name, each in task.placement.items() if name != "taken"}
     selector = places.read(task.placement["on"]).queue
     if task.placement["sticky"]:
         table.asked.orders.append(LeavePlace(run_id=task.run_id, selector=selector))
@@ -114,12 +117,13 @@ def is_refused_by(task: Task) -> dict[str, str]:
     return dict((task.placement or {}).get("refused", {}))
 
 
+def go_to(task: Task, name: str) -> None:
+    """To this one alone: in the queue that it came from it would be claimed by the same again."""
+    task.queue = Named(name).queue
+
+
 def candidates(task: Task, others: Iterable[places.Station]) -> list[str]:
     """Of these, in their order, those that it may go to."""
     assert task.placement is not None
     wanted = places.read(task.placement["on"])
     return [each.name for each in others if places.matches(wanted, each.name, each.labels)]
-
-
-def go_to(task: Task, name: str) -> None:
-    task.queue = Named(name).queue

@@ -13,15 +13,17 @@ from scheduler.domain.tasks import Task
 
 T = TaskState
 
-LONGEST_SHOWN = 8 << 10
+LONGEST_SHOWN = 8 << 10  # of an output; no more of it is kept
 NOT_BEGUN = (T.READY, T.WAITING)
 
 
-def late(table: Table, task_id: int, attempt: int, outcome: Outcome) -> None:
+def late(
+    table: Table, task_id: int, attempt: int, outcome: Outcome, *, station: str | None = None
+) -> None:
     """Keep it as evidence. It is more than that only where a workstation was given up for lost, has
     done the work after all, and the task says that this counts, or that somebody is to say."""
     task = table.by_id[task_id]
-    table.tell("task.late_result", task, attempt=attempt, data=told(outcome))
+    table.tell("task.late_result", task, attempt=attempt, data=told(outcome, station))
     if outcome.ending is not Ending.SUCCEEDED or not originals.is_one(task, attempt):
         return
     assert task.placement is not None
@@ -33,11 +35,14 @@ def late(table: Table, task_id: int, attempt: int, outcome: Outcome) -> None:
     settle_run(table)
 
 
-def told(outcome: Outcome) -> dict[str, Any]:
-    data = {"ending": outcome.ending, "exit_code": outcome.exit_code}
-    if outcome.output is not None and len(outcome.output) <= LONGEST_SHOWN:
-        data["output"] = json.loads(outcome.output)
-    return data
+def told(outcome: Outcome, station: str | None) -> dict[str, Any]:
+    more = {
+        "workstation": station,
+        "error": outcome.error,
+        "output": outcome.output and outcome.output[:LONGEST_SHOWN],
+    }
+    given = {name: value for name, value in more.items() if value is not None}
+    return {"ending": outcome.ending, "exit_code": outcome.exit_code} | given
 
 
 def keep(table: Table, task: Task, attempt: int, outcome: Outcome) -> None:
