@@ -37,7 +37,7 @@ SHELL = "shell = true\n"
 
 def begin(path: Path, programs: Sequence[str]) -> bool:
     """Whether a file was written; one that is there is left as it is."""
-    found = [program(each) for each in programs]
+    found = [path for each in programs for path in also(program(each))]
     if path.exists():
         if found:
             remedy = f"add what you want to {path}"
@@ -58,6 +58,20 @@ def program(name: str) -> str:
     if found is None:
         raise Unusable(f"--allow {name}: there is no such program", "install it first")
     return os.path.abspath(found)
+
+
+def also(path: str) -> list[str]:
+    """By its other name as well, where /bin is /usr/bin: definitions say either."""
+    merged = [("/bin/", "/usr/bin/"), ("/usr/bin/", "/bin/")]
+    found = [other + path.removeprefix(one) for one, other in merged if path.startswith(one)]
+    return [path, *(each for each in found if is_same(path, each))]
+
+
+def is_same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
 
 
 def rule(path: str) -> str:

@@ -253,7 +253,7 @@ async def answers(web: Web) -> tuple[Finding, ...]:
 
 def clock(ahead: float) -> Finding:
     """The server tells its time to a second."""
-    ahead = 0.0 if abs(ahead) <= 1 else ahead
+    ahead = 0.0 if abs(ahead) < 2 else ahead
     says = f"{-ahead:+.0f} s before the server's" if ahead else "as the server's"
     if abs(ahead) > MOST_SKEW:
         remedy = "set it by NTP; until then times are put right by what the server says"

@@ -117,8 +117,6 @@ class Gateway:
             )
         self.say(heard.wake)
         heard.answers = [self.spread_out(each) for each in heard.answers]
-        if heard.greeted is not None:
-            self.streams.fence(row["name"], heard.session)
         return heard
 
     def spread_out(self, answer: FromServer) -> FromServer:
@@ -137,7 +135,9 @@ class Gateway:
             stream.say(stream.session, answers)
             return
         heard = await self.take(row, frame, "stream")
-        stream.took(heard)
+        stream.took(heard)  # first, so that a new hello over the same stream fences nobody
+        if heard.greeted is not None:
+            self.streams.fence(row["name"], heard.session)
         stream.lease(frame.messages, time.time())
         if heard.greeted is not None:
             self.streams.begin(stream)
@@ -161,6 +161,8 @@ class Gateway:
 
     async def sync(self, row: Row, frame: Frame) -> Frame:
         heard = await self.take(row, frame, "poll")
+        if heard.greeted is not None:
+            self.streams.fence(row["name"], heard.session)
         if not heard.session or any(isinstance(each, Bye) for each in heard.answers):
             return Frame(heard.session, tuple(heard.answers))
         free = [each.free for each in frame.messages if isinstance(each, Lease)]

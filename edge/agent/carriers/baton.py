@@ -13,7 +13,8 @@ from edge.agent.web import Unanswered, Web
 
 log = logging.getLogger(__name__)
 
-FENCED_FOR = 3600.0  # seconds that another agent with our identity is left alone
+FENCED_FOR, FENCED_AT_MOST = 60.0, 3600.0  # seconds that another one is left alone
+QUIET = 600.0  # seconds after which an old quarrel is forgotten
 
 
 class Baton:
@@ -24,6 +25,8 @@ class Baton:
         self.every = 5.0  # seconds between two polls, as the server says
         self.why = "it has not been tried yet"
         self.fenced = False
+        self.quarrels = 0
+        self.fenced_at = float("-inf")
         self.called = asyncio.Event()
         self.polling: asyncio.Task[None] | None = None
 
@@ -32,8 +35,17 @@ class Baton:
         self.called.set()
 
     def fence(self) -> None:
-        """Another agent speaks as we do. Two that push each other out would help nobody."""
-        self.fenced = True
+        """Another agent speaks as we do. Two that push each other out would help nobody: each
+        time it is left alone for longer."""
+        if self.fenced:
+            return
+        now = time.monotonic()
+        since = now - self.fenced_at
+        self.quarrels = 0 if since > 2 * self.pause() + QUIET else self.quarrels + 1
+        self.fenced, self.fenced_at = True, now
+
+    def pause(self) -> float:
+        return min(FENCED_FOR * 2.0**self.quarrels, FENCED_AT_MOST)
 
     def welcomed(self, spread: float, poll: float) -> None:
         self.spread, self.every = spread, poll
@@ -49,7 +61,7 @@ class Baton:
             await self.end_polls()
 
     async def wait(self) -> None:
-        seconds = FENCED_FOR if self.fenced else self.windows.next(time.monotonic())
+        seconds = self.pause() if self.fenced else self.windows.next(time.monotonic())
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.called.wait()
