@@ -1,16 +1,18 @@
 """Runs that a workstation carries out alone: as a server would, and whatever dies in the middle."""
 
+import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scheduler.domain import process_types, rehearsal
+from edge.agent.micro import timetable
+from edge.messages import Ticked
+from scheduler.domain import rehearsal
 from scheduler.domain.definitions import ProcessType
 from scheduler.domain.rehearsal import Given
-from tests.support.edge_micro import Bench, a_type
-
-EXAMPLES = sorted(Path("examples").glob("*/*.yaml"))
+from tests.support.edge_micro import Bench, Crash, a_type
 
 ALL = """
 name: all
@@ -64,7 +66,7 @@ def both(
     run = bench.start(definition.name, input)
     bench.play()
     case = bench.case(run)
-    output = None if case.result is None else process_types.json.loads(case.result)
+    output = None if case.result is None else json.loads(case.result)
     found = rehearsal.Played(
         status=case.run.state.value,
         error=case.run.error,
@@ -86,3 +88,133 @@ def test_a_run_goes_here_as_it_would_on_a_server(folder: Path, course: str) -> N
         expected.error,
     )
     assert (found.output, found.compensated) == (expected.output, expected.compensated)
+
+
+SHORT = """
+name: short
+tasks:
+  - {name: cut, run: cut, retries: {max: 1, delay: 5s}, undo: {run: uncut}}
+  - {name: each, needs: [cut], for_each: "${{ ['a', 'b'] }}", run: "drill ${{ item.value }}"}
+  - {name: nap, needs: [each], sleep: 1h}
+  - {name: ask, needs: [nap], approval: "good?"}
+  - {name: child, needs: [ask], process: part}
+"""
+PART = "name: part\ntasks: [{name: turn, run: turn}]\n"
+FATES: dict[str, dict[str, Given]] = {
+    "well": {"cut": Given(fails=1)},
+    "undone": {"turn": Given(fails=None)},
+}
+
+
+def begun(bench: Bench) -> Any:
+    """A run that somebody asked for, and asks for again who had no answer."""
+    try:
+        return bench.start("short")
+    except Crash:
+        bench.die()
+        known = bench.engine.ledger.one("select id from micro_runs")
+        return bench.living()[0] if known else bench.start("short")
+
+
+def course_of(folder: Path, fate: str, crash_at: int | None) -> Bench:
+    folder.mkdir()
+    types = (a_type(SHORT), a_type(PART))
+    return Bench(folder, *types, given=FATES[fate], slots=2, crash_at=crash_at)
+
+
+def summary(bench: Bench, run: Any) -> Any:
+    told = bench.mirrored(run)
+    tasks = {row["name"]: (row["state"], row["attempt"]) for row in told.tasks.values()}
+    return bench.states(run), told.row["state"], tasks, sorted(told.attempts), told.events
+
+
+@pytest.mark.parametrize("fate", FATES)
+def test_whenever_the_agent_dies_each_attempt_begins_once_and_is_told_once(
+    folder: Path, fate: str
+) -> None:
+    calm = course_of(folder / "calm", fate, None)
+    run = begun(calm)
+    calm.play()
+    expected, steps, starts = summary(calm, run), calm.steps, calm.runner.starts
+    calm.close()
+    assert steps > 20
+    for crash_at in range(1, steps + 1):
+        bench = course_of(folder / str(crash_at), fate, crash_at)
+        run = begun(bench)
+        bench.play()
+        assert bench.crashes == 1
+        assert summary(bench, run) == expected, f"after a crash at step {crash_at}"
+        assert len(bench.runner.starts) == len(set(bench.runner.starts)) == len(starts)
+        bench.close()
+
+
+MEASURE = """
+name: measure
+input: {type: object, properties: {at: {type: string}}}
+tasks: [{name: read, run: "gauge ${{ input.at }}", output: json}]
+"""
+WEEK = timedelta(days=7)
+
+
+def timed(bench: Bench, **spec: Any) -> None:
+    """A schedule of the server that is placed here."""
+    spec = {"input": {"at": "${{ tick.at }}"}, **spec}
+    told = {"spec": spec, "key": "measure/main", "type": "measure"}
+    timetable.replace_all(bench.engine.ledger, {7: told}, bench.now)
+    bench.book.commit()
+
+
+def ticks_told(bench: Bench) -> list[dict[str, Any]]:
+    found = [body for body in bench.told() if isinstance(body, Ticked)]
+    return [json.loads(text) for body in found for text in body.ticks]
+
+
+def test_a_week_alone_fires_each_tick_once_and_tells_of_each(folder: Path) -> None:
+    bench = Bench(folder, a_type(MEASURE), given={"read": Given(output=21)})
+    timed(bench, every="1h")
+    bench.play(until=bench.now + WEEK)
+    runs = bench.engine.ledger.rows("select id, state from micro_runs")
+    ticks = ticks_told(bench)
+    assert len(runs) == len(ticks) == len({each["tick"] for each in ticks}) == 7 * 24
+    assert {state for _, state in runs} == {"COMPLETED"}
+    assert {each["run"] for each in ticks} == {id for id, _ in runs}
+
+
+def test_what_a_machine_slept_through_is_caught_up_as_the_schedule_says(folder: Path) -> None:
+    bench = Bench(folder, a_type(MEASURE))
+    timed(bench, every="1h", catch_up="last")
+    bench.now += timedelta(hours=10, minutes=30)
+    bench.turn(lambda: bench.engine.wake(bench.now))
+    bench.play(until=bench.now)
+    states = [(each["state"], each["until"] is not None) for each in ticks_told(bench)]
+    assert states == [("MISSED", True), ("STARTED", False)]
+
+
+def test_a_tick_that_waits_for_the_run_before_is_started_when_that_has_ended(
+    folder: Path,
+) -> None:
+    bench = Bench(folder, a_type(MEASURE))
+    timed(bench, every="1h", overlap="queue_one")
+    for _ in range(2):
+        bench.now += timedelta(hours=1)
+        bench.turn(lambda: bench.engine.wake(bench.now))
+    assert [each["state"] for each in ticks_told(bench)] == ["STARTED", "QUEUED"]
+    bench.play(until=bench.now)
+    assert [each["state"] for each in ticks_told(bench)] == ["STARTED", "QUEUED", "STARTED"]
+    assert len(bench.runner.starts) == 2
+
+
+def test_of_a_schedule_and_a_crash_at_any_step_comes_one_run_for_each_tick(folder: Path) -> None:
+    def course(name: str, crash_at: int | None) -> Bench:
+        (folder / name).mkdir()
+        bench = Bench(folder / name, a_type(MEASURE), crash_at=crash_at)
+        timed(bench, every="1h")
+        bench.play(until=bench.now + timedelta(hours=3))
+        return bench
+
+    calm = course("calm", None)
+    for crash_at in range(1, calm.steps + 1):
+        bench = course(str(crash_at), crash_at)
+        assert bench.crashes == 1
+        assert len(bench.runner.starts) == len(ticks_told(bench)) == 3
+        bench.close()

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from edge.agent.micro import alone, asking, events, places, starting
+from edge.agent.micro import alone, asking, events, places, starting, timetable
 from edge.agent.micro.alone import Here
 from edge.agent.micro.ledger import Case, Ledger, task_id
 from edge.agent.micro.working import Work, gathered, parsed, position_of, results
@@ -36,7 +36,7 @@ from scheduler.domain.states import Reason, RunState, TaskState
 from scheduler.domain.tasks import Task
 
 if TYPE_CHECKING:
-    from edge.messages import Happened
+    from edge.messages import Happened, Ticked
 
 HOLDER = 1  # of what is in hand here there is only one
 T = TaskState
@@ -49,6 +49,7 @@ class Decision:
         self.works: dict[UUID, Work] = {}
         self.todo: deque[Callable[[], None]] = deque()
         self.happened: list[Happened] = []  # that the server is to hear of
+        self.ticked: list[Ticked] = []
 
     @property
     def stamp(self) -> float:
@@ -213,6 +214,8 @@ class Decision:
         places.leave(self, run.id)
         if run.parent_run is not None and run.parent_task is not None:
             starting.child_ended(self, run.parent_run, position_of(run.parent_task), work.case)
+        if work.case.about.schedule is not None:
+            timetable.run_ended(self, work.case.about.schedule)
 
     # Having been decided.
 

@@ -15,14 +15,14 @@ from uuid import UUID
 from edge import attempts, invocations
 from edge.agent.book import Job
 from edge.agent.core import FINAL, Agent, Effect, Spawn, Steer
-from edge.agent.micro import alone, asking, events, places, starting, telling
+from edge.agent.micro import alone, asking, events, places, starting, telling, timetable
 from edge.agent.micro.alone import Here
 from edge.agent.micro.decision import HOLDER, Decision
 from edge.agent.micro.ledger import About, Case, Ledger, task_id
 from edge.agent.micro.working import Work, position_of
 from edge.agent.micro.world import ThisWorld, World
 from edge.attempts import Own
-from edge.messages import Ended, Lane, Offer, Phase, Verb
+from edge.messages import Ended, Happened, Lane, Offer, Phase, Ticked, Verb
 from executor.base import Ending, Outcome
 from scheduler.domain import process_types
 from scheduler.domain.board import Board
@@ -242,6 +242,7 @@ class Engine:
         """What waited for a time that has come goes on, and what is ready begins."""
         with self.deciding(now) as decision:
             places.lapse(decision)
+            timetable.fire(decision)
             for run in self.ledger.due(decision.stamp):
                 decision.on(run, wake)
         return self.effects
@@ -262,8 +263,9 @@ class Engine:
         for work in decision.touched():
             self.steer_tasks(work)
             self.tell(decision, work)
-        for happened in decision.happened:
-            self.book.add(Lane.RESULTS, happened)
+        told: list[Happened | Ticked] = [*decision.happened, *decision.ticked]
+        for each in told:
+            self.book.add(Lane.RESULTS, each)
 
     def begin_ready(self, decision: Decision) -> None:
         """As many as there are slots. One that may not begin leaves its slot to another."""

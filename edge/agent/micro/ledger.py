@@ -43,6 +43,9 @@ create index if not exists micro_tasks_ready on micro_tasks (rank, ready) where 
 create index if not exists micro_tasks_due on micro_tasks (due) where due is not null;
 create index if not exists micro_tasks_blocked on micro_tasks (blocked, rank, ready)
   where blocked is not null;
+create table if not exists micro_schedules (
+  id integer primary key, document text not null, next_tick real, next_at real, queued real
+);
 create table if not exists micro_limits (key text primary key, size integer not null, per real)
   without rowid;
 create table if not exists micro_places (key text, run text, position integer, until real);
@@ -247,6 +250,7 @@ class Ledger:
             """select min(at) from (
                  select min(due) as at from micro_tasks where due is not null
                  union all select min(due) from micro_runs where due is not null
+                 union all select min(next_at) from micro_schedules
                  union all select min(until) from micro_places where key in (
                      select blocked from micro_tasks where blocked is not null))"""
         )
