@@ -158,4 +158,9 @@ async def let_in(socket: ServerConnection, door: Door) -> Visitor:
 
 async def send_away(socket: ServerConnection, refused: Refused) -> None:
     await socket.send(knocking.away(refused))
-    await socket.close(AWAY, refused.reason.value)
+    await socket.close(AWAY, short(refused.why))
+
+
+def short(why: str) -> str:
+    """As much as a close of a WebSocket has room for."""
+    return why.encode()[:120].decode(errors="ignore")

@@ -33,22 +33,12 @@ Guest: TypeAlias = Callable[[ServerConnection, Visitor], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where, and with which certificate. Without one, only this machine is listened to."""
+    """Where, and with which certificate: whose it is, the workstation's key says."""
 
     host: str
     port: int
     certificate: Path | None = None
-    key: Path | None = None
-    plain: bool = False  # to others as well, though all can read what is said
-
-    def __post_init__(self) -> None:
-        if (self.certificate is None) != (self.key is None):
-            remedy = "give both --cert and --cert-key"
-            raise Unusable("a certificate and its key belong together", remedy)
-        if self.certificate or is_loopback(self.host) or self.plain:
-            return
-        remedy = "give --cert and --cert-key, or --plain if nobody else is on this network"
-        raise Unusable(f"{self.host} is not this machine alone: what is said has no cover", remedy)
+    key: Path | None = None  # where it is not in the same file
 
     @property
     def is_bare(self) -> bool:

@@ -43,8 +43,10 @@ class Order:
     type: str
     input: Json = field(default_factory=dict)
     by: str = ""
-    parent: Json = field(default_factory=dict)  # the run and the task that ask for it
+    parent: Json = field(default_factory=dict)  # the attempt of a run that asks for it
     start_before: float | None = None
+    version: int | None = None
+    labels: Json = field(default_factory=dict)
 
 
 # What the one that asks says.

@@ -1,0 +1,281 @@
+"""Orders between two workstations over a socket, with nobody else about."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge import doors, identity
+from edge.agent.directory import Known, NoWay
+from edge.agent.peering import Order, Over
+from edge.doors import Address, Unreached
+from edge.identity import Grant
+from edge.knocking import Refused
+from edge.messages import Verb
+from scheduler.domain.ids import new_id
+from tests.support.peer_stations import Station, two_stations
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["TLS", "plain"])
+async def stations(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[Station, Station]]:
+    async with two_stations(tmp_path, is_secure=request.param == "TLS") as both:
+        yield both
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[tuple[Station, Station]]:
+    async with two_stations(tmp_path) as both:
+        yield both
+
+
+def an_order(type: str = "press") -> Order:
+    return Order(str(new_id()), type, {"piece": 7}, by="anna")
+
+
+async def test_what_is_ordered_begins_at_the_peer_tells_how_far_it_is_and_comes_back(
+    stations: tuple[Station, Station],
+) -> None:
+    saw, press = stations
+    order = an_order()
+    saw.order("press", order)
+    await until(lambda: press.bench.begun.get(order.run))
+    assert press.bench.begun[order.run] == order
+    press.peers.told(order.run, {"percent": 40})
+    await until(lambda: saw.peers.news.get(order.run) == {"percent": 40})
+    press.ends(order.run, output={"weight": 3})
+    result = await asyncio.wait_for(saw.peers.result(order.run), 60)
+    assert (result.ending, result.output) == ("SUCCEEDED", {"weight": 3})
+    await until(lambda: not press.peers.ledger.given)  # thanked for
+    assert saw.peers.status()["orders"][0]["ending"] == "SUCCEEDED"
+
+
+async def test_a_run_that_ordered_it_is_given_the_result_and_steers_it_meanwhile(
+    pair: tuple[Station, Station],
+) -> None:
+    saw, press = pair
+    order = replace(an_order(), parent={"attempt": "x/1.1"})
+    saw.order("press", order)
+    assert saw.peers.ordered_by("x/1.1") == order
+    await until(lambda: press.bench.begun.get(order.run))
+    for verb in (Verb.HOLD, Verb.RESUME):
+        saw.turns.decide(
+            lambda now, clock, verb=verb: saw.peers.wish(order.run, verb, now, clock)  # type: ignore[misc]
+        )
+        await until(lambda verb=verb: (order.run, verb) in press.bench.steered)  # type: ignore[misc]
+    press.ends(order.run)
+    await until(lambda: saw.bench.results)
+    assert [(each.run, over.ending) for each, over in saw.bench.results] == [
+        (order.run, "SUCCEEDED")
+    ]
+    await until(lambda: not saw.peers.ledger.asked)
+
+
+async def test_a_cut_and_a_restart_of_either_end_lose_nothing_and_begin_nothing_twice(
+    pair: tuple[Station, Station],
+) -> None:
+    saw, press = pair
+    first, second, third = an_order(), an_order(), an_order()
+    saw.order("press", first)
+    await until(lambda: press.bench.begun.get(first.run))
+    for line in press.peers.inward.values():
+        line.socket.transport.abort()
+    saw.order("press", second)
+    await until(lambda: press.bench.begun.get(second.run))
+    await press.stop()
+    press.bench.over[first.run] = Over(first.run, "SUCCEEDED", 1.0, output="while it was away")
+    saw.order("press", third)
+    await press.start()
+    await until(lambda: press.bench.begun.get(third.run))
+    assert (await asyncio.wait_for(saw.peers.result(first.run), 60)).output == "while it was away"
+    await saw.restart()
+    assert saw.result(second.run) is None
+    press.ends(second.run)
+    press.ends(third.run)
+    for order in (second, third):
+        assert (await asyncio.wait_for(saw.peers.result(order.run), 60)).ending == "SUCCEEDED"
+    assert list(press.bench.begun) == [first.run, second.run, third.run]
+
+
+async def test_a_peer_that_lost_its_disk_says_so_and_begins_nothing_anew(
+    pair: tuple[Station, Station],
+) -> None:
+    saw, press = pair
+    order = an_order()
+    saw.order("press", order)
+    await until(lambda: press.bench.begun.get(order.run))
+    await until(lambda: saw.peers.ledger.asked[order.run].taken)
+    await press.stop()
+    for file in (press.folder / "press").glob("book.db*"):
+        file.unlink()
+    press.bench.begun.clear()
+    await press.start()
+    result = await asyncio.wait_for(saw.peers.result(order.run), 60)
+    assert (result.ending, press.bench.begun) == ("LOST", {})
+
+
+async def test_what_the_peer_cannot_carry_out_is_refused_with_its_reason(
+    pair: tuple[Station, Station],
+) -> None:
+    saw, _ = pair
+    order = an_order("unknown")
+    saw.order("press", order)
+    result = await asyncio.wait_for(saw.peers.result(order.run), 60)
+    assert (result.ending, result.began) == ("REFUSED", False)
+    assert "is not on this workstation" in str(result.error)
+
+
+async def test_an_order_that_no_grant_allows_is_refused_before_anybody_is_called(
+    pair: tuple[Station, Station],
+) -> None:
+    saw, _ = pair
+    with pytest.raises(NoWay, match=r"may start press, unknown at 'press', and not 'melt'"):
+        saw.order("press", an_order("melt"))
+    with pytest.raises(NoWay, match=r"no workstation 'oven' is known"):
+        saw.order("oven", an_order())
+
+
+async def test_a_grant_that_has_expired_begins_nothing_and_waits_for_another(
+    tmp_path: Path,
+) -> None:
+    async with two_stations(tmp_path) as (saw, press):
+        saw.hall.is_there = True
+        saw.granted_for = -3600.0
+        saw.directory.known = Known()
+        await saw.hears()
+        order = an_order()
+        saw.order("press", order)
+        await until(lambda: (saw.peers.news.get(order.run) or {}).get("waiting") == "grant")
+        assert not press.bench.begun
+        saw.granted_for = 3600.0
+        await saw.hears()
+        await until(lambda: press.bench.begun.get(order.run))
+
+
+async def test_a_peer_itself_refuses_what_its_grant_does_not_name(
+    pair: tuple[Station, Station],
+) -> None:
+    """The asking end is an honest one; a changed one is refused all the same."""
+    saw, press = pair
+    saw.directory.check_type = lambda name, type: None  # type: ignore[method-assign]
+    order = an_order("melt")
+    saw.order("press", order)
+    result = await asyncio.wait_for(saw.peers.result(order.run), 60)
+    assert (result.ending, result.began) == ("REFUSED", False)
+    assert "'saw' may start press, unknown here, and not 'melt'" in str(result.error)
+    assert not press.bench.begun
+
+
+WRONG = {
+    "a grant for another workstation": "the token is for 'oven', and this is 'press'",
+    "a grant of another server": "has not signed it",
+    "a grant that was stolen": "sent away: whoever calls does not have the key of 'saw'",
+    "no grant": "this is no token of a workstation",
+    "the token for the server": "the token is for 'server:",
+}
+
+
+def wrong_token(saw: Station, wrong: str) -> str:
+    own = identity.public(saw.key)
+    grant = Grant("saw", "press", 9e9, types=("press",), key=own)
+    if wrong == "no grant":
+        return "hello"
+    if wrong == "a grant of another server":
+        return identity.issue(Ed25519PrivateKey.generate(), grant)
+    if wrong == "a grant for another workstation":
+        grant = replace(grant, audience="oven")
+    if wrong == "a grant that was stolen":
+        grant = replace(grant, key=identity.public(Ed25519PrivateKey.generate()))
+    if wrong == "the token for the server":
+        grant = replace(grant, audience=identity.at_server(saw.hall.key))
+    return identity.issue(saw.hall.signs, grant)
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_whoever_shows_something_else_is_sent_away_and_told_why(
+    pair: tuple[Station, Station], wrong: str
+) -> None:
+    saw, press = pair
+    held = saw.directory.known.grants["press"]
+    shown = {"press": replace(held, token=wrong_token(saw, wrong))}
+    saw.directory.known = replace(saw.directory.known, grants=shown)
+    order = an_order()
+    saw.order("press", order)
+    await until(lambda: WRONG[wrong] in (saw.peers.why.get("press") or ""))
+    assert not press.bench.begun
+    assert not press.peers.inward
+
+
+async def test_another_machine_at_the_address_is_not_taken_for_the_peer(
+    pair: tuple[Station, Station],
+) -> None:
+    saw, press = pair
+    await press.stop()
+    press.key = Ed25519PrivateKey.generate()
+    await press.start()
+    order = an_order()
+    saw.order("press", order)
+    await until(lambda: "does not have the key of 'press'" in (saw.peers.why.get("press") or ""))
+    assert not press.bench.begun
+
+
+async def test_where_nobody_listens_the_order_waits_and_people_are_told_why(
+    pair: tuple[Station, Station],
+) -> None:
+    saw, press = pair
+    await press.stop()
+    order = an_order()
+    saw.order("press", order)
+    await until(lambda: saw.peers.why.get("press"))
+    shown = saw.peers.status()["orders"][0]
+    assert (shown["taken"], shown["ending"]) == (False, None)
+    assert press.address in shown["why"]
+    await press.start()
+    await until(lambda: press.bench.begun.get(order.run))
+
+
+async def test_a_peer_that_talks_nonsense_is_hung_up_on_and_harms_nobody(
+    pair: tuple[Station, Station],
+) -> None:
+    saw, press = pair
+    order = an_order()
+    saw.order("press", order)
+    await until(lambda: press.bench.begun.get(order.run))
+    line = saw.peers.out["press"]
+    line.waiting.put_nowait('{"type": "ask", "order": 7}')
+    await until(lambda: saw.peers.out.get("press") not in (None, line))
+    press.ends(order.run)
+    assert (await asyncio.wait_for(saw.peers.result(order.run), 60)).ending == "SUCCEEDED"
+
+
+async def test_a_path_that_nobody_serves_is_no_way_in(pair: tuple[Station, Station]) -> None:
+    _, press = pair
+    address = doors.read_address(press.address)
+    with pytest.raises((Unreached, Refused)):
+        await doors.call(address, doors.STREAM, None)  # type: ignore[arg-type]
+
+
+ADDRESSES = {
+    "press.local": Address("press.local", 7443, True),
+    "press.local:1": Address("press.local", 1, True),
+    "wss://press:2/": Address("press", 2, True),
+    "ws://[::1]:3": Address("::1", 3, False),
+}
+
+
+@pytest.mark.parametrize("text", ADDRESSES)
+async def test_an_address_is_read_as_it_is_written(text: str) -> None:
+    assert doors.read_address(text) == ADDRESSES[text]
+
+
+@pytest.mark.parametrize("text", ["", "https://x", "x:99999", "ws://u:p@x", "wss://x/y", "x?y"])
+async def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no address|a port is"):
+        doors.read_address(text)
