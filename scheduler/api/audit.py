@@ -39,6 +39,9 @@ Entity = Literal[
     "users",
     "variables",
     "webhooks",
+    "workstation_commands",
+    "workstation_invitations",
+    "workstations",
 ]
 
 

@@ -35,10 +35,11 @@ LabelChanges = Annotated[
     dict[Word, Word | None], Field(max_length=32, examples=[{"line": "2", "hall": None}])
 ]
 Peers = Annotated[
-    dict[Word, Annotated[list[Word], Field(max_length=workstations.MOST_TYPES)]],
+    dict[Word, Annotated[list[Word], Field(max_length=workstations.MOST_TYPES)] | None],
     Field(
         max_length=workstations.MOST_PEERS,
-        description="Which types it may start at which workstations; `*` stands for all.",
+        description="Which types it may start at which workstations; `*` stands for all, null takes"
+        " one away.",
         examples=[{"press-1": ["pressing"]}],
     ),
 ]

@@ -172,7 +172,7 @@ def check_keys(machine: Machine) -> None:
     except BadProof as error:
         raise Invalid(f"{error}: an Ed25519 key is due", field="public_key") from None
     try:
-        sealing.read_public(machine.sealing_key)
+        sealing.seal(machine.sealing_key, b"", "")  # some keys agree with everybody
     except (BadProof, BadSeal) as error:
         raise Invalid(f"{error}: an X25519 key is due", field="sealing_key") from None
 

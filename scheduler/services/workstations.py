@@ -44,7 +44,7 @@ class Change(TypedDict, total=False):
     """What is left out stays as it is."""
 
     labels: Mapping[str, str | None]  # None takes one away
-    peers: Mapping[str, list[str]]  # whole
+    peers: Mapping[str, list[str] | None]  # None takes one away
     note: str | None
     address: str | None
     is_dialled: bool
@@ -119,7 +119,7 @@ async def change(conn: Conn, name: str, change: Change, *, expected: int | None 
 
 def settled(found: Row, change: Change) -> Settled:
     labels = {**found["labels"], **change.get("labels", {})}
-    peers = change.get("peers", found["peers"])
+    peers = {**found["peers"], **change.get("peers", {})}
     address = change.get("address", found["address"])
     is_dialled = change.get("is_dialled", found["is_dialled"])
     if is_dialled and not address:
@@ -130,7 +130,7 @@ def settled(found: Row, change: Change) -> Settled:
         )
     return Settled(
         labels=checked_labels({name: each for name, each in labels.items() if each is not None}),
-        peers=checked_peers(peers),
+        peers=checked_peers({name: each for name, each in peers.items() if each}),
         note=change.get("note", found["note"]),
         address=address,
         is_dialled=is_dialled,

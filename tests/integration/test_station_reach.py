@@ -1,0 +1,305 @@
+"""A workstation's token reaches its own attempts and nothing else: on every route that there is,
+over every connection, and with every message that it can say."""
+
+import json
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, cast, get_args, get_type_hints
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute, APIWebSocketRoute
+from starlette.routing import WebSocketRoute
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from edge import messages, wire
+from edge.messages import Ended, Frame, Hello, Item, Known, Lane, Log, Phase
+from scheduler.api.access import OPEN, STATION, VERDICTS
+from scheduler.app import MOUNTED
+from tests.support.gateways import Machine, Served, a_line, a_machine, a_server, a_token, poll
+
+pytestmark = pytest.mark.anyio
+
+TYPE = """
+name: cut
+tasks:
+  - name: saw
+    run: [saw]
+    on: {workstation: saw-1}
+"""
+
+
+@pytest.fixture
+async def served(dsn: str, tmp_path: Path) -> AsyncIterator[Served]:
+    async with a_server(dsn, tmp_path) as served:
+        yield served
+
+
+# Routes.
+
+
+def routes() -> Iterator[tuple[str, APIRoute]]:
+    for prefix, router in MOUNTED:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                yield prefix, route
+
+
+def path_of(prefix: str, route: APIRoute, workstation: str) -> str:
+    given = {each.alias: "1" for each in route.dependant.path_params}
+    if "workstation" in given:
+        given["workstation"] = workstation
+    return prefix + route.path_format.format(**given)
+
+
+async def asked(
+    served: Served, route: APIRoute, path: str, token: str
+) -> Iterator[tuple[str, httpx.Response]]:
+    headers = {"Authorization": f"Bearer {token}"}
+    found = []
+    for method in route.methods or ():
+        request = served.api.build_request(method, f"{served.url}{path}", headers=headers)
+        found.append((method, await served.api.send(request)))
+    return iter(found)
+
+
+async def test_no_route_for_people_answers_a_workstation(served: Served) -> None:
+    machine = await a_machine(served, "saw-1")
+    wrong, looked_at = [], 0
+    for prefix, route in routes():
+        if VERDICTS[route.name] in (OPEN, STATION):
+            continue
+        path = path_of(prefix, route, "saw-1")
+        for method, answer in await asked(served, route, path, machine.token):
+            looked_at += 1
+            if answer.status_code not in (401, 403):
+                wrong.append((route.name, method, answer.status_code))
+    assert wrong == []
+    assert looked_at > 150
+
+
+async def test_a_route_for_workstations_answers_the_one_that_it_names_and_no_other(
+    served: Served,
+) -> None:
+    saw, press = await a_machine(served, "saw-1"), await a_machine(served, "press-1")
+    await a_machine(served, "saw-2")
+    gone = await a_token(served, "saw-2")
+    await served.conn.execute("delete from workstations where name = 'saw-2'")
+    admin = served.api.headers["authorization"].removeprefix("Bearer ")
+    strangers = {
+        "another's": (press.token, 403),
+        "one that is gone": (gone, 403),
+        "a person's": (admin, 401),
+        "nobody's": ("nothing", 401),
+    }
+    own = [each for each in routes() if VERDICTS[each[1].name] is STATION]
+    assert {route.name for _, route in own} >= {"sync_workstation", "grant_workstation_peer"}
+    for prefix, route in own:
+        path = path_of(prefix, route, "saw-1")
+        for who, (token, status) in strangers.items():
+            for method, answer in await asked(served, route, path, token):
+                assert answer.status_code == status, (route.name, method, who, answer.text)
+        for method, answer in await asked(served, route, path, saw.token):
+            assert answer.status_code not in (401, 403), (route.name, method, answer.text)
+
+
+def sockets() -> list[str]:
+    return [
+        prefix + route.path
+        for prefix, router in MOUNTED
+        for route in router.routes
+        if isinstance(route, (WebSocketRoute, APIWebSocketRoute))
+    ]
+
+
+async def test_a_connection_is_open_to_the_workstation_that_it_names_and_to_no_other(
+    served: Served,
+) -> None:
+    saw, press = await a_machine(served, "saw-1"), await a_machine(served, "press-1")
+    admin = served.api.headers["authorization"].removeprefix("Bearer ")
+    assert sockets() == ["/api/v1/workstations/{workstation}/stream"]
+    for path in sockets():
+        url = f"ws{served.url[4:]}{path.format(workstation='saw-1')}"
+        for token, status in ((press.token, 403), (admin, 401), ("nothing", 401)):
+            with pytest.raises(InvalidStatus) as refused:
+                await opened(url, token)
+            assert refused.value.response.status_code == status
+        await opened(url, saw.token)
+
+
+async def opened(url: str, token: str) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with connect(url, additional_headers=headers, proxy=None):
+        pass
+
+
+# Messages.
+
+SAID = cast("tuple[type, ...]", get_args(messages.FromAgent))
+BODIES = cast("tuple[type, ...]", get_args(messages.Body))
+GIVEN: dict[str, Any] = {
+    "ending": "SUCCEEDED",
+    "kind": "progress",
+    "refusal": messages.Refusal.BUSY,
+    "free": 1,
+    "at": 1.0,
+    "clock": 1.0,
+    "pid": 7,
+    "applied": True,
+    "why": "mine",
+}
+
+
+def about(kind: type, attempt: str, command: int) -> Any:
+    """A message of this kind that is about somebody else's attempt, or command, wherever it can be
+    about one."""
+    of_others = {"attempt": attempt, "running": (attempt,), "command": command}
+    hints = get_type_hints(kind)
+    values = {}
+    for each in fields(kind):
+        if each.name in of_others:
+            values[each.name] = of_others[each.name]
+        elif each.default is MISSING and each.default_factory is MISSING:
+            values[each.name] = GIVEN.get(each.name, plain(hints[each.name]))
+    return kind(**values)
+
+
+def plain(hint: Any) -> Any:
+    return {str: "mine", int: 1, float: 1.0, bool: True, bytes: b"mine"}.get(hint, {})
+
+
+def said_of(attempt: str, command: int) -> list[tuple[str, Any]]:
+    """Everything that an agent can say, about somebody else's."""
+    found: list[tuple[str, Any]] = []
+    for kind in SAID:
+        if kind is Item:
+            for body in BODIES:
+                lane = Lane.RESULTS if body in (Ended, messages.Done) else Lane.EVENTS
+                found.append((body.__name__, Item(lane, 0, about(body, attempt, command))))
+        elif kind is Hello:
+            found += [(f"Hello of {phase}", hello(attempt, phase)) for phase in Phase]
+        elif kind is Log:
+            data = b"not yours"
+            found.append(("Log", Log(attempt, 0, data, zlib.crc32(data))))
+        else:
+            found.append((kind.__name__, about(kind, attempt, command)))
+    return found
+
+
+def hello(attempt: str, phase: Phase) -> Hello:
+    last = (0,) * len(Lane)
+    return Hello(0, 1, 1, "a book", 1, 1.0, last=last, known=(Known(attempt, phase, stored=0),))
+
+
+KEPT = (
+    "select 'run', row_to_json(r)::text from runs r",
+    "select 'task', row_to_json(t)::text from tasks t",
+    "select 'attempt', row_to_json(a)::text from attempts a",
+    "select 'hand', row_to_json(h)::text from workstation_hands h",
+    "select 'command', row_to_json(c)::text from workstation_commands c",
+    "select 'output', row_to_json(o)::text from output_chunks o",
+    "select 'letter', row_to_json(d)::text from dead_letters d",
+    "select 'history', row_to_json(h)::text from history h",
+    "select 'other', row_to_json(w)::text from (select name, state, labels, session, lineage, have"
+    " from workstations where name = 'saw-1') w",
+)
+
+
+async def everything(served: Served) -> list[Any]:
+    """All that is known of the runs and of the workstation that has them."""
+    return [row for query in KEPT for row in sorted(await served.rows(query))]
+
+
+async def test_nothing_that_a_workstation_says_of_anothers_attempt_changes_anything(
+    served: Served,
+) -> None:
+    saw = await a_machine(served, "saw-1")
+    async with a_line(served, saw):
+        answer = await served.api.post(
+            "/process-types", content=TYPE, headers={"Content-Type": "application/yaml"}
+        )
+        assert answer.status_code == 200, answer.text
+        assert (await served.api.post("/runs", json={"type": "cut"})).status_code == 201
+        offer = await saw.has_begun()
+        await served.becomes("select 1 from workstation_hands where stage = 'RUNNING' and pid = 7")
+    await served.becomes("select 1 from workstations where name = 'saw-1' and server is null")
+    assert (await served.api.post("/workstations/saw-1/drain", json={"reason": "x"})).is_success
+    command = await served.one("select id from workstation_commands where done_at is null")
+    before = await everything(served)
+    assert any(kind == "hand" for kind, _ in before)
+    press, wrong = await a_machine(served, "press-1"), []
+    talk = Talk(served, press)
+    for name, message in said_of(offer.attempt, command):
+        await talk.say(message)
+        after = await everything(served)
+        if after != before:
+            wrong.append((name, [each for each in after if each not in before]))
+            before = after
+    assert wrong == []
+    # Of the one whose attempt it is, the same word counts.
+    ended = about(Ended, offer.attempt, command)
+    own = Talk(served, saw)
+    await own.say(hello(offer.attempt, Phase.RUNNING))
+    await own.say(Item(Lane.RESULTS, 0, ended))
+    assert await served.one("select state::text from runs") == "COMPLETED"
+
+
+class Talk:
+    """Says one message after the other as a proper agent would: in a session, in order."""
+
+    def __init__(self, served: Served, machine: Machine) -> None:
+        self.served, self.machine = served, machine
+        self.session, self.greeting = 0, 0
+        self.seq = dict.fromkeys(Lane, 0)
+
+    async def say(self, message: Any) -> list[Any]:
+        if not self.session and not isinstance(message, Hello):
+            await self.say(hello("1.1", Phase.ACCEPTED))
+        if isinstance(message, Hello):
+            self.greeting += 1
+            message = cast("Any", replaced(message, greeting=self.greeting))
+        if isinstance(message, Item):
+            self.seq[message.lane] += 1
+            message = replaced(message, seq=self.seq[message.lane])
+        headers = {"Authorization": f"Bearer {self.machine.token}"}
+        answer = await self.served.api.post(
+            f"/workstations/{self.machine.name}/sync",
+            content=wire.encode(Frame(self.session, (message,))),
+            headers={**headers, "Content-Type": "application/json"},
+        )
+        assert answer.status_code == 200, answer.text
+        frame = wire.decode(answer.text)
+        self.session = frame.session or self.session
+        return list(frame.messages)
+
+
+def replaced(message: Any, **values: Any) -> Any:
+    return type(message)(
+        **{**{f.name: getattr(message, f.name) for f in fields(message)}, **values}
+    )
+
+
+async def test_every_message_that_can_be_said_is_in_the_table() -> None:
+    said = {type(message) for _, message in said_of("1.1", 1)}
+    bodies = {type(m.body) for _, m in said_of("1.1", 1) if isinstance(m, Item)}
+    assert said == set(SAID)
+    assert bodies == set(BODIES)
+    for _, message in said_of("77.5", 99):
+        told = json.loads(wire.encode(Frame(1, (message,))))
+        assert wire.decode(json.dumps(told)).messages == (message,)
+
+
+async def test_what_is_offered_to_one_workstation_is_shown_to_no_other(served: Served) -> None:
+    press = await a_machine(served, "press-1")
+    await a_machine(served, "saw-1")
+    answer = await served.api.post(
+        "/process-types", content=TYPE, headers={"Content-Type": "application/yaml"}
+    )
+    assert answer.status_code == 200, answer.text
+    assert (await served.api.post("/runs", json={"type": "cut"})).status_code == 201
+    for fresh in (True, False, False):
+        said = await poll(served, press, fresh=fresh)
+        assert not [each for each in said if isinstance(each, messages.Offer)]
