@@ -72,7 +72,7 @@ BODY: dict[str, Any] = {
 @router.post("/{workstation}/sync", responses=problems(401, 413, 422, 429), openapi_extra=BODY)
 async def sync_workstation(workstation: Name, request: Request) -> Response:
     """Say all that waits, and hear all that waits: for workstations that cannot keep a connection
-    open. The caller is the workstation, with its own token."""
+    open."""
     gateway, row = gateway_of(request), workstation_of(request)
     if not gateway.rates.is_kept(workstation, gateway.settings.frames_per_second):
         raise TooMany("this workstation speaks too often", seconds=1)

@@ -58,7 +58,7 @@ class Claims:
             if row is None or not may_take(row, session):
                 return []
             room = row["slots"] - await workstations.open_hands(conn, workstation)
-            claimed = await take(conn, row, queues, min(room, limit, MOST_AT_ONCE))
+            claimed = await take(conn, row, queues, min(room, limit, MOST_AT_ONCE), wake)
         if not claimed:
             return []
         made, refused = await offers.make(conn, self.keys(), claimed, row["sealing_key"])
@@ -88,18 +88,26 @@ def may_take(row: Row, session: int) -> bool:
     return row["session"] == session and row["holder"] is not None and not is_closed
 
 
-async def take(conn: Conn, row: Row, queues: Sequence[str], room: int) -> list[Row]:
+async def take(conn: Conn, row: Row, queues: Sequence[str], room: int, wake: Wake) -> list[Row]:
     claimed: list[Row] = []
     for queue in queues:
         if room <= len(claimed):
             break
-        claimed += await workstations.claim(
-            conn, row["id"], queue, holder=row["holder"], limit=room - len(claimed)
-        )
+        claimed += await take_from(conn, row, queue, room - len(claimed), wake)
     if claimed:
         given = [(each["id"], each["attempt"], each["run_id"]) for each in claimed]
         await workstations.offer(conn, row["id"], given)
     return claimed
+
+
+async def take_from(conn: Conn, row: Row, queue: str, room: int, wake: Wake) -> list[Row]:
+    """What goes together in a run, and another has taken the first of, goes to that other."""
+    found = await workstations.claim(conn, queue, holder=row["holder"], limit=room)
+    if not found or not queue.startswith(places.LABELLED):
+        return found
+    taken = await placements.note_taken(conn, [each["id"] for each in found], row["name"])
+    wake.add(queues=taken.queues)
+    return [each for each in found if each["id"] not in taken.given_back]
 
 
 def failure(refused: Refused) -> Ended:

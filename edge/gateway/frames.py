@@ -69,6 +69,7 @@ class Place:
     carrier: str
     beat: float = 15.0
     poll: float = 5.0
+    opened: float | None = None  # when this connection was, by the database's clock
 
 
 @dataclass(slots=True)
@@ -111,7 +112,8 @@ class Hearing:
         if greets:
             await workstations.ask_wanted(self.conn, [self.id])
         self.desk = Desk(await self.station(frame), self.clock)
-        session = self.desk.hear(frame, beat=self.place.beat, poll=self.place.poll)
+        place = self.place
+        session = self.desk.hear(frame, opened=place.opened, beat=place.beat, poll=place.poll)
         heard = Heard(
             session,
             self.desk.answers,
@@ -138,6 +140,7 @@ class Hearing:
         row = self.row
         return Station(
             session=row["session"],
+            opened=row["opened"],
             greeting=row["greeting"],
             lineage=row["lineage"],
             retired=frozenset(row["retired"]),
@@ -176,8 +179,8 @@ class Hearing:
 
     async def one(self, change: Change, heard: Heard) -> None:
         match change:
-            case desk.Greeted(session, hello):
-                await self.greeted(session, hello, heard)
+            case desk.Greeted():
+                await self.greeted(change, heard)
             case desk.Accepted(attempt):
                 await workstations.accept(self.conn, self.id, key_of(attempt))
                 heard.wake.add(runs=[self.runs[attempt]])
@@ -190,14 +193,15 @@ class Hearing:
                     self.conn, self.id, done.command, applied=done.applied, why=done.why
                 )
 
-    async def greeted(self, session: int, hello: Hello, heard: Heard) -> None:
-        heard.greeted = hello
+    async def greeted(self, greeted: desk.Greeted, heard: Heard) -> None:
+        heard.greeted = hello = greeted.hello
         if self.row["holder"] is None:
             self.row["holder"] = await self.become_holder(hello)
         await workstations.greet(
             self.conn,
             self.id,
-            session=session,
+            session=greeted.session,
+            opened=greeted.opened,
             greeting=hello.greeting,
             lineage=hello.lineage,
             have=list(heard.have),

@@ -104,17 +104,16 @@ class Gateway:
 
     # Frames.
 
-    def place(self, carrier: str) -> Place:
+    def place(self, carrier: str, opened: float | None) -> Place:
         beat, poll = self.settings.beat.total_seconds(), self.settings.poll.total_seconds()
-        return Place(self.name, carrier, beat, poll)
+        return Place(self.name, carrier, beat, poll, opened)
 
     async def take(self, row: Row, frame: Frame, carrier: str) -> Heard:
         """In a transaction of its own, on a connection that waits for nobody."""
         assert self.pool is not None, "the gateway is not open"
+        place = self.place(carrier, row.get("asked_at"))
         async with self.pool.connection() as conn:
-            heard = await frames.hear(
-                conn, self.catalog, row["id"], frame, self.place(carrier), time.time()
-            )
+            heard = await frames.hear(conn, self.catalog, row["id"], frame, place, time.time())
         self.say(heard.wake)
         heard.answers = [self.spread_out(each) for each in heard.answers]
         return heard

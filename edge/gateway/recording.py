@@ -15,12 +15,13 @@ from psycopg import AsyncConnection
 from edge.desk import HandedBack, Lost, Orphaned, Recorded
 from edge.messages import Ended, Refusal
 from executor.base import Ending, Outcome
+from scheduler.domain import places
 from scheduler.domain.board import Board
-from scheduler.domain.places import LABELLED
+from scheduler.domain.places import Station
 from scheduler.domain.wakes import Wake
 from scheduler.services.catalog import Catalog
 from scheduler.services.judging import judge
-from scheduler.store import runs, tasks
+from scheduler.store import runs, tasks, workstations
 from scheduler.store.tasks import Success
 from scheduler.store.workstations import Key
 
@@ -89,67 +90,65 @@ async def record_judged(
     for each in closings:
         by_run.setdefault(each.run, []).append(each)
 
+    others = await elsewhere(conn, closings)
+
     def decide(board: Board) -> None:
         for each in by_run[board.run.id]:
             if each.key[0] in board.by_id:
-                close(board, each, holder, name)
+                close(board, each, holder, name, others)
 
     return await judge(conn, catalog, sorted(by_run), decide, by=f"workstation {name}")
 
 
-def close(board: Board, closing: Closing, holder: int, name: str) -> None:
+async def elsewhere(conn: Conn, closings: Sequence[Closing]) -> list[Station]:
+    """Where what is refused here may go instead; asked for only if something is."""
+    verdicts = [each.verdict for each in closings]
+    if not any(isinstance(each, HandedBack) and each.refusal in FOR_GOOD for each in verdicts):
+        return []
+    rows = await workstations.accepted(conn)
+    return [
+        Station(row["name"], places.labels_of(row["labels"], row["told_labels"])) for row in rows
+    ]
+
+
+def close(
+    board: Board, closing: Closing, holder: int, name: str, others: Sequence[Station]
+) -> None:
     task, attempt = closing.key
     match closing.verdict:
         case Recorded(ended):
             if not board.record(task, attempt, holder, outcome_of(ended)):
-                keep(board, closing.key, ended, name)
+                board.late(task, attempt, outcome_of(ended))
         case Lost(_, why):
             board.record(task, attempt, holder, lost(why))
         case HandedBack() as back:
-            hand_back(board, closing.key, holder, name, back)
-        case Orphaned(ended):
-            keep(board, closing.key, ended, name)
+            hand_back(board, closing.key, holder, name, back, others)
+        case Orphaned(ended):  # for people to see, and more than that where they said so
+            board.late(task, attempt, outcome_of(ended))
 
 
-def keep(board: Board, key: Key, ended: Ended, name: str) -> None:
-    """The result of what is not the workstation's any more: evidence, for people to see."""
+def hand_back(
+    board: Board,
+    key: Key,
+    holder: int,
+    name: str,
+    back: HandedBack,
+    others: Sequence[Station],
+) -> None:
     task, attempt = key
-    outcome = outcome_of(ended)
-    told = {
-        "workstation": name,
-        "ending": outcome.ending,
-        "exit_code": outcome.exit_code,
-        "error": outcome.error,
-        "output": outcome.output and outcome.output[:LONGEST_ERROR],
-    }
-    data = {key: value for key, value in told.items() if value is not None}
-    board.tell("task.late_result", board.by_id[task], attempt=attempt, data=data)
-
-
-def hand_back(board: Board, key: Key, holder: int, name: str, back: HandedBack) -> None:
-    task, attempt = key
-    row = board.by_id[task]
-    if back.refusal is not None:
-        data = {"workstation": name, "refusal": back.refusal, "why": back.why[:LONGEST_ERROR]}
-        board.tell("task.refused", row, attempt=attempt, data=data)
-    if is_final(back, row.queue):
-        error = f"the workstation {name} refuses it: {back.why}"[:LONGEST_ERROR]
-        outcome = Outcome(ending=Ending.FAILED, counted=False, retryable=False, error=error)
-        board.record(task, attempt, holder, outcome)
-    else:
-        board.hand_back(task, attempt, holder)
-
-
-def is_final(back: HandedBack, queue: str) -> bool:
-    """What only this workstation may do, and it will not; or what is too late everywhere."""
-    if back.refusal is Refusal.EXPIRED:
-        return True
-    return back.refusal in FOR_GOOD and not queue.startswith(LABELLED)
+    why = back.why[:LONGEST_ERROR]
+    match back.refusal:
+        case Refusal.POLICY | Refusal.UNABLE:
+            board.refuse(task, attempt, holder, station=name, why=why, others=others)
+        case Refusal.EXPIRED:
+            outcome = Outcome(ending=Ending.FAILED, counted=False, retryable=False, error=why)
+            board.record(task, attempt, holder, outcome)
+        case _:
+            board.hand_back(task, attempt, holder)
 
 
 def lost(why: str) -> Outcome:
-    """Never done again by itself: what ran there may have done all of its work."""
-    return Outcome(ending=Ending.LOST, counted=False, retryable=False, error=why)
+    return Outcome(ending=Ending.LOST, counted=False, error=why)
 
 
 def outcome_of(ended: Ended) -> Outcome:

@@ -6,5 +6,8 @@ from scheduler.chores.letters import LETTERS
 from scheduler.chores.notifications import DELIVERIES, WATCH
 from scheduler.chores.retention import RETENTION, ROLLUPS
 from scheduler.chores.run_commands import COMMANDS
+from scheduler.chores.workstations import WORKSTATIONS
 
-KINDS: Kinds = named(LETTERS, COMMANDS, EXPORTS, RETENTION, ROLLUPS, WATCH, DELIVERIES)
+KINDS: Kinds = named(
+    LETTERS, COMMANDS, EXPORTS, RETENTION, ROLLUPS, WATCH, DELIVERIES, WORKSTATIONS
+)

@@ -16,6 +16,8 @@ WORKSTATIONS = statements("workstations")
 Conn = AsyncConnection[Any]
 Key = tuple[int, int]  # a task and the number of an attempt
 
+SILENCE = timedelta(seconds=50)  # after which a workstation cannot be reached
+
 
 async def lock(conn: Conn, id: int) -> Row | None:
     return await fetch_row(conn, WORKSTATIONS["lock"], id=id)
@@ -173,15 +175,12 @@ async def ask(
     return command
 
 
-async def claim(conn: Conn, workstation: int, queue: str, *, holder: int, limit: int) -> list[Row]:
-    return await fetch_rows(
-        conn,
-        WORKSTATIONS["claim"],
-        workstation=workstation,
-        queue=queue,
-        holder=holder,
-        limit=limit,
-    )
+async def claim(conn: Conn, queue: str, *, holder: int, limit: int) -> list[Row]:
+    return await fetch_rows(conn, WORKSTATIONS["claim"], queue=queue, holder=holder, limit=limit)
+
+
+async def accepted(conn: Conn) -> list[Row]:
+    return await fetch_rows(conn, WORKSTATIONS["accepted"])
 
 
 async def open_hands(conn: Conn, workstation: int) -> int:
@@ -243,3 +242,39 @@ async def measured(conn: Conn, workstation: int, at: datetime, metrics: Any) -> 
 
 async def measure(conn: Conn, id: int, metrics: Any) -> None:
     await execute(conn, WORKSTATIONS["measure"], id=id, metrics=Jsonb(metrics))
+
+
+async def lost(conn: Conn, *, usual: timedelta, stopped: timedelta, limit: int) -> list[Row]:
+    return await fetch_rows(conn, WORKSTATIONS["lost"], usual=usual, stopped=stopped, limit=limit)
+
+
+async def away(conn: Conn, runs: Sequence[UUID], silence: timedelta = SILENCE) -> list[Row]:
+    return await fetch_rows(conn, WORKSTATIONS["away"], runs=list(runs), silence=silence)
+
+
+async def end_sightings(conn: Conn, silence: timedelta, limit: int) -> int:
+    return await execute(conn, WORKSTATIONS["end_sightings"], silence=silence, limit=limit)
+
+
+async def settle(conn: Conn, after: timedelta, limit: int) -> int:
+    return await execute(conn, WORKSTATIONS["settle"], after=after, limit=limit)
+
+
+async def expire_commands(conn: Conn, limit: int) -> int:
+    return await execute(conn, WORKSTATIONS["expire_commands"], limit=limit)
+
+
+async def forget_commands(conn: Conn, keep: timedelta, limit: int) -> int:
+    return await execute(conn, WORKSTATIONS["forget_commands"], keep=keep, limit=limit)
+
+
+async def forget_sightings(conn: Conn, keep: timedelta, limit: int) -> int:
+    return await execute(conn, WORKSTATIONS["forget_sightings"], keep=keep, limit=limit)
+
+
+async def forget_hands(conn: Conn, limit: int) -> int:
+    return await execute(conn, WORKSTATIONS["forget_hands"], limit=limit)
+
+
+async def thin_metrics(conn: Conn, limit: int) -> int:
+    return await execute(conn, WORKSTATIONS["thin_metrics"], limit=limit)

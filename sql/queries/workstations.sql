@@ -1,8 +1,8 @@
 -- name: lock
 -- Whatever is said by or to a workstation happens under this lock, and before any run is locked.
 select id, name, state::text as state, labels, told_labels, sealing_key, holder, slots, session,
-       greeting, lineage, retired, have, safe, doubts, server, carrier, connected_at, heard_at, draining,
-       told_drain, round_trip, version
+       opened, greeting, lineage, retired, have, safe, doubts, server, carrier, connected_at,
+       heard_at, draining, told_drain, round_trip, version
   from workstations
  where id = %(id)s
    for no key update;
@@ -42,7 +42,7 @@ update workstations
    set retired = case when %(is_new)s and lineage <> ''
                       then (retired || lineage)[greatest(1, cardinality(retired) - 98):]
                       else retired end,
-       session = %(session)s, greeting = %(greeting)s, lineage = %(lineage)s, have = %(have)s,
+       session = %(session)s, opened = %(opened)s, greeting = %(greeting)s, lineage = %(lineage)s, have = %(have)s,
        safe = %(safe)s, doubts = %(doubts)s, settled = case when %(is_new)s then %(have)s else settled end,
        slots = %(slots)s, free = %(free)s, version = %(version)s, facts = %(facts)s,
        policy = %(policy)s, told_labels = %(labels)s, told_drain = %(draining)s, skew = %(skew)s,
@@ -147,18 +147,12 @@ returning id;
 
 -- name: claim
 -- The most urgent READY tasks of one queue, as `claim` of tasks.sql takes them; the caller has
--- locked the workstation's row. What this workstation refused for good is not for it.
+-- locked the workstation's row.
 with picked as materialized (
     select t.id
       from tasks t
      where t.state = 'READY' and t.queue = %(queue)s
        and not exists (select from queues where name = %(queue)s and paused_at is not null)
-       and not exists (
-        select
-          from workstation_hands h
-         where h.workstation = %(workstation)s and h.task_id = t.id
-           and h.refusal in ('policy', 'unable')
-       )
      order by t.rank, t.ready_seq
      limit %(limit)s
        for update of t skip locked
@@ -170,6 +164,10 @@ update tasks t
  where t.id = any(array(select id from picked)) and r.id = t.run_id
 returning t.id, t.run_id, t.name, t.kind, t.attempt, t.on_lost, t.invocation, t.queue, t.placement,
           r.type;
+
+-- name: accepted
+-- Where tasks may go.
+select name, labels, told_labels from workstations where state = 'ACCEPTED' order by name;
 
 -- name: open_hands
 -- How much it has in hand, as the server knows it.
@@ -255,3 +253,144 @@ on conflict do nothing;
 update workstations
    set metrics = %(metrics)s
  where id = %(id)s and coalesce((metrics ->> 'at')::float8, 0) <= (%(metrics)s::jsonb ->> 'at')::float8;
+
+-- name: lost
+-- Attempts that nobody has heard of for as long as was agreed. One that its agent stops when it is
+-- alone is over soon after that; of the others a day is waited if nothing else was said. While the
+-- database was away nobody could be heard.
+select h.workstation, h.task_id, h.attempt, h.run_id, w.heard_at
+  from workstation_hands h
+  join workstations w on w.id = h.workstation
+  join tasks t on t.id = h.task_id and t.attempt = h.attempt
+ where h.stage = 'RUNNING'
+   and w.heard_at < clock_timestamp() - case
+           when t.placement ->> 'on_disconnect' = 'stop'
+               then least(%(stopped)s::interval, %(usual)s::interval)
+           else coalesce(
+               (t.placement ->> 'lost_after')::float8 * interval '1 second', %(usual)s::interval
+           )
+       end
+   and pg_postmaster_start_time() < clock_timestamp() - %(stopped)s::interval
+ order by h.workstation, h.task_id
+ limit %(limit)s;
+
+-- name: away
+-- Runs of which something is in the hands of a workstation that cannot be reached now, and since
+-- when it cannot. It is a condition of an attempt, not its end.
+select t.run_id, t.id as task_id, t.name as task, w.name as workstation, w.heard_at as since,
+       w.heard_at + coalesce((t.placement ->> 'lost_after')::float8, 86400) * interval '1 second'
+           as lost_at
+  from workstation_hands h
+  join workstations w on w.id = h.workstation
+  join tasks t on t.id = h.task_id and t.attempt = h.attempt
+ where h.run_id = any(%(runs)s) and h.stage <> 'OVER'
+   and w.heard_at < clock_timestamp() - %(silence)s::interval
+ order by t.id;
+
+-- name: end_sightings
+-- Those of whom nothing was heard lately were there until they were heard last. The server of a
+-- stream may be gone with it.
+with silent as (
+    select s.workstation, s.began_at, w.heard_at
+      from workstation_sightings s
+      join workstations w on w.id = s.workstation
+     where s.ended_at is null
+       and coalesce(w.heard_at, s.began_at) < clock_timestamp() - %(silence)s::interval
+     limit %(limit)s
+), freed as (
+    update workstations w
+       set server = null
+     where w.id = any(array(
+            select id from workstations
+             where id = any(array(select workstation from silent)) and server is not null
+             order by id
+               for no key update skip locked
+           ))
+)
+update workstation_sightings s
+   set ended_at = greatest(s.began_at, silent.heard_at), why = 'it fell silent'
+  from silent
+ where s.workstation = silent.workstation and s.began_at = silent.began_at;
+
+-- name: settle
+-- What was had at the last look is safe by now: whatever the database is restored from has it.
+with due as (
+    select id
+      from workstations
+     where settled_at < clock_timestamp() - %(after)s::interval
+       and (safe, settled) is distinct from (have, have)
+     order by id
+     limit %(limit)s
+       for no key update skip locked
+)
+update workstations w
+   set safe = settled, settled = have, settled_at = clock_timestamp()
+  from due
+ where w.id = due.id;
+
+-- name: expire_commands
+-- What nobody wants any more: its time has passed, or what it was about is long over.
+update workstation_commands c
+   set done_at = clock_timestamp(), applied = false, why = 'it came too late'
+ where c.id = any(array(
+        select id
+          from workstation_commands
+         where done_at is null and expires_at < clock_timestamp()
+         order by id
+         limit %(limit)s
+           for update skip locked
+       ));
+
+-- name: forget_commands
+with old as (
+    select id
+      from workstation_commands
+     where coalesce(done_at, asked_at) < clock_timestamp() - %(keep)s::interval
+     limit %(limit)s
+)
+delete from workstation_commands c using old where c.id = old.id;
+
+-- name: forget_sightings
+with old as (
+    select workstation, began_at
+      from workstation_sightings
+     where ended_at < clock_timestamp() - %(keep)s::interval
+     limit %(limit)s
+)
+delete from workstation_sightings s using old
+ where s.workstation = old.workstation and s.began_at = old.began_at;
+
+-- name: forget_hands
+-- What a workstation had in hand is known for as long as the run is: its word may come late.
+with old as (
+    select h.workstation, h.task_id, h.attempt
+      from workstation_hands h
+     where h.stage = 'OVER' and not exists (select from runs r where r.id = h.run_id)
+     limit %(limit)s
+)
+delete from workstation_hands h using old
+ where h.workstation = old.workstation and h.task_id = old.task_id and h.attempt = old.attempt;
+
+-- name: thin_metrics
+-- Of what is older than a day the first of each ten minutes stays, of what is older than a week the
+-- first of each hour, and nothing for longer than a quarter.
+with old as (
+    select workstation, at
+      from (
+        select workstation, at,
+               row_number() over (
+                   partition by workstation, date_bin(
+                       case when at < clock_timestamp() - interval '7 days'
+                            then interval '1 hour' else interval '10 minutes' end,
+                       at, timestamptz '2000-01-01 00:00+00'
+                   )
+                   order by at
+               ) as place
+          from workstation_metrics
+         where at < clock_timestamp() - interval '1 day'
+      ) as aged
+     where place > 1 or at < clock_timestamp() - interval '90 days'
+     limit %(limit)s
+)
+delete from workstation_metrics m using old
+ where m.workstation = old.workstation and m.at = old.at;

@@ -10,8 +10,10 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 from psycopg import AsyncConnection
@@ -22,13 +24,15 @@ from edge import identity, sealing, wire
 from edge.agent.book import MemoryBook
 from edge.agent.core import Agent, Cut, Effect, Erase, Profile, Rules, Say, SendLog, Spawn, Steer
 from edge.gateway.gateway import Gateway
-from edge.messages import Command, Ended, Frame, Log, Message, Offer
+from edge.gateway.watch import Watch
+from edge.messages import Command, Ended, Frame, Log, Message, Offer, Refusal
 from scheduler.serve import WebServer, bind, web_config
 from scheduler.services import signing, station_tokens
 from scheduler.services.access import Role, create_token
 from scheduler.services.keyring import Keys
 from scheduler.settings import ServerSettings, Settings, WorkstationSettings
-from scheduler.store import connections, station_access
+from scheduler.store import connections, station_access, workstations
+from scheduler.store.rows import Row
 from tests.support.waiting import patience, until
 
 Conn = AsyncConnection[Any]
@@ -45,6 +49,29 @@ class Served:
     gateway: Gateway
     api: httpx.AsyncClient
     conn: Conn
+    patience: timedelta
+
+    @property
+    def folder(self) -> Path:
+        assert self.keys.data_dir is not None
+        return self.keys.data_dir
+
+    async def watch(self) -> int:
+        """One look of the loop that judges what nobody speaks of."""
+        watch = Watch(self.gateway.catalog, self.gateway.say, patience=self.patience)
+        async with await connections.connect(self.dsn, name="test watch", engine=True) as conn:
+            return await watch.tick(conn)
+
+    async def silent(self, machine: "Machine", since: str) -> None:
+        """Nothing was heard of it for so long, and the database was up all the while."""
+        await self.becomes("select 1 from workstations where server is null")
+        await self.conn.execute(
+            "update workstations set heard_at = clock_timestamp() - %s::interval where name = %s",
+            [since, machine.name],
+        )
+
+    async def away(self, run: UUID) -> list[Row]:
+        return await workstations.away(self.conn, [run])
 
     async def rows(self, query: str, *values: Any) -> list[Any]:
         cursor = await self.conn.execute(query, values)
@@ -86,7 +113,9 @@ async def a_server(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Ser
             ) as api:
                 await until(lambda: web.started or None)
                 gateway = web.config.app.state.gateway  # type: ignore[union-attr]
-                yield Served(url, dsn, keys, gateway, api, conn)
+                yield Served(
+                    url, dsn, keys, gateway, api, conn, given.server.workstations.accept_within
+                )
     finally:
         web.should_exit = True
         await serving
@@ -103,6 +132,8 @@ class Machine:
     slots: int = 2
     labels: dict[str, str] = field(default_factory=dict)
     lineage: str = ""
+    objects: str = ""  # why its owner allows nothing
+    works: bytes | None = None  # each command prints this and succeeds at once
 
     def __post_init__(self) -> None:
         self.book = MemoryBook(self.lineage or f"book of {self.name}")
@@ -114,7 +145,11 @@ class Machine:
         self.news = asyncio.Event()
 
     def awake(self) -> Agent:
-        return Agent(self.book, Profile(slots=self.slots, labels=self.labels), RULES)
+        profile = Profile(slots=self.slots, labels=self.labels)
+        return Agent(self.book, profile, RULES, self.object_to)
+
+    def object_to(self, offer: Offer) -> tuple[Refusal, str] | None:
+        return (Refusal.POLICY, self.objects) if self.objects else None
 
     def restart(self) -> None:
         """It forgets what is not in its book; what runs goes on."""
@@ -132,6 +167,9 @@ class Machine:
                 case Spawn(offer):
                     self.begun.append(offer)
                     said += self.carry_out(self.agent.began(offer.attempt, 7, time.time()))
+                    if self.works is not None:
+                        self.print(offer.attempt, self.works)
+                        self.end(offer.attempt)
                 case Steer(attempt, verb):
                     self.steered.append((attempt, verb.value))
                 case SendLog(attempt, offset, size, last):
@@ -162,7 +200,7 @@ class Machine:
 
 async def a_machine(served: Served, name: str, **more: Any) -> Machine:
     """Known to the server and accepted, with a token that is good for a while."""
-    folder = served.keys.data_dir / name  # type: ignore[operator]
+    folder = served.folder / name
     key, sealing_key = identity.make_key(folder / "key"), sealing.make_key(folder / "sealing")
     await served.conn.execute(
         """
@@ -183,17 +221,23 @@ async def a_token(served: Served, name: str) -> str:
     return station_tokens.issued(key, row).token
 
 
+class Died(Exception):
+    """The connection is cut before this is heard."""
+
+
 class Line:
     """A connection of a machine: it carries frames both ways until it is cut."""
 
     def __init__(self, machine: Machine, socket: ClientConnection) -> None:
         self.machine, self.socket = machine, socket
         self.got: list[Message] = []
-        self.drops: Callable[[Message], bool] = lambda message: False
+        self.dies: Callable[[Message], bool] = lambda message: False
         self.closed: tuple[int, str] | None = None
 
     async def say(self, effects: Sequence[Effect]) -> None:
         messages = self.machine.carry_out(effects)
+        if any(map(self.dies, messages)):
+            raise Died
         if messages:
             link = self.machine.agent.link
             text = wire.encode(Frame(link.session if link else 0, tuple(messages)))
@@ -210,6 +254,9 @@ class Line:
                     async with asyncio.timeout(0.02):
                         await self.take(await self.socket.recv())
                 await self.say(agent.tick(time.monotonic(), time.time()))
+        except Died:
+            self.socket.transport.abort()
+            self.closed = (1006, "")
         except ConnectionClosed as closed:
             received = closed.rcvd
             self.closed = (received.code, received.reason) if received else (1006, "")
@@ -218,9 +265,9 @@ class Line:
         assert isinstance(text, str)
         self.machine.said.append(text)
         frame = wire.decode(text)
-        kept = tuple(each for each in frame.messages if not self.drops(each))
-        self.got += kept
-        frame = Frame(frame.session, kept)
+        if any(map(self.dies, frame.messages)):
+            raise Died
+        self.got += frame.messages
         await self.say(self.machine.agent.receive(frame, time.monotonic(), time.time()))
 
     def commands(self) -> list[Command]:
@@ -228,7 +275,9 @@ class Line:
 
 
 @asynccontextmanager
-async def a_line(served: Served, machine: Machine) -> AsyncIterator[Line]:
+async def a_line(
+    served: Served, machine: Machine, *, dies: Callable[[Message], bool] = lambda message: False
+) -> AsyncIterator[Line]:
     async with connect(
         f"ws{served.url[4:]}/api/v1/workstations/{machine.name}/stream",
         additional_headers={"Authorization": f"Bearer {machine.token}"},
@@ -237,6 +286,7 @@ async def a_line(served: Served, machine: Machine) -> AsyncIterator[Line]:
         ping_interval=None,
     ) as socket:
         line = Line(machine, socket)
+        line.dies = dies
         going = asyncio.create_task(line.go_on())
         try:
             yield line
