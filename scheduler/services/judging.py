@@ -78,11 +78,11 @@ async def settle(conn: Conn, board: Board) -> None:
         await tasks.results(conn, run),
         await tasks.gathered(conn, run, board.gatherable(), MOST_GATHERED),
         await tasks.outputs(conn, run, board.undoing_items()),
-        await around(conn, board) if board.asks_where() else None,
+        await workstations(conn, board) if board.asks_where() else None,
     )
 
 
-async def around(conn: Conn, board: Board) -> Around:
+async def workstations(conn: Conn, board: Board) -> Around:
     return Around(await placements.stations(conn), await placements.taken(conn, board.run.id))
 
 
