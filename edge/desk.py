@@ -72,6 +72,7 @@ class Station:
 
     session: int = 0
     greeting: int = 0
+    opened: float = 0.0  # when the connection of this session was opened, by the server's clock
     lineage: str = ""
     retired: frozenset[str] = frozenset()  # books that another one has taken the place of
     have: tuple[int, ...] = NOTHING
@@ -88,6 +89,7 @@ class Station:
 class Greeted:
     session: int
     hello: Hello
+    opened: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,19 +195,27 @@ class Desk:
 
     # A session.
 
-    def hear(self, frame: Frame, *, beat: float = 15.0, poll: float = 5.0) -> int:
-        """The session that what is answered belongs to."""
+    def hear(
+        self, frame: Frame, *, opened: float | None = None, beat: float = 15.0, poll: float = 5.0
+    ) -> int:
+        """The session that what is answered belongs to. `opened`: when its connection was."""
         first = frame.messages[0] if frame.messages else None
         if isinstance(first, Hello):
-            return self.greet(first, beat=beat, poll=poll)
+            return self.greet(first, opened=opened, beat=beat, poll=poll)
         if frame.session != self.station.session:
             self.answers.append(Bye("a newer session has begun", fenced=True))
             return frame.session
         self.take(frame.messages)
         return frame.session
 
-    def greet(self, hello: Hello, *, beat: float = 15.0, poll: float = 5.0) -> int:
+    def greet(
+        self, hello: Hello, *, opened: float | None = None, beat: float = 15.0, poll: float = 5.0
+    ) -> int:
         """The new session's number; 0 where none has begun."""
+        opened = self.clock if opened is None else opened
+        if opened < self.station.opened:
+            self.answers.append(Bye("a connection that was opened later has been greeted on"))
+            return 0
         if hello.lineage == self.station.lineage and hello.greeting <= self.station.greeting:
             self.answers.append(Bye("this hello is an old one", fenced=True))
             return 0
@@ -218,7 +228,7 @@ class Desk:
             self.answers.append(Bye(f"{said}, the agent {hello.oldest} to {hello.newest}"))
             return 0
         session = self.station.session + 1
-        self.changes.append(Greeted(session, hello))
+        self.changes.append(Greeted(session, hello, opened))
         if hello.lineage != self.station.lineage:
             self.have = list(NOTHING)
         answers = tuple(Answer(each.attempt, self.judge(each)) for each in hello.known)

@@ -1,3 +1,5 @@
--- A workstation's books that another one has taken the place of: a late word of theirs, or a copy of
--- them, begins no session any more.
-alter table workstations add column retired text[] not null default '{}';
+-- What a late word of a workstation is told by: the books that another one has taken the place of,
+-- and when the connection of its session was opened, in seconds since 1970.
+alter table workstations
+    add column retired text[] not null default '{}',
+    add column opened double precision not null default 0;

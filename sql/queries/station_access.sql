@@ -203,6 +203,7 @@ returning digest;
 -- What everything that a workstation asks begins with.
 select w.id, w.name, w.state::text as state, w.public_key, w.sealing_key, w.labels, w.told_labels,
        w.peers, w.draining, w.address, w.is_dialled, w.lineage, w.session, w.revoked_by,
+       extract(epoch from clock_timestamp())::float8 as asked_at,
        s.public_key as server_key, s.key_id, s.sealed
   from workstation_signing s
   left join workstations w on w.name = %(name)s;

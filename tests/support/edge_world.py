@@ -282,7 +282,7 @@ class Server:
         number, line = packet.line
         rows = self.rows.copy()
         counter = self.open_desk(self.station(rows, number))
-        session = counter.hear(packet.frame, beat=BEAT)
+        session = counter.hear(packet.frame, opened=float(line), beat=BEAT)
         self.apply(rows, number, counter)
         self.world.maybe_crash()
         self.rows = rows
@@ -313,7 +313,7 @@ class Server:
     def change(self, rows: Rows, number: int, change: desk.Change) -> None:
         station = rows.stations[number]
         match change:
-            case desk.Greeted(session, hello):
+            case desk.Greeted(session, hello, opened):
                 fresh = hello.lineage != station.lineage
                 have = desk.NOTHING if fresh else station.have
                 gone = {station.lineage} if fresh and station.lineage else set()
@@ -321,6 +321,7 @@ class Server:
                 station = replace(
                     rows.stations[number],
                     session=session,
+                    opened=opened,
                     greeting=hello.greeting,
                     lineage=hello.lineage,
                     retired=station.retired | gone,
@@ -418,6 +419,10 @@ class Server:
         task.given = self.world.now
         offer = Offer(task.attempt(name), {"argv": ["true"]}, task.start_before)
         self.tell(machine, line, session, offer)
+
+    def gone_with(self, machine: Machine) -> Iterable[str]:
+        """What nobody can tell any more when its disk is lost."""
+        return machine.begun
 
     def next_number(self, last: int) -> int:
         return last + 1
@@ -581,7 +586,7 @@ class World:
         """The disk is lost and with it the machine: another one stands in its place."""
         for running in machine.living.values():
             running.ended = machine.lost(running.attempt)
-        for attempt in machine.begun:
+        for attempt in self.server.gone_with(machine):
             self.truth.pop(attempt, None)
             self.burned.add(attempt)
         machine.wipe()

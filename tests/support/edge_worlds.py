@@ -4,10 +4,11 @@ What these servers give up or forget may run somewhere all the same. What is rec
 nevertheless, and nothing of what was told is gone.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from edge.desk import NOTHING, Stage, Station
-from tests.support.edge_world import Packet, Rows, Server, World
+from tests.support.edge_world import Machine, Packet, Rows, Server, World
 
 LOST_AFTER = 12.0
 BACKUP = 15.0  # seconds between two states that the server can be restored to
@@ -50,6 +51,10 @@ class Restored(Server):
         station, backup = super().station(rows, number), self.backup.stations[number]
         is_same = backup.lineage == station.lineage
         return replace(station, safe=backup.have if is_same else NOTHING)
+
+    def gone_with(self, machine: Machine) -> Iterable[str]:
+        """What it had told may be forgotten here."""
+        return [each for each, number in self.world.began.items() if number == machine.number]
 
     def next_number(self, last: int) -> int:
         return max(last + 1, self.epoch * EPOCH)

@@ -70,6 +70,17 @@ def test_a_machine_that_slept_learns_from_any_answer_how_late_it_is() -> None:
     assert not spawned(hear(agent, Start("1.1"), now=11.5))
 
 
+def test_a_hello_over_a_connection_that_was_opened_before_the_sessions_own_begins_nothing() -> None:
+    hello = Hello(greeting=1, oldest=1, newest=1, lineage="old", slots=1, clock=0.0)
+    desk = Desk(Station(session=4, lineage="new", opened=20.0), 30.0)
+    assert desk.hear(Frame(0, (hello,)), opened=19.0) == 0
+    assert not desk.changes
+    [bye] = desk.answers
+    assert isinstance(bye, Bye)
+    assert not bye.fenced
+    assert Desk(desk.station, 30.0).hear(Frame(0, (hello,)), opened=20.0) == 5
+
+
 def test_a_hello_of_a_book_that_was_replaced_begins_nothing() -> None:
     station = Station(session=4, lineage="new", retired=frozenset({"old"}))
     desk = Desk(station, 0.0)

@@ -123,13 +123,15 @@ class Trusting(Desk):
 class Late(Desk):
     """Listens to sessions and greetings that are over."""
 
-    def hear(self, frame: Frame, *, beat: float = 15.0, poll: float = 5.0) -> int:
+    def hear(
+        self, frame: Frame, *, opened: float | None = None, beat: float = 15.0, poll: float = 5.0
+    ) -> int:
         first = frame.messages[0] if frame.messages else None
         if isinstance(first, Hello):
             self.station = replace(self.station, greeting=0)
         else:
             frame = replace(frame, session=self.station.session)
-        return super().hear(frame, beat=beat, poll=poll)
+        return super().hear(frame, opened=opened, beat=beat, poll=poll)
 
 
 class Believing(Desk):
