@@ -42,7 +42,7 @@ def at_home(command: Command) -> Command:
         except (Unusable, Refused) as error:
             complain(error.why, error.remedy)
         except Unanswered as error:
-            complain(error.why, "`procession edge doctor` looks for the reason")
+            complain(error.why, error.remedy or "`procession edge doctor` looks for the reason")
         except ValueError as error:
             complain(str(error), "")
         sys.exit(FAILED)

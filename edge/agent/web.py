@@ -25,10 +25,13 @@ JSON = "application/json"
 
 
 class Unanswered(Exception):
-    """Nobody answered, or not as it should be: says why. `status` where there was an answer."""
+    """Nobody answered, or not as it should be: says why. `status` where there was an answer, and
+    what to do about it if that said so."""
 
-    def __init__(self, why: str, status: int | None = None, code: str = "") -> None:
-        self.why, self.status, self.code = why, status, code
+    def __init__(
+        self, why: str, status: int | None = None, code: str = "", remedy: str = ""
+    ) -> None:
+        self.why, self.status, self.code, self.remedy = why, status, code, remedy
         super().__init__(why)
 
     @property
@@ -180,14 +183,15 @@ def proxy_for(scheme: str, host: str) -> tuple[str, int] | None:
 
 def refused(answer: Answer) -> Unanswered:
     """By what the server's problem says, which is for people."""
-    why, code = f"the server answers {answer.status}", ""
+    why, code, remedy = f"the server answers {answer.status}", "", ""
     try:
         told = json.loads(answer.body)
         why = str(told.get("detail") or told.get("title") or why)[:500]
         code = str(told.get("code") or told.get("type") or "")
+        remedy = str(told.get("remedy") or "")[:500]
     except (ValueError, AttributeError):
         pass
-    return Unanswered(why, answer.status, code)
+    return Unanswered(why, answer.status, code, remedy)
 
 
 def worded(error: Exception, host: str) -> str:
