@@ -70,6 +70,7 @@ STATES = {
     "GONE": Word("gone", "idle", "dash"),
     "ONLINE": Word("online", "good", "tick"),
     "LATE": Word("late", "late", "ring"),
+    "ALONE": Word("working alone", "late", "ring"),
     "OFFLINE": Word("offline", "idle", "cross"),
     "UNREACHABLE": Word("out of reach", "late", "ring"),
     "ACCEPTED": Word("accepted", "good", "tick"),

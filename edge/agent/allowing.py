@@ -19,6 +19,7 @@ HEAD = """\
 # hours = ["mon-fri 06:00-22:00"]
 # zone = "Europe/Rome"
 # max_runtime = 3600             # seconds
+# page = "127.0.0.1:8790"        # this machine's own page: whoever reaches it may press buttons
 #
 # [[allow]]
 # program = "/usr/local/bin/press"

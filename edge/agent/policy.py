@@ -33,9 +33,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
+from edge.agent.page.guard import read_address
 from edge.messages import Refusal
 
 Objection: TypeAlias = tuple[Refusal, str] | None
+KNOWN = {
+    "allow", "env", "hours", "max_runtime", "page", "page_names", "roots", "users", "zone",
+}  # fmt: skip
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # They run what they are given, so allowing one with free arguments allows everything.
 SHELLS = frozenset({"ash", "bash", "busybox", "csh", "dash", "fish", "ksh", "sh", "tcsh", "zsh"})
@@ -91,6 +95,8 @@ class Policy:
     hours: Sequence[Hours] = ()
     zone: str = "UTC"
     max_runtime: float | None = None
+    page: str | None = None  # where the machine's own page is shown
+    page_names: Sequence[str] = ()  # by which it may be asked for, beside that address
     digest: str = ""
 
     def object_to(self, invocation: Mapping[str, Any], now: datetime) -> Objection:
@@ -212,7 +218,7 @@ def parse(data: bytes) -> Policy:
         told = tomllib.loads(data.decode())
     except ValueError as error:
         raise BadPolicy(f"not TOML: {error}") from None
-    refuse_unknown(told, {"allow", "env", "hours", "max_runtime", "roots", "users", "zone"}, "")
+    refuse_unknown(told, KNOWN, "")
     return Policy(
         rules=rules(told.get("allow", [])),
         roots=[absolute(each, "roots") for each in texts(told, "roots")],
@@ -221,8 +227,21 @@ def parse(data: bytes) -> Policy:
         hours=[hours(each) for each in texts(told, "hours")],
         zone=zone(told.get("zone", "UTC")),
         max_runtime=runtime(told.get("max_runtime")),
+        page=page(told.get("page")),
+        page_names=texts(told, "page_names"),
         digest=hashlib.sha256(data).hexdigest(),
     )
+
+
+def page(told: Any) -> str | None:
+    if told is None:
+        return None
+    if not isinstance(told, str):
+        raise BadPolicy("page: an address is due, such as 127.0.0.1:8790")
+    try:
+        return str(read_address(told))
+    except ValueError as error:
+        raise BadPolicy(f"page: {error}") from None
 
 
 def refuse_unknown(told: Mapping[str, Any], known: set[str], where: str) -> None:

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from edge import identity
+from edge import attempts, identity
 from edge.agent import machine, orders, packing, policy
 from edge.agent.book import Job, Shut
 from edge.agent.carriers import Line
@@ -39,8 +39,10 @@ from edge.agent.core import (
 from edge.agent.hands import Hands, Met
 from edge.agent.home import Config, Home
 from edge.agent.local import Local, Refused, Verbs
+from edge.agent.page.server import Page
 from edge.agent.policy import BadPolicy, Policy
 from edge.agent.reserve import Reserve
+from edge.agent.runs import Runs, is_process
 from edge.agent.service import Service
 from edge.agent.store import DiskBook, NoRoom, open_book
 from edge.agent.tokens import Tokens
@@ -65,6 +67,7 @@ log = logging.getLogger(__name__)
 Happening: TypeAlias = Callable[[float, float], list[Effect]]
 
 TICK = 1.0  # seconds; of a watchdog at most a third passes between two turns
+SOON = 0.02  # seconds between two turns at least, where nothing happens but time
 GATHER = 0.1  # seconds that what commands print is gathered
 LOOK_EVERY = 10.0  # at the owner's file, and at the room on the disk
 RETRY = 5.0  # seconds until the disk is tried again
@@ -90,6 +93,7 @@ class Program:
         self.sealing = read_sealing(home.sealing)
         self.policy_file = home.policy(config)
         self.policy, self.policy_fault = read_policy(self.policy_file)
+        self.page_at: tuple[str, Sequence[str]] | None = None
         self.facts = machine.facts()
         self.core = Agent(self.book, self.profile(), object_to=self.object_to)
         self.hands = Hands(home, config.slots, self, starts_runner=starts_runner)
@@ -98,6 +102,7 @@ class Program:
         self.service = Service()
         self.verbs = Verbs()
         self.local = Local(home.path, self.verbs)
+        self.page = Page(self.verbs, self.page_wanted)
         self.web = Web(config.server, config.authorities)
         self.tokens = Tokens(self.web, config.name, self.key, config.server_key)
         self.baton = Baton(config.carrier, self.web, self.tokens, self)
@@ -116,6 +121,7 @@ class Program:
         self.started_at = time.time()
         self.since = self.started_at  # since when the server is there, or is not
         self.add_verbs()
+        self.runs = Runs(self)
 
     # The whole life
 
@@ -128,6 +134,7 @@ class Program:
                 group.create_task(self.turns(), name="turns"),
                 group.create_task(self.hands.work(), name="hands"),
                 group.create_task(self.connect(), name="line"),
+                group.create_task(self.page.work(), name="page"),
             ]
             self.service.ready()
             log.info("agent ready", extra={"workstation": self.config.name})
@@ -182,6 +189,7 @@ class Program:
             if event.answer is not None and not event.answer.done():
                 event.answer.set_result(None)
         self.carry_out(effects)
+        self.turn_at = min(self.turn_at, now + max(SOON, self.runs.until_due(clock)))
         self.service.says(self.summary())
 
     def take(self, event: Event, now: float, clock: float) -> list[Effect]:
@@ -198,6 +206,7 @@ class Program:
         must be said; new work is not taken until there is room again."""
         self.core.disconnect()
         self.core.remember()
+        self.runs.forget()
         if self.line is not None:
             self.line.cut("its book cannot be written")
         for event in events:
@@ -222,7 +231,7 @@ class Program:
                     said.append(message)
                 case Spawn(offer):
                     self.spawn(offer)
-                case Steer():
+                case Steer() if not self.runs.steer(effect):
                     self.hands.steer(effect)
                 case SendLog():
                     self.hands.send_log(effect)
@@ -306,6 +315,8 @@ class Program:
             return Refusal.UNABLE, self.full
         if self.hands.away:
             return Refusal.UNABLE, f"its runner is away: {self.hands.away}"
+        if is_process(offer):
+            return self.runs.object_to(offer)
         try:
             return self.examine(orders.command(offer, self.sealing))
         except orders.Unable as error:
@@ -321,6 +332,8 @@ class Program:
 
     def spawn(self, offer: Offer) -> None:
         """The owner is asked once more: what may be done can have changed since it was offered."""
+        if self.runs.spawn(offer):
+            return
         try:
             command = orders.command(offer, self.sealing)
             objection = self.examine(command)
@@ -334,7 +347,7 @@ class Program:
             retryable=False,
             detail={"refused": refusal.value},
         )
-        self.happened(lambda now, clock: self.core.ended(ended))
+        self.happened(lambda now, clock: self.end(ended, clock))
 
     # What the runner says
 
@@ -347,10 +360,12 @@ class Program:
             self.take_over(met)
         for attempt, pid in met.pids.items():
             self.core.began(attempt, pid, time.time())
-        effects = self.core.awake(met.all)
+        effects = self.core.awake(met.all | self.runs.known())
         for job in list(self.book.jobs.values()):
-            if job.phase is Phase.RUNNING and job.attempt not in met.all:
-                effects += self.core.ended(vanished(job.attempt))
+            is_gone = job.attempt not in met.all and not is_process(job.offer)
+            if job.phase is Phase.RUNNING and is_gone:
+                effects += self.end(vanished(job.attempt), time.time())
+        effects += self.runs.awake(time.time())
         for attempt, size in met.living.items():
             self.core.printed(attempt, size)
         for attempt in met.all - self.book.jobs.keys():
@@ -386,10 +401,12 @@ class Program:
             self.core.told(attempt, "progress", told)
 
     def ended(self, ended: Ended) -> None:
-        self.happened(lambda now, clock: self.end(ended))
+        self.happened(lambda now, clock: self.end(ended, clock))
 
-    def end(self, ended: Ended) -> list[Effect]:
+    def end(self, ended: Ended, clock: float) -> list[Effect]:
         """Of what has no job any more, nobody wants to know."""
+        if ended.attempt in self.book.jobs and attempts.is_own(ended.attempt):
+            return self.runs.ended(ended, clock)
         if ended.attempt in self.book.jobs:
             return self.core.ended(ended)
         return [Erase(ended.attempt)]
@@ -411,7 +428,7 @@ class Program:
             self.look_at_room()
         if clock >= self.metrics_at:
             self.measure(clock)
-        return []
+        return self.runs.look(clock)
 
     def measure(self, clock: float) -> None:
         """Each workstation at its own moment of the minute."""
@@ -428,6 +445,7 @@ class Program:
         if (found.digest, fault) != (self.policy.digest, self.policy_fault):
             log.info("the owner's policy has changed", extra={"fault": fault or None})
             self.policy, self.policy_fault = found, fault
+            self.page.look_again()
             self.core.profile = self.profile()
             self.greet_again()
 
@@ -436,6 +454,13 @@ class Program:
             self.full = ""
         elif not self.full:
             self.full = "there is hardly any room on its disk"
+
+    def page_wanted(self) -> tuple[str, Sequence[str]] | None:
+        """Where the owner allows the page. It says so itself when their file is not understood."""
+        if not self.policy_fault:
+            at = self.policy.page
+            self.page_at = (at, tuple(self.policy.page_names)) if at else None
+        return self.page_at
 
     def profile(self) -> Profile:
         return Profile(
