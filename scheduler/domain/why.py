@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from scheduler.domain import why_placed
 from scheduler.domain.states import Reason
 
 Facts = Mapping[str, Any]
@@ -20,6 +21,7 @@ class Surroundings:
     limits: Mapping[str, tuple[int, int]]  # key: taken, size
     holders: Mapping[int, Facts]
     ahead: Mapping[str, int]  # queue: READY tasks in it
+    stations: Sequence[Facts] = ()  # workstations, where one of the tasks waits for them
 
 
 def explain(run: Facts, tasks: Sequence[Facts], around: Surroundings) -> list[str]:
@@ -90,6 +92,8 @@ def ready(task: Facts, around: Surroundings) -> str:
     if queue in around.paused:
         note = around.paused[queue]
         return f"queue {queue} is paused" + (f" ({note})" if note else "")
+    if task["placement"] is not None:
+        return why_placed.ready(task, around.stations, around.now)
     if queue not in around.served:
         return f"no worker serves queue {queue}"
     others = around.ahead.get(queue, 1) - 1
@@ -97,6 +101,8 @@ def ready(task: Facts, around: Surroundings) -> str:
 
 
 def in_progress(task: Facts, around: Surroundings) -> str:
+    if task["placement"] and (said := why_placed.in_progress(task, around.stations)):
+        return said
     holder = around.holders.get(task["holder"])
     if holder is None:
         return "its holder is unknown"

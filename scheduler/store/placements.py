@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from psycopg import AsyncConnection
 
 from scheduler.domain.places import Station
 from scheduler.store.rows import (
+    Row,
     execute,
     fetch_all,
     fetch_column,
@@ -35,6 +37,10 @@ async def ready_queues(conn: Conn) -> list[str]:
 
 async def stations(conn: Conn) -> list[Station]:
     return await fetch_all(conn, Station, PLACEMENTS["stations"])
+
+
+async def seen(conn: Conn, silence: timedelta) -> list[Row]:
+    return await fetch_rows(conn, PLACEMENTS["seen"], silence=silence)
 
 
 async def taken(conn: Conn, run: UUID) -> dict[str, str]:

@@ -28,6 +28,16 @@ select queue from front order by rank, ready_seq;
 -- The workstations that tasks may go to, whether they are there or not.
 select name, told_labels || labels as labels from workstations where state = 'ACCEPTED' order by name;
 
+-- name: seen
+-- The workstations, and what keeps them from taking more.
+select w.name, w.state::text as state, w.told_labels || w.labels as labels, w.heard_at,
+       coalesce(w.heard_at < clock_timestamp() - %(silence)s::interval, true) as is_away,
+       w.draining, w.told_drain, w.drain_reason, w.slots,
+       (select count(*) from workstation_hands h where h.workstation = w.id and h.stage <> 'OVER')
+           as in_hand
+  from workstations w
+ order by w.name;
+
 -- name: taken
 -- Who took what goes together in a run: by the queue that it was taken from.
 select selector, workstation from placements where run_id = %(run)s;

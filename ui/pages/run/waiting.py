@@ -7,6 +7,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from scheduler.domain.places import of_queue
 from scheduler.domain.states import FINAL_RUNS, RunState
 from scheduler.domain.why import explain
 from scheduler.services import why
@@ -35,7 +36,7 @@ class Waiting:
 async def look(conn: Conn, run: Row) -> Waiting:
     state = RunState(run["state"])
     if state in FINAL_RUNS:
-        return Waiting(explain(run, [], await why.surroundings(conn)))
+        return Waiting(explain(run, [], await why.surroundings(conn, [])))
     rows = await run_screens.open_(conn, run["id"], EXPLAINED + 1)
     shown = rows[:EXPLAINED]
     before = await run_screens.places(conn, [row["id"] for row in shown], COUNTED + 1)
@@ -43,7 +44,7 @@ async def look(conn: Conn, run: Row) -> Waiting:
     is_held = state in (RunState.HELD, RunState.HOLDING)
     held = await run_screens.held_by(conn, run["id"]) if is_held else None
     return Waiting(
-        reasons=explain(run, shown, await why.surroundings(conn)),
+        reasons=explain(run, shown, await why.surroundings(conn, shown)),
         is_more=len(rows) > EXPLAINED,
         places=[place(row, before[row["id"]]) for row in shown if row["id"] in before],
         holders=await run_screens.holding(conn, keys, HOLDERS) if keys else [],
@@ -56,8 +57,11 @@ async def look(conn: Conn, run: Row) -> Waiting:
 def place(row: Row, before: int) -> str:
     """Where a task stands in the row of its queue, or of those that wait for its limit."""
     number = f"more than {COUNTED}" if before > COUNTED else str(before)
+    stand = "stands" if before == 1 else "stand"
+    if row["state"] == "READY" and (at := of_queue(row["queue"])):
+        ahead = f": {number} {stand} before it" if before else " is the next one"
+        return f"{row['name']}{ahead} for {at}"
     where = f"queue {row['queue']}" if row["state"] == "READY" else f"limit {row['blocked_on']}"
     if before == 0:
         return f"{row['name']} is the next one of {where}"
-    stand = "stands" if before == 1 else "stand"
     return f"{row['name']}: {number} {stand} before it in {where}"
