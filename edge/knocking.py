@@ -7,6 +7,7 @@ server, by its public key. No clock and no socket in here.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias, TypeVar
@@ -105,6 +106,16 @@ def answering(name: str) -> str:
 
 def bound(nonce: str, binding: str) -> str:
     return json.dumps([nonce, binding])
+
+
+@dataclass(frozen=True, slots=True)
+class Self:
+    """Who calls and is called here."""
+
+    name: str
+    lineage: str
+    sign: Signs
+    server_key: Callable[[], str]
 
 
 class Door:

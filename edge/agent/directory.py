@@ -95,8 +95,15 @@ class OverWeb:
 
 
 class Directory:
-    def __init__(self, book: DiskBook, server: Server, server_key: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        book: DiskBook,
+        server: Server,
+        server_key: Callable[[], str],
+        heard: Callable[[], None] = lambda: None,
+    ) -> None:
         self.book, self.server, self.server_key = book, server, server_key
+        self.heard = heard  # whoever wants to know
         self.known = read(book)
         self.wanted = asyncio.Event()
         self.why = ""  # the server was not heard the last time
@@ -192,6 +199,7 @@ class Directory:
             self.book.put(FACT, json.dumps(asdict(known)))
             self.book.commit()
             self.known = known
+            self.heard()
 
 
 def read(book: DiskBook) -> Known:

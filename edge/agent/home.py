@@ -19,9 +19,9 @@ OF_ROOT = Path("/var/lib/procession-edge")
 OF_OTHERS = Path(".local/state/procession-edge")
 OWNERS_POLICY = Path("/etc/procession/policy.toml")
 
-Carrier = Literal["auto", "stream", "poll"]
+Carrier = Literal["auto", "stream", "poll", "called"]
 SLOTS = 4
-CARRIERS: tuple[Carrier, ...] = ("auto", "stream", "poll")
+CARRIERS: tuple[Carrier, ...] = ("auto", "stream", "poll", "called")
 
 
 class Unusable(Exception):
@@ -44,6 +44,10 @@ class Config:
     labels: Mapping[str, str] = field(default_factory=dict)
     authorities: str | None = None  # a file of certificates, where the system's do not suffice
     policy: str | None = None  # where the owner's policy lies, if not in its usual place
+    listen: str | None = None  # HOST:PORT, where the server and other workstations call it
+    certificate: str | None = None  # to show there, where it is not to be one of our own
+    certificate_key: str | None = None
+    plain: bool = False  # without TLS
 
 
 class Home:

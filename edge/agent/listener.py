@@ -21,7 +21,7 @@ from websockets.http11 import Request, Response
 from edge import doors, knocking, wire
 from edge.agent.home import Unusable, is_loopback
 from edge.doors import PEERS, STREAM, SUBPROTOCOL
-from edge.knocking import Door, Reason, Refused, Signs, Visitor
+from edge.knocking import Door, Reason, Refused, Self, Visitor
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,15 @@ class Listening:
         return self.certificate is None and not is_loopback(self.host)
 
 
+def existing(certificate: str, key: str | None) -> tuple[Path, Path | None]:
+    """Files of somebody else's."""
+    found = Path(certificate), Path(key) if key else None
+    for each in found:
+        if each is not None and not each.is_file():
+            raise Unusable(f"{each} is no file", "see --cert and --cert-key")
+    return found
+
+
 def read_listen(text: str) -> tuple[str, int]:
     """HOST:PORT or PORT, which is on this machine alone."""
     host, _, port = text.rpartition(":")
@@ -54,28 +63,32 @@ def read_listen(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-@dataclass(frozen=True, slots=True)
-class Self:
-    """Who answers here."""
-
-    name: str
-    lineage: str
-    sign: Signs
-    server_key: Callable[[], str]
-
-
 class Listener:
     def __init__(self, listening: Listening, me: Self, guests: Mapping[str, Guest]) -> None:
         self.listening, self.me, self.guests = listening, me, guests
         self.binding = read_binding(listening)
         self.strangers = 0
+        self.place = ""
         self.server: Server | None = None
 
     async def open(self) -> int:
         """The port that it is."""
         if self.listening.is_bare:
             log.warning("without a certificate all on this network can read what is said")
-        self.server = await serve(
+        try:
+            self.server = await self.serve()
+        except OSError as error:
+            place = f"{self.listening.host}:{self.listening.port}"
+            why = f"nobody can listen at {place}: {error.strerror or error}"
+            raise Unusable(why, "choose another --listen") from None
+        port: int = next(iter(self.server.sockets)).getsockname()[1]
+        scheme = "wss" if self.listening.certificate else "ws"
+        self.place = f"{scheme}://{self.listening.host}:{port}"
+        log.info("called at", extra={"address": self.place})
+        return port
+
+    async def serve(self) -> Server:
+        return await serve(
             self.meet,
             self.listening.host,
             self.listening.port,
@@ -90,8 +103,6 @@ class Listener:
             ping_timeout=doors.ALIVE,
             max_size=2 * wire.LARGEST,
         )
-        port: int = next(iter(self.server.sockets)).getsockname()[1]
-        return port
 
     async def close(self) -> None:
         if self.server is not None:

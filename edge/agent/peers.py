@@ -22,12 +22,11 @@ from edge.agent import asking, taking
 from edge.agent.asking import Asker
 from edge.agent.backoff import Windows
 from edge.agent.directory import Directory, NoWay
-from edge.agent.listener import Self
 from edge.agent.peer_ledger import PeerLedger
 from edge.agent.peering import REFUSED, WORDS, Order, Over, Said, Wait
 from edge.agent.taking import Taker
 from edge.doors import PEERS, Unreached
-from edge.knocking import Caller, Refused, Visitor
+from edge.knocking import Caller, Refused, Self, Visitor
 from edge.messages import Json, Verb
 from edge.wire import BadFrame
 from scheduler.domain.errors import Refusal

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge import identity, knocking
 from edge.agent import certificate
 from edge.agent.directory import Directory
-from edge.agent.listener import Listener, Listening, Self
+from edge.agent.listener import Listener, Listening
 from edge.agent.peer_ledger import PeerLedger
 from edge.agent.peering import Order, Over
 from edge.agent.peers import Effects, Happening, Peers
@@ -21,6 +21,7 @@ from edge.agent.store import DiskBook
 from edge.agent.web import Unanswered
 from edge.doors import PEERS
 from edge.identity import Grant
+from edge.knocking import Self
 from edge.messages import Verb
 from scheduler.domain.errors import Invalid
 

@@ -53,6 +53,9 @@ class Baton:
         self.why = ""
 
     async def work(self) -> None:
+        if self.mode == "called":
+            self.why = "the server has not called yet"
+            await asyncio.Event().wait()
         try:
             while True:
                 await self.wait()

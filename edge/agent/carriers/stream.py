@@ -4,7 +4,8 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
+from websockets.asyncio.connection import Connection
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
@@ -32,7 +33,7 @@ class Blocked(Unanswered):
 
 @dataclass
 class Stream:
-    socket: ClientConnection
+    socket: Connection
     carrier: str = "stream"
     waiting: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     why: str = ""
@@ -112,7 +113,7 @@ async def say(stream: Stream) -> None:
             await stream.socket.send(await stream.waiting.get())
 
 
-def reason(socket: ClientConnection) -> str:
+def reason(socket: Connection) -> str:
     if socket.close_code in (None, 1006):
         return "the connection broke"
     return f"the server closed it: {socket.close_reason or socket.close_code}"
