@@ -10,6 +10,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from edge import invocations, sealing
+from edge.gateway import handing
 from edge.messages import Offer
 from scheduler.domain import sealed
 from scheduler.domain.errors import Invalid, Refusal
@@ -38,7 +39,10 @@ async def make(
     offers, refused = [], []
     for task in claimed:
         try:
-            offers.append(offer_of(task, values, sealing_key))
+            if task["kind"] == handing.PROCESS:
+                offers.append(await handing.offer(conn, task))
+            else:
+                offers.append(offer_of(task, values, sealing_key))
         except (Refusal, sealing.BadSeal) as error:
             refused.append(Refused(task, words_of(error)))
     return offers, refused

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from edge import invocations
 from edge.agent.micro import asking
 from edge.agent.micro.ledger import Ledger
 from scheduler.domain import graph, kinds, places
@@ -97,10 +98,10 @@ def objection(task: TaskDefinition, here: Here, invocation: Mapping[str, Any] | 
         return "needs secrets, which are given to single tasks alone"
     if isinstance(task.work, Approval) and not asking.may_be_answered_here(task.work.who):
         return f"asks {', '.join(task.work.who)}, whom only the server knows"
-    is_known = task.kind in COMMANDS and invocation is not None
-    if is_known and (why := here.object_to(task.name, invocation or {})):
-        return f"is refused by the policy of this machine: {why}"
-    return None
+    if task.kind not in COMMANDS or invocation is None:
+        return None
+    why = here.object_to(task.name, invocations.as_command(task.kind, invocation, {}))
+    return f"is refused by the policy of this machine: {why}" if why else None
 
 
 def speaks_of_secrets(task: TaskDefinition) -> bool:

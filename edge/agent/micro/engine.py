@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -17,8 +17,8 @@ from edge.agent.book import Job
 from edge.agent.core import FINAL, Agent, Effect, Spawn, Steer
 from edge.agent.micro import alone, asking, events, places, starting, telling, timetable
 from edge.agent.micro.alone import Here
-from edge.agent.micro.decision import HOLDER, Decision
-from edge.agent.micro.ledger import About, Case, Ledger, task_id
+from edge.agent.micro.decision import HOLDER, Decision, obey
+from edge.agent.micro.ledger import About, Case, Ledger, stamp, task_id
 from edge.agent.micro.working import Work, position_of
 from edge.agent.micro.world import ThisWorld, World
 from edge.attempts import Own
@@ -26,6 +26,7 @@ from edge.messages import Ended, Happened, Lane, Offer, Phase, Ticked, Verb
 from executor.base import Ending, Outcome
 from scheduler.domain import process_types
 from scheduler.domain.board import Board
+from scheduler.domain.definitions import ProcessType
 from scheduler.domain.errors import Conflict, NotFound, Refusal
 from scheduler.domain.states import RunState, TaskState
 from scheduler.domain.tasks import Task
@@ -115,30 +116,39 @@ class Engine:
         try:
             with self.deciding(now) as decision:
                 order = self.read(offer, decision)
-                starting.start(decision, order)
+                run = starting.start(decision, order)
                 self.agent.began(offer.attempt, 0, decision.stamp)
+            if order.about.attempt is None:
+                self.agent.ended(begun(offer.attempt, run, now))
         except (Refusal, ValueError, TypeError, KeyError) as error:
             self.effects = []
             why = f"{offer.invocation[PROCESS].get('type')!r} cannot be taken: {error}"
             self.agent.ended(refused(offer.attempt, why, now))
         return self.effects
 
-    def read(self, offer: Offer, decision: Decision) -> starting.Order:
+    def examine(self, offer: Offer) -> tuple[ProcessType, int, dict[str, Any]]:
+        """The type, its version and the input. Raises where it cannot be carried out here alone."""
         given: Mapping[str, Any] = offer.invocation[PROCESS]
         for each in given.get("types") or ():
             self.put_type(each)
         definition, version = self.ledger.type(str(given["type"]), given.get("version"))
         alone.require(self.ledger, definition, self.here)
+        input = process_types.check_input(definition, dict(given.get("input") or {}))
+        return definition, version, input
+
+    def read(self, offer: Offer, decision: Decision) -> starting.Order:
+        definition, version, input = self.examine(offer)
+        given: Mapping[str, Any] = offer.invocation[PROCESS]
         return starting.Order(
             type=definition.name,
             version=version,
-            input=given.get("input") or {},
+            input=input,
             labels=given.get("labels") or {},
-            priority=given.get("priority"),
+            timeout=timedelta(seconds=given["timeout"]) if given.get("timeout") else None,
             about=About(
                 triggered_by=f"task {offer.attempt}",
                 created=decision.stamp,
-                attempt=offer.attempt,
+                attempt=None if given.get("wait") is False else offer.attempt,
                 system=given.get("system") or {},
                 record=given.get("record") or {},
             ),
@@ -158,10 +168,14 @@ class Engine:
         version: int | None = None,
         labels: Mapping[str, str] | None = None,
         run: UUID | None = None,
+        key: str | None = None,
     ) -> UUID:
-        """A run that is asked for here. Raises a Refusal, and then nothing has been written."""
-        if run is not None and self.ledger.load(run) is not None:
-            return run
+        """A run that is asked for here: once, however often it is with the same id or key. Raises
+        a Refusal, and then nothing has been written."""
+        known = run if run and self.ledger.load(run) else self.ledger.of_key(key)
+        if known is not None:
+            self.effects = []
+            return known
         if self.book.shut.draining:
             why = f": {self.book.shut.why}" if self.book.shut.why else ""
             raise Conflict(f"this workstation takes no new work{why}", remedy="undrain it first")
@@ -172,7 +186,9 @@ class Engine:
             order = starting.Order(
                 type=type, version=number, input=input, labels=labels or {}, about=about, run=run
             )
-            return starting.start(decision, order)
+            begun = starting.start(decision, order)
+            self.ledger.remember(key, begun, decision.stamp)
+        return begun
 
     def steer(self, attempt: str, verb: Verb, now: datetime, *, by: str, why: str = "") -> Effects:
         """The run that an attempt of the server stands for."""
@@ -181,9 +197,17 @@ class Engine:
 
     def obey(self, run: UUID, verb: Verb, now: datetime, *, by: str, why: str = "") -> Effects:
         """Of two who ask for the same the second changes nothing."""
+        case = self.ledger.load(run)
+        if case is None or (verb is Verb.STOP and case.run.state is RunState.STOPPING):
+            return []
         with self.deciding(now) as decision:
             decision.obey(run, VERBS[verb], by, why or None)
+            decision.follow()
         return self.effects
+
+    def command(self, run: UUID, verb: Verb, now: datetime, *, by: str, why: str = "") -> Effects:
+        """The same for whoever is to hear that it cannot be."""
+        return self.ask(run, lambda board: obey(board, VERBS[verb], by, why or None), now)
 
     def ask(self, run: UUID, act: Act, now: datetime) -> Effects:
         """Whatever people may want of a run; raises a Refusal where it cannot be."""
@@ -255,6 +279,91 @@ class Engine:
         have = self.book.have(Lane.RESULTS)
         return self.ledger.forget(have, now.timestamp() - KEEP, MOST_KEPT)
 
+    # What is there.
+
+    def shown(self, most: int, *, since: float | None = None) -> list[dict[str, Any]]:
+        """What goes on, and what failed or was stopped since then; without that, everything."""
+        found = self.ledger.rows(
+            """select id from micro_runs
+                where not is_over or ?1 is null or (state <> 'COMPLETED' and finished >= ?1)
+                order by is_over, created desc, id desc limit ?2""",
+            *(since, most),
+        )
+        return [self.summary(self.case(UUID(run))) for (run,) in found]
+
+    def case(self, run: UUID) -> Case:
+        found = self.ledger.load(run)
+        if found is None:
+            raise NotFound(f"there is no run {run} on this workstation")
+        return found
+
+    def summary(self, case: Case) -> dict[str, Any]:
+        run = case.run
+        busy = [task for task in case.tasks if task.state is TaskState.IN_PROGRESS]
+        parked = [task for task in case.tasks if task.state is TaskState.WAITING]
+        now = (busy or parked)[:1]
+        definition = self.ledger.known(run.type, run.type_version)
+        return {
+            "run": str(run.id),
+            "type": run.type,
+            "record": run.record_id,
+            "state": run.state.value,
+            "task": now[0].name if now else None,
+            "text": description_of(definition, now[0].name) if now else "",
+            "since": case.about.created,
+            "ended": stamp(run.finished_at),
+            "over": run.total - run.open,
+            "total": run.total,
+            "error": run.error,
+            "triggered_by": case.about.triggered_by,
+            "attempt": case.about.attempt,
+        }
+
+    def show(self, run: UUID) -> dict[str, Any]:
+        case = self.case(run)
+        names = ("name", "kind", "state", "reason", "attempt", "error", "exit_code")
+        tasks = [telling.task_row(task, case.outputs.get(task.position)) for task in case.tasks]
+        shown = [{name: task[name] for name in (*names, "output", "due_at")} for task in tasks]
+        rest = {"input": case.run.input, "output": telling.parsed_text(case.result)}
+        questions = asking.of_run(self.ledger, run)
+        return {**self.summary(case), **rest, "tasks": shown, "questions": questions}
+
+    def types(self) -> list[dict[str, Any]]:
+        found = self.ledger.rows("select name, max(version) from micro_types group by name")
+        return [self.type_shown(name, version) for name, version in found]
+
+    def type_shown(self, name: str, version: int) -> dict[str, Any]:
+        definition, _ = self.ledger.type(name, version)
+        return {
+            "name": name,
+            "version": version,
+            "description": definition.description,
+            "input": definition.input_schema,
+        }
+
+    def questions(self) -> list[dict[str, Any]]:
+        """Those that are open, the oldest first."""
+        return [self.question_shown(each) for each in asking.open_ones(self.ledger)]
+
+    def question_shown(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        case = self.case(UUID(asked["run"]))
+        [task] = [task for task in case.tasks if task.position == asked["position"]]
+        who = tuple(asked["who"])
+        may = asking.may_be_answered_here(who)
+        return {
+            **asked,
+            "type": case.run.type,
+            "record": case.run.record_id,
+            "task": task.name,
+            "obstacle": None if may else f"it is for {', '.join(who)}",
+        }
+
+    def coming(self, most: int = 20) -> list[dict[str, Any]]:
+        """What schedules will start here, the soonest first."""
+        found = [each for each in timetable.all_of(self.ledger) if each.next_at is not None]
+        found.sort(key=lambda each: (each.next_at, each.id))
+        return [{"type": each.told["type"], "at": each.next_at} for each in found[:most]]
+
     # What a decision comes to.
 
     def close(self, decision: Decision) -> None:
@@ -303,7 +412,7 @@ class Engine:
 
     def invocation(self, work: Work, task: Task) -> Mapping[str, Any]:
         run = work.case.run
-        about = {"run": str(run.id), "type": run.type, "task": task.name}
+        about = {"run": str(run.id), "type": run.type, "task": task.name, "decided_here": True}
         given: Mapping[str, Any] = task.invocation or {}
         if task.kind in (HTTP, PROCESS):
             station = (task.placement or {}).get("on", {}).get("workstation")
@@ -351,6 +460,11 @@ class Engine:
         self.effects.append(Over(case.run.id, starting.ending(case)))
 
 
+def description_of(definition: ProcessType | None, name: str) -> str:
+    tasks = () if definition is None else alone.all_tasks(definition)
+    return next((task.description for task in tasks if task.name == name), "")
+
+
 def placement_of(definition: Any, name: str) -> Any:
     plain = name.partition("[")[0]
     found = [task for task in alone.all_tasks(definition) if task.name == plain]
@@ -380,6 +494,11 @@ def outcome_of(ended: Ended) -> Outcome:
         output=output,
         detail=dict(ended.detail) or None,
     )
+
+
+def begun(attempt: str, run: UUID, now: datetime) -> Ended:
+    """For a task that does not wait for its child's end."""
+    return Ended(attempt, Ending.SUCCEEDED.value, now.timestamp(), output={"run": str(run)})
 
 
 def refused(attempt: str, why: str, now: datetime) -> Ended:

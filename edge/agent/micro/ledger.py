@@ -46,6 +46,8 @@ create index if not exists micro_tasks_blocked on micro_tasks (blocked, rank, re
 create table if not exists micro_schedules (
   id integer primary key, document text not null, next_tick real, next_at real, queued real
 );
+create table if not exists micro_keys (key text primary key, run text not null, at real not null)
+  without rowid;
 create table if not exists micro_limits (key text primary key, size integer not null, per real)
   without rowid;
 create table if not exists micro_places (key text, run text, position integer, until real);
@@ -260,6 +262,14 @@ class Ledger:
         found = self.one("select id from micro_runs where attempt = ?", attempt)
         return None if found is None else UUID(found[0])
 
+    def of_key(self, key: str | None) -> UUID | None:
+        found = self.one("select run from micro_keys where key = ?", key)
+        return None if found is None else UUID(found[0])
+
+    def remember(self, key: str | None, run: UUID, now: float) -> None:
+        if key:
+            self.change("insert or ignore into micro_keys values (?, ?, ?)", key, str(run), now)
+
     def handed_over(self) -> list[str]:
         """The attempts whose runs have not ended."""
         found = self.rows(
@@ -309,6 +319,7 @@ class Ledger:
             self.change("delete from micro_runs where id = ?", run)
         if found:
             self.change("delete from micro_events where at < ?", before)
+            self.change("delete from micro_keys where at < ?", before)
         return len(found)
 
     # Places under limits.

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -35,6 +36,7 @@ class Order:
     labels: Mapping[str, str] = field(default_factory=dict)
     record: str | None = None
     priority: int | None = None
+    timeout: timedelta | None = None  # beside the type's own
     about: About
     run: UUID | None = None  # where whoever asks has named it
     parent: Case | None = None
@@ -70,7 +72,8 @@ def new_run(
 ) -> Run:
     templates = graph.templates(definition)
     begins = any(not each.required and not each.settles for each in templates)
-    parent = order.parent
+    parent, limits = order.parent, [definition.timeout, order.timeout]
+    timeout = min((each for each in limits if each), default=None)
     return Run(
         id=id,
         type=definition.name,
@@ -88,8 +91,8 @@ def new_run(
         events=1,
         started_at=now,
         finished_at=None,
-        timeout=definition.timeout,
-        due_at=now + definition.timeout if definition.timeout else None,
+        timeout=timeout,
+        due_at=now + timeout if timeout else None,
         labels={**definition.labels, **order.labels},
         parent_run=parent.run.id if parent else None,
         parent_task=task_id(order.parent_position) if parent else None,
