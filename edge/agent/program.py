@@ -23,7 +23,9 @@ from edge.agent import machine, orders, packing, policy
 from edge.agent.book import Job, Shut
 from edge.agent.carriers import Line
 from edge.agent.carriers.baton import Baton
+from edge.agent.company import Company
 from edge.agent.core import (
+    FINAL,
     Agent,
     Cut,
     Effect,
@@ -92,6 +94,7 @@ class Program:
         self.key = identity.read_key(home.key)
         self.sealing = read_sealing(home.sealing)
         self.policy_file = home.policy(config)
+        self.policy_look = looks(self.policy_file)
         self.policy, self.policy_fault = read_policy(self.policy_file)
         self.page_at: tuple[str, Sequence[str]] | None = None
         self.facts = machine.facts()
@@ -114,6 +117,7 @@ class Program:
         self.line: Line | None = None
         self.ahead = 0.0  # the server's clock before ours
         self.progress: dict[str, Progress] = {}  # what commands said last, while nobody listens
+        self.stopped: dict[str, str] = {}  # by somebody here, and why
         self.full = ""  # why no new work is taken
         self.unwritable = ""  # why nothing at all can be written
         self.look_at = 0.0
@@ -121,7 +125,9 @@ class Program:
         self.started_at = time.time()
         self.since = self.started_at  # since when the server is there, or is not
         self.add_verbs()
+        self.known_peers: frozenset[str] = frozenset()  # workstations that can be asked
         self.runs = Runs(self)
+        self.company = Company(self)
 
     # The whole life
 
@@ -130,11 +136,14 @@ class Program:
         self.reserve.make()
         async with asyncio.TaskGroup() as group:
             await self.local.open()
+            await self.company.open()
             parts = [
                 group.create_task(self.turns(), name="turns"),
                 group.create_task(self.hands.work(), name="hands"),
                 group.create_task(self.connect(), name="line"),
                 group.create_task(self.page.work(), name="page"),
+                group.create_task(self.company.peers.work(), name="peers"),
+                group.create_task(self.company.directory.work(), name="directory"),
             ]
             self.service.ready()
             log.info("agent ready", extra={"workstation": self.config.name})
@@ -145,6 +154,7 @@ class Program:
         await self.close()
 
     async def close(self) -> None:
+        await self.company.close()
         await self.local.close()
         await self.hands.close()
         self.web.close()
@@ -180,6 +190,7 @@ class Program:
             effects = [effect for event in events for effect in self.take(event, now, clock)]
             effects += self.look(now, clock)
             effects += self.core.tick(now, clock)
+            effects += self.company.tick(now, clock)
             self.book.commit()
         except NoRoom as error:
             self.refuse(events, str(error))
@@ -231,8 +242,8 @@ class Program:
                     said.append(message)
                 case Spawn(offer):
                     self.spawn(offer)
-                case Steer() if not self.runs.steer(effect):
-                    self.hands.steer(effect)
+                case Steer():
+                    self.steer_one(effect)
                 case SendLog():
                     self.hands.send_log(effect)
                 case Erase(attempt):
@@ -240,7 +251,14 @@ class Program:
                     self.progress.pop(attempt, None)
                 case Cut(why, fenced):
                     self.cut(why, fenced)
+                case _:
+                    self.company.carry_out(effect)
         self.say(said)
+
+    def steer_one(self, steer: Steer) -> None:
+        """A run that was handed over, an order at a peer, or a command of this machine."""
+        if not self.runs.steer(steer) and not self.company.steer(steer.attempt, steer.verb):
+            self.hands.steer(steer)
 
     def say(self, messages: Sequence[Message]) -> None:
         if messages and self.line is not None:
@@ -323,6 +341,7 @@ class Program:
             return Refusal.UNABLE, str(error)
 
     def examine(self, command: Mapping[str, Any]) -> Objection:
+        self.look_at_policy()
         if self.policy_fault:
             return Refusal.POLICY, self.policy_fault
         if objection := self.policy.object_to(orders.examined(command), datetime.now(UTC)):
@@ -407,9 +426,13 @@ class Program:
         """Of what has no job any more, nobody wants to know."""
         if ended.attempt in self.book.jobs and attempts.is_own(ended.attempt):
             return self.runs.ended(ended, clock)
-        if ended.attempt in self.book.jobs:
-            return self.core.ended(ended)
-        return [Erase(ended.attempt)]
+        job = self.book.jobs.get(ended.attempt)
+        if job is None:
+            return [Erase(ended.attempt)]
+        if ended.ending == "STOPPED" and job.wanted in FINAL:  # and shall not begin again
+            why = self.stopped.pop(ended.attempt, ended.error)
+            ended = replace(ended, retryable=False, error=why)
+        return self.core.ended(ended)
 
     def read(self, log: Log) -> None:
         """Pieces of logs are written down nowhere: they are said as they are found."""
@@ -441,6 +464,11 @@ class Program:
             self.book.give_up(Lane.OUTPUTS, before=clock)
 
     def look_at_policy(self) -> None:
+        """At the file as it is, before anything is said of what it allows."""
+        look = looks(self.policy_file)
+        if look == self.policy_look:
+            return
+        self.policy_look = look
         found, fault = read_policy(self.policy_file)
         if (found.digest, fault) != (self.policy.digest, self.policy_fault):
             log.info("the owner's policy has changed", extra={"fault": fault or None})
@@ -495,6 +523,9 @@ class Program:
         if wanted is not None and wanted not in there:
             raise Refused(f"{str(wanted)[:80]!r} is not in hand", "`procession edge status` lists")
         chosen = there if wanted is None else [wanted]
+        if verb in FINAL:
+            said = f"stopped at the workstation: {why}" if why else "stopped at the workstation"
+            self.stopped.update(dict.fromkeys(chosen, said))
         return [
             effect
             for attempt in chosen
@@ -532,6 +563,7 @@ class Program:
             "waiting": self.waiting(),
             "full": self.full or None,
             "unwritable": self.unwritable or None,
+            "peers": self.company.status(),
             "runner": {"pid": self.hands.pid, "away": self.hands.away or None},
             "policy": {
                 **self.policy.summary(),
@@ -589,6 +621,15 @@ def read_policy(path: Path) -> tuple[Policy, str]:
         return policy.read(path), ""
     except BadPolicy as error:
         return Policy(), f"nothing is allowed here: {error}"
+
+
+def looks(path: Path) -> tuple[int, ...]:
+    """What changes with a file's content, and with who may write it."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return ()
+    return (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
 def read_sealing(path: Path) -> Any:
