@@ -121,12 +121,38 @@ def token_of(given: str | None) -> str:
 
 @edge.command()
 @click.option("--attach", is_flag=True, help="To a runner that is a unit of its own.")
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Where the server and other workstations call it, if they are to.",
+)
+@click.option(
+    "--cert",
+    "certificate",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+    help="To show there.  [default: one of its own, which its key vouches for]",
+)
+@click.option(
+    "--cert-key",
+    "certificate_key",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+    help="Where it is not in the same file.",
+)
+@click.option("--plain", is_flag=True, help="Be called without TLS: all on the way can read it.")
+@click.option(
+    "--called", is_flag=True, help="Wait for the server's call, instead of calling the server."
+)
 @at_home
-def run(home: Any, attach: bool) -> None:
+def run(home: Any, attach: bool, called: bool, **listening: Any) -> None:
     """Be the agent, until told to end. Commands go on all the same."""
     from edge.agent import running
 
-    running.run(home, attach=attach)
+    given = {name: each for name, each in listening.items() if each}
+    if called:
+        given["carrier"] = "called"
+    running.run(home, attach=attach, given=given)
 
 
 @edge.command()

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
@@ -146,7 +145,7 @@ async def introduced(socket: ClientConnection, caller: Caller) -> Caller:
 # Being called.
 
 
-async def let_in(socket: ServerConnection, door: Door) -> Visitor:
+async def let_in(socket: Connection, door: Door) -> Visitor:
     """Who it is that called."""
     try:
         async with asyncio.timeout(OPENING):
@@ -156,7 +155,7 @@ async def let_in(socket: ServerConnection, door: Door) -> Visitor:
         raise Refused(Reason.FORM, f"nothing was said within {OPENING:.0f} s") from None
 
 
-async def send_away(socket: ServerConnection, refused: Refused) -> None:
+async def send_away(socket: Connection, refused: Refused) -> None:
     await socket.send(knocking.away(refused))
     await socket.close(AWAY, short(refused.why))
 

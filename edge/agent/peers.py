@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from websockets.asyncio.connection import Connection
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from edge import doors
@@ -344,7 +343,7 @@ class Peers:
 
     # Being called.
 
-    async def visit(self, socket: ServerConnection, visitor: Visitor) -> None:
+    async def visit(self, socket: Connection, visitor: Visitor) -> None:
         self.number += 1
         number, grant = self.number, visitor.grant
         line = self.inward[number] = Line(socket)

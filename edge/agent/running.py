@@ -6,6 +6,9 @@ import os
 import signal
 import sqlite3
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from edge.agent.home import Config, Home, Unusable
 from edge.identity import BadProof
@@ -32,9 +35,10 @@ def log_to_stderr() -> None:
     logging.getLogger("websockets").setLevel(logging.WARNING)
 
 
-def run(home: Home, *, attach: bool) -> None:
+def run(home: Home, *, attach: bool, given: Mapping[str, Any] | None = None) -> None:
+    """`given` counts before what its file says."""
     home.prepare()
-    config = home.load()
+    config = replace(home.load(), **(given or {}))
     log_to_stderr()
     with home.held():
         try:
