@@ -33,6 +33,7 @@ BATCH = 200
 LOCK = 7_301_944_131
 LOST_AFTER = timedelta(hours=24)  # where nothing else was agreed
 STOPPED_AFTER = timedelta(minutes=2)  # what its agent stops when it is alone is over by then
+SETTLED_AFTER = timedelta(minutes=5)  # servers and the database were away: all come back first
 SAFE_AFTER = timedelta(minutes=10)
 
 
@@ -43,9 +44,11 @@ class Watch:
         say: Callable[[Wake], None],
         *,
         patience: timedelta = timedelta(seconds=10),
+        settled: timedelta = SETTLED_AFTER,
         pulse: Pulse | None = None,
     ) -> None:
         self._catalog, self._say, self._patience = catalog, say, patience
+        self._settled, self._begun = settled, time.monotonic()
         self._pulse = pulse or Pulse()
 
     async def work(self, conn: Conn) -> None:
@@ -97,7 +100,12 @@ class Watch:
     # Losses
 
     async def _give_up(self, conn: Conn) -> int:
-        rows = await workstations.lost(conn, usual=LOST_AFTER, stopped=STOPPED_AFTER, limit=BATCH)
+        """While nobody could be heard here, nobody fell silent."""
+        if time.monotonic() - self._begun < self._settled.total_seconds():
+            return 0
+        rows = await workstations.lost(
+            conn, usual=LOST_AFTER, stopped=STOPPED_AFTER, settled=self._settled, limit=BATCH
+        )
         for workstation, lost in groupby(rows, key=lambda row: row["workstation"]):
             await self._give_up_of(conn, workstation, list(lost))
         return len(rows)

@@ -244,8 +244,12 @@ async def measure(conn: Conn, id: int, metrics: Any) -> None:
     await execute(conn, WORKSTATIONS["measure"], id=id, metrics=Jsonb(metrics))
 
 
-async def lost(conn: Conn, *, usual: timedelta, stopped: timedelta, limit: int) -> list[Row]:
-    return await fetch_rows(conn, WORKSTATIONS["lost"], usual=usual, stopped=stopped, limit=limit)
+async def lost(
+    conn: Conn, *, usual: timedelta, stopped: timedelta, settled: timedelta, limit: int
+) -> list[Row]:
+    return await fetch_rows(
+        conn, WORKSTATIONS["lost"], usual=usual, stopped=stopped, settled=settled, limit=limit
+    )
 
 
 async def away(conn: Conn, runs: Sequence[UUID], silence: timedelta = SILENCE) -> list[Row]:

@@ -270,7 +270,7 @@ select h.workstation, h.task_id, h.attempt, h.run_id, w.heard_at
                (t.placement ->> 'lost_after')::float8 * interval '1 second', %(usual)s::interval
            )
        end
-   and pg_postmaster_start_time() < clock_timestamp() - %(stopped)s::interval
+   and pg_postmaster_start_time() <= clock_timestamp() - %(settled)s::interval
  order by h.workstation, h.task_id
  limit %(limit)s;
 

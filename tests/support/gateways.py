@@ -25,7 +25,7 @@ from edge.agent.book import MemoryBook
 from edge.agent.core import Agent, Cut, Effect, Erase, Profile, Rules, Say, SendLog, Spawn, Steer
 from edge.gateway.gateway import Gateway
 from edge.gateway.watch import Watch
-from edge.messages import Command, Ended, Frame, Log, Message, Offer, Refusal
+from edge.messages import Ended, Frame, Have, Log, Message, Offer, Refusal
 from scheduler.serve import WebServer, bind, web_config
 from scheduler.services import signing, station_tokens
 from scheduler.services.access import Role, create_token
@@ -58,13 +58,25 @@ class Served:
 
     async def watch(self) -> int:
         """One look of the loop that judges what nobody speaks of."""
-        watch = Watch(self.gateway.catalog, self.gateway.say, patience=self.patience)
+        watch = Watch(
+            self.gateway.catalog, self.gateway.say, patience=self.patience, settled=timedelta()
+        )
         async with await connections.connect(self.dsn, name="test watch", engine=True) as conn:
             return await watch.tick(conn)
 
+    async def is_seen(self, query: str, *values: Any, within: float = 30.0) -> Any:
+        """What the query answers, once the loop has looked after its time has come."""
+        async with asyncio.timeout(patience(within)):
+            while True:
+                await self.watch()
+                if found := await self.one(query, *values):
+                    return found
+                await asyncio.sleep(0.01)
+
     async def silent(self, machine: "Machine", since: str) -> None:
         """Nothing was heard of it for so long, and the database was up all the while."""
-        await self.becomes("select 1 from workstations where server is null")
+        query = "select 1 from workstations where server is null and name = %s"
+        await self.becomes(query, machine.name)
         await self.conn.execute(
             "update workstations set heard_at = clock_timestamp() - %s::interval where name = %s",
             [since, machine.name],
@@ -141,6 +153,7 @@ class Machine:
         self.begun: list[Offer] = []
         self.steered: list[tuple[str, str]] = []
         self.printed: dict[str, bytes] = {}
+        self.unsaid: list[Message] = []  # until the next poll
         self.said: list[str] = []  # every frame as it went over the wire, both ways
         self.news = asyncio.Event()
 
@@ -192,6 +205,10 @@ class Machine:
 
     async def until(self, condition: Callable[[], Any], *, within: float = 30.0) -> Any:
         return await until(condition, within=within)
+
+    async def has_session(self) -> int:
+        session: int = await self.until(lambda: self.agent.link and self.agent.link.session)
+        return session
 
     async def has_begun(self, count: int = 1) -> Offer:
         await self.until(lambda: len(self.begun) >= count)
@@ -270,8 +287,8 @@ class Line:
         self.got += frame.messages
         await self.say(self.machine.agent.receive(frame, time.monotonic(), time.time()))
 
-    def commands(self) -> list[Command]:
-        return [each for each in self.got if isinstance(each, Command)]
+    def haves(self) -> list[Have]:
+        return [each for each in self.got if isinstance(each, Have)]
 
 
 @asynccontextmanager
@@ -301,10 +318,11 @@ async def poll(served: Served, machine: Machine, *, fresh: bool = False) -> list
     """One call: all that waits is said, all that waits is taken."""
     agent, now = machine.agent, time.monotonic()
     if fresh or agent.link is None:
+        machine.unsaid = []
         effects = agent.connect(now, time.time())
     else:
         effects = agent.tick(now, time.time())
-    messages = machine.carry_out(effects)
+    messages = [*machine.unsaid, *machine.carry_out(effects)]
     text = wire.encode(Frame(agent.link.session if agent.link else 0, tuple(messages)))
     answer = await served.api.post(
         f"/workstations/{machine.name}/sync",
@@ -314,7 +332,7 @@ async def poll(served: Served, machine: Machine, *, fresh: bool = False) -> list
     assert answer.status_code == 200, answer.text
     machine.said += [text, answer.text]
     frame = wire.decode(answer.text)
-    machine.carry_out(agent.receive(frame, time.monotonic(), time.time()))
+    machine.unsaid = machine.carry_out(agent.receive(frame, time.monotonic(), time.time()))
     return list(frame.messages)
 
 
