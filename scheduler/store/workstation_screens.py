@@ -104,7 +104,7 @@ async def of_queues(
     queues: Sequence[str],
     holders: Sequence[int],
     *,
-    workstation: int | None,
+    run: UUID,
     limit: int,
 ) -> list[Row]:
     return await fetch_rows(
@@ -112,7 +112,7 @@ async def of_queues(
         SCREENS["of_queues"],
         queues=list(queues),
         holders=list(holders),
-        workstation=workstation,
+        run=run,
         limit=limit,
     )
 

@@ -2,14 +2,14 @@
 
 -- name: workers
 -- Those that live and those that left within the last week, the newest incarnation of each name;
--- after a cursor.
+-- after a cursor. Workstations have a page of their own.
 select h.id, h.name, h.kind, h.host, h.pid, h.version, h.queues, h.slots, h.state::text as state,
        h.started_at, h.renewed_at, h.lease_until, h.lease_until < clock_timestamp() as is_silent,
        (select count(*) from tasks t where t.holder = h.id) as in_hand
   from (
     select distinct on (name) *
       from holders
-     where name > %(after)s
+     where name > %(after)s and kind <> 'agent'
        and (state <> 'GONE' or renewed_at > clock_timestamp() - interval '7 days')
      order by name, id desc
   ) as h
@@ -35,7 +35,8 @@ select h.state::text as state, count(*) as workers
   from (
     select distinct on (name) state
       from holders
-     where state <> 'GONE' or renewed_at > clock_timestamp() - interval '7 days'
+     where kind <> 'agent'
+       and (state <> 'GONE' or renewed_at > clock_timestamp() - interval '7 days')
      order by name, id desc
   ) as h
  group by h.state;

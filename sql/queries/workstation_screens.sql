@@ -240,13 +240,14 @@ select t.position, w.name, workstation_seen(w.state, w.heard_at, w.carrier, w.dr
  order by t.position;
 
 -- name: of_queues
--- Those that these queues name, and those that have these holders: whoever waits, waits for them.
+-- Those that these queues name, that have these holders, or that decide about the run: whoever
+-- waits, waits for them.
 select w.name, workstation_seen(w.state, w.heard_at, w.carrier, w.draining) as seen, w.heard_at,
        w.drain_reason
   from workstations w
  where 'ws:' || w.name = any(%(queues)s::text[])
     or w.holder = any(%(holders)s::bigint[])
-    or w.id = %(workstation)s
+    or w.id = (select workstation from runs where id = %(run)s)
  order by w.name
  limit %(limit)s;
 

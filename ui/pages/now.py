@@ -16,7 +16,7 @@ from scheduler.domain.states import FINAL_RUNS
 from scheduler.domain.windows import Part, Window
 from scheduler.services import statistics
 from scheduler.services.statistics import Statistics
-from scheduler.store import dashboard, holders, queues
+from scheduler.store import dashboard, holders, queues, workstation_screens
 from scheduler.store import frame as stored
 from scheduler.store.rows import Row
 from ui import frame
@@ -29,6 +29,7 @@ router = APIRouter(route_class=Screen)
 
 SHOWN = 12
 BESIDE = 6
+LONGEST = 101  # more are not counted
 FRESH = 10.0  # seconds that the day's figures are good for, whoever looks
 SAMPLED = 300  # runs of each hour whose outcomes are looked at
 QUARTERS = 4
@@ -86,7 +87,7 @@ async def ui_now(request: Request, conn: Conn, server: TheServer) -> Response:
     now = (await queues.moment(conn)).now
     answered = perf_counter() - begun
     usual = await dashboard.usual(conn, sorted({row["type"] for row in living}), LATEST)
-    everybody = await holders.all(conn)
+    everybody = [row for row in await holders.all(conn) if row["kind"] != "agent"]
     return await frame.page(
         request,
         conn,
@@ -98,6 +99,10 @@ async def ui_now(request: Request, conn: Conn, server: TheServer) -> Response:
         missed=await stored.missed(conn),
         workers=[row for row in everybody if row["state"] != "GONE"],
         everybody=everybody,
+        fleet=(fleet := await workstation_screens.counts(conn)),
+        stations=await workstation_screens.needing(conn, LONGEST)
+        if fleet.keys() & {"OFFLINE", "PENDING"}
+        else [],
         left_behind=[row for row in everybody if row["state"] == "GONE" and row["in_hand"]],
         queues=await queues.all(conn),
         answered=step(answered * 1000),

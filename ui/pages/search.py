@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 from scheduler.api.state import Conn
 from scheduler.services import run_lists, run_lookup
 from scheduler.services.access import Caller
-from scheduler.store import search
+from scheduler.store import search, workstation_screens
 from scheduler.store.rows import Row
 from scheduler.store.runs import Filter
 from ui import access, frame, query, session
@@ -68,6 +68,16 @@ async def ui_find(request: Request, conn: Conn) -> Response:
 def starts(caller: Caller, group: Group) -> list[Hit]:
     """What could be started of what was found."""
     routes = {"type": "ui_start_form", "record": "ui_start_record_form"}
+    if group.hits[0].kind == "workstation":
+        return [
+            Hit(
+                "station",
+                f"Station page of {hit.text}",
+                "",
+                f"/ui/stations/{hit.href.rpartition('/')[2]}",
+            )
+            for hit in group.hits
+        ]
     return [
         Hit("start", f"Start {hit.text}", "", f"{hit.href}/start")
         for hit in group.hits
@@ -92,6 +102,8 @@ async def found(
         groups.append(await records(conn, text, limit))
     if access.may(caller, "ui_schedules"):
         groups.append(await schedules(conn, text, limit))
+    if access.may(caller, "ui_workstation"):
+        groups.append(await workstations(conn, text, limit))
     if (label := label_of(text)) is not None:
         groups.append(await labelled(conn, label, text, limit))
     if with_errors:
@@ -169,6 +181,21 @@ async def schedules(conn: AsyncConnection[Any], text: str, limit: int) -> Group:
         for row in rows
     ]
     return Group("Schedules", hits, f"among the first {AMONG:,}".replace(",", "\u2009"))
+
+
+async def workstations(conn: AsyncConnection[Any], text: str, limit: int) -> Group:
+    rows = await workstation_screens.found(conn, text, limit=limit)
+    hits = [
+        Hit(
+            "workstation",
+            row["name"],
+            "",
+            f"/ui/workstations/{quote(row['name'], safe='')}",
+            row["seen"],
+        )
+        for row in rows
+    ]
+    return Group("Workstations", hits, more=frame.address("/ui/workstations", q=text))
 
 
 def label_of(text: str) -> dict[str, str] | None:

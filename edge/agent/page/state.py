@@ -21,6 +21,7 @@ STATES = {"accepted": "READY", "starting": "IN_PROGRESS", "running": "IN_PROGRES
 WANTED = {"hold": "HELD", "stop": "STOPPING", "kill": "STOPPING"}
 HELD = frozenset({"HELD", "HOLDING"})
 OVER = frozenset({"FAILED", "STOPPED"})
+DONE = frozenset({"COMPLETED"})
 OF_RUN, OF_ATTEMPT = "run ", "attempt "  # of what a form speaks
 
 Told = Mapping[str, Any]
@@ -37,7 +38,8 @@ async def station(
     """`form` is what was typed for the question or the start `refused`, and `fault` why it was."""
     told: Told = await verbs.ask("status", {})
     runs: Sequence[Told] = await known(verbs, "runs")
-    work = [*map(of_run, runs), *(of_attempt(each) for each in told["attempts"] if is_own(each))]
+    work = [of_run(each) for each in runs if each["state"] not in DONE]
+    work += [of_attempt(each) for each in told["attempts"] if is_own(each)]
     questions = (await known(verbs, "questions"))[:ASKED]
     types = (await known(verbs, "types"))[:BEGINS]
     return Station(
@@ -106,8 +108,10 @@ def clock(stamp: float) -> str:
 
 
 def is_own(attempt: Told) -> bool:
-    """A task of the server, still in hand; those of runs that are decided here stand with these."""
-    return attempt["phase"] != ENDED and not (attempt["about"] or {}).get("decided_here")
+    """A task of the server, still in hand. Runs that are decided here, and what belongs to them,
+    stand by themselves."""
+    is_of_run = "/" in attempt["attempt"] or (attempt["argv"] is None and attempt["about"])
+    return attempt["phase"] != ENDED and not is_of_run
 
 
 def of_attempt(attempt: Told) -> Work:

@@ -13,7 +13,7 @@ from fastapi import Request, Response
 
 from scheduler.api.state import Conn
 from scheduler.services import outputs, runs
-from scheduler.store import output, run_screens
+from scheduler.store import output, run_screens, workstation_screens
 from scheduler.store.rows import Row
 from ui import frame, words
 from ui.pages.logs.reading import Log
@@ -47,6 +47,7 @@ async def ui_attempt(run: UUID, task: Task, request: Request, conn: Conn) -> Res
         task=found,
         attempts=[{**each, "holder": holder_of(each, found)} for each in attempts],
         holders=await run_screens.holders(conn, sorted(holders)),
+        stations=await workstation_screens.of_holders(conn, sorted(holders)),
         events=await run_screens.of_task(conn, run, found["id"], TOLD),
         updates=await updates(Log(conn, found["id"], found["attempt"])),
         carried=carried_out(found["invocation"] or {}),

@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 from scheduler.api.state import Conn
 from scheduler.domain.errors import NotFound
 from scheduler.domain.states import TaskState
-from scheduler.store import run_screens
+from scheduler.store import run_screens, workstation_screens
 from scheduler.store.rows import Row
 from ui import frame as pages
 from ui import query
@@ -48,6 +48,9 @@ async def page(request: Request, conn: AsyncConnection[Any], run: UUID, **more: 
         next=pages.address(here, of=of, state=state, after=rows[SHOWN - 1]["position"])
         if len(rows) > SHOWN
         else None,
+        places=await workstation_screens.of_tasks(
+            conn, run, [row["position"] for row in rows[:SHOWN]]
+        ),
         items=parts,
         of=of,
         chosen=state,

@@ -7,11 +7,12 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from scheduler.domain import places
 from scheduler.domain.places import of_queue
 from scheduler.domain.states import FINAL_RUNS, RunState
 from scheduler.domain.why import explain
 from scheduler.services import why
-from scheduler.store import run_screens
+from scheduler.store import run_screens, workstation_screens
 from scheduler.store.rows import Row
 
 Conn = AsyncConnection[Any]
@@ -19,6 +20,7 @@ Conn = AsyncConnection[Any]
 EXPLAINED = 12  # tasks
 HOLDERS = 12
 COUNTED = 1_000  # that stand before one
+STATIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Waiting:
     held_at: datetime | None = None
     approvals: bool = False
     letters: Sequence[Row] = field(default_factory=list)
+    stations: Sequence[Row] = ()  # workstations that it waits for, or that have it in hand
 
 
 async def look(conn: Conn, run: Row) -> Waiting:
@@ -51,7 +54,15 @@ async def look(conn: Conn, run: Row) -> Waiting:
         held_by=((held or {}).get("data") or {}).get("by"),
         held_at=held["at"] if held else None,
         approvals=any(row["reason"] == "approval" for row in shown),
+        stations=await stations(conn, run, shown),
     )
+
+
+async def stations(conn: Conn, run: Row, tasks: Sequence[Row]) -> Sequence[Row]:
+    """Whoever is asked for by name, has something in hand, or decides about all of it."""
+    queues = sorted({row["queue"] for row in tasks if row["queue"].startswith(places.NAMED)})
+    holders = sorted({row["holder"] for row in tasks} - {None})
+    return await workstation_screens.of_queues(conn, queues, holders, run=run["id"], limit=STATIONS)
 
 
 def place(row: Row, before: int) -> str:
