@@ -15,7 +15,7 @@ from scheduler.api.documents import problems
 from scheduler.api.models import Inward, Outward, Time
 from scheduler.api.state import Conn, TheServer
 from scheduler.api.workstations import Id, StationName, Word
-from scheduler.services import enrolment, signing, station_tokens
+from scheduler.services import enrolment, signing, station_tokens, workstations
 from scheduler.services.enrolment import Machine
 from scheduler.store import station_access
 from scheduler.store.rows import Row
@@ -90,6 +90,7 @@ class Peer(Outward):
     address: str
     public_key: str
     fingerprint: str
+    types: list[str] = Field(description="What may be started there by whoever asks; `*` for all.")
     labels: dict[str, Any]
     hostname: str | None
     certificate: str | None
@@ -102,7 +103,7 @@ class Peers(Outward):
 
 class AskGrant(Inward):
     peer: StationName
-    types: Annotated[list[Word], Field(min_length=1, max_length=station_tokens.MOST_TYPES)]
+    types: Annotated[list[Word], Field(min_length=1, max_length=workstations.MOST_TYPES)]
 
 
 @router.post("/enrol", responses=problems(409, 413, 422, 429))
@@ -165,12 +166,14 @@ async def list_workstation_peers(
 ) -> Peers:
     """List the workstations that can be called, and what to know them by."""
     rows = await station_access.directory(conn, limit=station_tokens.MOST_PEERS)
-    items = [
-        Peer.model_validate({**row, "fingerprint": identity.fingerprint(row["public_key"])})
-        for row in rows
-        if row["name"] != mine["name"]
-    ]
+    items = [peer_of(row, mine) for row in rows if row["name"] != mine["name"]]
     return Peers(items=items, server_key=await server_key(conn, request))
+
+
+def peer_of(row: Row, mine: Row) -> Peer:
+    mark = identity.fingerprint(row["public_key"])
+    types = station_tokens.allowed_types(mine, row["name"])
+    return Peer.model_validate({**row, "fingerprint": mark, "types": types})
 
 
 @router.post("/{workstation}/grants", responses=problems(404, 413, 422))

@@ -35,7 +35,6 @@ TOKEN_LASTS = 30 * 60
 GRANT_LASTS = 24 * 3600  # workstations go on with each other while the server is away
 NONCE = b"procession nonce 1\0"
 MAC = 16  # bytes
-MOST_TYPES = 30
 MOST_PEERS = 1_000
 NONCES = 20  # for each try: they cost little, and a hall full of machines may ask at once
 AGAIN = "ask for a nonce, sign it with the workstation's key and send it within a minute"
@@ -201,7 +200,7 @@ async def grant(conn: Conn, keys: Keys, workstation: Row, peer: str, types: Sequ
 
 def require_granted(workstation: Row, peer: str, types: Sequence[str]) -> None:
     """Nothing is granted that nobody has allowed."""
-    allowed = {*workstation["peers"].get(peer, ()), *workstation["peers"].get("*", ())}
+    allowed = allowed_types(workstation, peer)
     if "*" in allowed:
         return
     if missing := [each for each in types if each not in allowed]:
@@ -212,3 +211,10 @@ def require_granted(workstation: Row, peer: str, types: Sequence[str]) -> None:
             remedy=f"an admin can allow it: `procession workstation allow {name} {peer[:70]} "
             f"--type {missing[0][:70]}`",
         )
+
+
+def allowed_types(workstation: Row, peer: str) -> list[str]:
+    """What it may start there, as people say for this peer and for all of them."""
+    peers = workstation["peers"]
+    allowed = {*peers.get(peer, ()), *peers.get("*", ())}
+    return ["*"] if "*" in allowed else sorted(allowed)

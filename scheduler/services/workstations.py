@@ -140,13 +140,14 @@ def settled(found: Row, change: Change) -> Settled:
 def checked_peers(peers: Mapping[str, list[str]]) -> dict[str, list[str]]:
     if len(peers) > MOST_PEERS:
         raise Invalid(f"a workstation may call at most {MOST_PEERS} others", field="peers")
-    return {name: checked_types(name, types) for name, types in peers.items()}
+    everywhere = peers.get("*", [])
+    return {name: checked_types(name, types, everywhere) for name, types in peers.items()}
 
 
-def checked_types(peer: str, types: list[str]) -> list[str]:
+def checked_types(peer: str, types: list[str], everywhere: list[str]) -> list[str]:
     if peer != "*":
         places.check_name(peer, "peers")
-    if len(types) > MOST_TYPES:
+    if len({*types, *everywhere}) > MOST_TYPES:
         raise Invalid(f"at most {MOST_TYPES} types for each, or `*` for all", field=f"peers.{peer}")
     for each in types:
         if each != "*" and not TYPE_NAME.fullmatch(each):

@@ -273,11 +273,14 @@ async def test_peers_are_listed_with_what_to_know_them_by_and_called_as_people_a
     stranger = api.as_role(None)
     [peer] = (await stranger.get("/workstations/saw-1/peers", headers=headers)).json()["items"]
     assert (peer["name"], peer["public_key"]) == ("press-1", press.public_key)
+    assert peer["types"] == []
     wish = {"peer": "press-1", "types": ["pressing"]}
     refused = await stranger.post("/workstations/saw-1/grants", json=wish, headers=headers)
     assert refused.status_code == 403
     assert "procession workstation allow" in refused.json()["remedy"]
     await api.admin.patch("/workstations/saw-1", json={"peers": {"press-1": ["pressing"]}})
+    [peer] = (await stranger.get("/workstations/saw-1/peers", headers=headers)).json()["items"]
+    assert peer["types"] == ["pressing"]
     given = await stranger.post("/workstations/saw-1/grants", json=wish, headers=headers)
     grant = identity.accept(saw.server_key, given.json()["token"], "press-1", 0.0)
     assert (grant.station, grant.types) == ("saw-1", ("pressing",))

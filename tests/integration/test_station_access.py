@@ -524,6 +524,15 @@ async def test_nothing_is_granted_towards_a_peer_that_nobody_has_allowed(conn: C
             await station_tokens.grant(conn, KEYS, saw, peer, types)
 
 
+async def test_no_more_types_are_allowed_than_a_token_can_name(conn: Conn) -> None:
+    await a_workstation(conn)
+    many = [f"type-{number}" for number in range(20)]
+    await workstations.change(conn, "saw-1", {"peers": {"*": many}})
+    others = [f"other-{number}" for number in range(20)]
+    with pytest.raises(Invalid, match="at most 30 types"):
+        await workstations.change(conn, "saw-1", {"peers": {"press-1": others}})
+
+
 async def test_what_was_granted_towards_a_peer_is_no_token_here(conn: Conn) -> None:
     await a_workstation(conn)
     await a_workstation(conn, "press-1")
