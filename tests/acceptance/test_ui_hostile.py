@@ -37,6 +37,35 @@ select t || n, 'worker', t || n, t, 1, t, array[t], 1, now() + interval '1 hour'
   from unnest(%(texts)s::text[]) with ordinality as h (t, n)
     """,
     """
+with made as (
+    insert into workstations (name, state, labels, told_labels, note, public_key, address, version,
+                              facts, policy, carrier, heard_at, metrics, server, draining,
+                              drain_reason, drained_by, created_by, accepted_by)
+    select t || n, case n %% 3 when 0 then 'PENDING' else 'ACCEPTED' end::workstation_state,
+           jsonb_build_object(t, t), jsonb_build_object('site', t), t, t || n, t, t,
+           jsonb_build_object(t, t, 'hostname', t, 'doctor', jsonb_build_array(
+               jsonb_build_object('name', t, 'state', t, 'said', t))),
+           jsonb_build_object(t, t, 'digest', t, 'programs', array[t]), 'stream', now(),
+           jsonb_build_object(t, t, 'temperature', t, 'cpu', t, 'outbox_items', t), t,
+           n %% 2 = 0, t, t, t, t
+      from unnest(%(texts)s::text[]) with ordinality as w (t, n)
+    returning id, note
+), asked as (
+    insert into workstation_commands (workstation, verb, attempt, reason, asked_by, why)
+    select id, note, note, note, note, note from made
+), seen as (
+    insert into workstation_sightings (workstation, carrier, why) select id, note, note from made
+), working as (
+    insert into workstation_hands (workstation, task_id, attempt, run_id, stage)
+    select made.id, t.id, 1, t.run_id, 'RUNNING'
+      from made, (select id, run_id from tasks where name like 't%%' order by id limit 2) as t
+)
+insert into workstation_invitations (digest, name, labels, expires_at, created_by)
+select sha256(convert_to(note, 'UTF8')), note, jsonb_build_object(note, note),
+       now() + interval '1 hour', note
+  from made
+    """,
+    """
 insert into sessions (digest, user_id, source, agent, expires_at, ends_at)
 select sha256(convert_to(n::text, 'UTF8')), (select min(id) from users), t, t,
        now() + interval '1 hour', now() + interval '1 hour'
@@ -162,6 +191,9 @@ MANY = {
     "ui_record": 20,
     "ui_log": 20,
     "ui_alert": 6,
+    "ui_workstation": 6,
+    "ui_station": 6,
+    "ui_invitation": 6,
     "ui_audit_line": 6,
 }
 FEW = 2
