@@ -30,6 +30,7 @@ from edge.messages import (
     Log,
     Metrics,
     Output,
+    Refusal,
     Reject,
     Verb,
 )
@@ -52,6 +53,7 @@ Conn = AsyncConnection[Any]
 ATTEMPT = re.compile(r"([1-9][0-9]{0,17})\.([1-9][0-9]{0,8})")
 FOR_EVER = timedelta(days=365 * 7000)  # its holder is judged by what was agreed, not by a lease
 STREAMS = (1, 2)
+NO_ROOM = frozenset({Refusal.BUSY, Refusal.DRAINING})  # it may do something else as little
 MOST_METRICS = 16 << 10
 SILENCE = 3.0  # beats, after which nobody is there any more
 EPOCH, LAST_MOMENT = 0.0, 253_000_000_000.0
@@ -304,7 +306,7 @@ class Hearing:
         if over:
             await workstations.close(self.conn, self.id, over)
         heard.closed = len(over)
-        heard.refused = any(refusal for _, refusal, _ in over)
+        heard.refused = any(refusal in NO_ROOM for _, refusal, _ in over)
         if closings:
             name, holder = self.row["name"], self.row["holder"]
             heard.wake.merge(

@@ -65,7 +65,11 @@ async def comes(served: Served, query: str, run: UUID) -> None:
 async def there(stack: AsyncExitStack, served: Served, *machines: Machine) -> None:
     for each in machines:
         await stack.enter_async_context(a_line(served, each))
-        await each.until(lambda each=each: each.agent.link and each.agent.link.session)
+        await has_greeted(each)
+
+
+async def has_greeted(machine: Machine) -> None:
+    await machine.until(lambda: machine.agent.link and machine.agent.link.session)
 
 
 async def test_what_one_owner_refuses_another_workstation_does(
@@ -204,7 +208,7 @@ async def test_why_names_the_label_or_the_workstation(
     run = await order(served, 'run: x, on: {workstation: "press-${{ input.n }}"}', n=9)
     assert "there is no workstation 'press-9'" in await why(served, run)
     async with a_line(served, presses[0]):
-        await presses[0].until(lambda: presses[0].agent.link and presses[0].agent.link.session)
+        await has_greeted(presses[0])
         answer = await served.api.post("/workstations/press-1/drain", json={"reason": "new die"})
         assert answer.status_code == 200, answer.text
         run = await order(served, f"run: x, {ON_LINE_2}")
@@ -221,6 +225,6 @@ async def test_what_is_too_late_is_not_begun_by_a_workstation_that_comes_back(
         run,
     )
     async with a_line(served, presses[0]):
-        await presses[0].until(lambda: presses[0].agent.link and presses[0].agent.link.session)
+        await has_greeted(presses[0])
         await comes(served, FAILED, run)
     assert not presses[0].begun
