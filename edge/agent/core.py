@@ -396,7 +396,8 @@ class Agent:
         if job.phase is not Phase.ACCEPTED:
             return [Steer(attempt, verb)]
         if verb in FINAL:
-            return self.ended(unbegun(attempt, "STOPPED", why or "stopped at the machine", clock))
+            ended = unbegun(attempt, "FAILED", why or "stopped at the workstation", clock)
+            return self.ended(replace(ended, retryable=False))
         return []
 
     def command(self, command: Command, clock: float) -> list[Effect]:

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from edge import attempts, identity
+from edge import attempts
 from edge.agent import machine, orders, packing, policy
 from edge.agent.book import Job, Shut
 from edge.agent.carriers import Line
@@ -40,6 +40,7 @@ from edge.agent.core import (
 )
 from edge.agent.hands import Hands, Met
 from edge.agent.home import Config, Home
+from edge.agent.keys import KeyRing
 from edge.agent.local import Local, Refused, Verbs
 from edge.agent.page.server import Page
 from edge.agent.policy import BadPolicy, Policy
@@ -71,10 +72,11 @@ Happening: TypeAlias = Callable[[float, float], list[Effect]]
 TICK = 1.0  # seconds; of a watchdog at most a third passes between two turns
 SOON = 0.02  # seconds between two turns at least, where nothing happens but time
 GATHER = 0.1  # seconds that what commands print is gathered
-LOOK_EVERY = 10.0  # at the owner's file, and at the room on the disk
+LOOK_EVERY = 10.0  # at the room on the disk
 RETRY = 5.0  # seconds until the disk is tried again
 KEEP_METRICS = 24 * 3600.0
 MOST_KEPT = 256 << 20  # bytes of the outbox; then measures and progress are given up first
+STOPPED = "stopped at the workstation"
 PATIENCE = 10.0  # seconds that the server may wait for us to meet the runner
 
 
@@ -91,7 +93,7 @@ class Program:
         opened = open_book(home.book)
         self.book: DiskBook = opened.book
         self.put_aside = opened.put_aside
-        self.key = identity.read_key(home.key)
+        self.ring = KeyRing(home)
         self.sealing = read_sealing(home.sealing)
         self.policy_file = home.policy(config)
         self.policy_look = looks(self.policy_file)
@@ -107,7 +109,7 @@ class Program:
         self.local = Local(home.path, self.verbs)
         self.page = Page(self.verbs, self.page_wanted)
         self.web = Web(config.server, config.authorities)
-        self.tokens = Tokens(self.web, config.name, self.key, config.server_key)
+        self.tokens = Tokens(self.web, config.name, self.ring, config.server_key)
         self.baton = Baton(config.carrier, self.web, self.tokens, self)
 
         self.events: list[Event] = []
@@ -329,10 +331,10 @@ class Program:
     # What is offered, and begins
 
     def object_to(self, offer: Offer) -> Objection:
-        if self.full:
-            return Refusal.UNABLE, self.full
+        if self.full:  # what passes is no reason to refuse for good
+            return Refusal.BUSY, self.full
         if self.hands.away:
-            return Refusal.UNABLE, f"its runner is away: {self.hands.away}"
+            return Refusal.BUSY, f"its runner is away: {self.hands.away}"
         if is_process(offer):
             return self.runs.object_to(offer)
         try:
@@ -429,9 +431,10 @@ class Program:
         job = self.book.jobs.get(ended.attempt)
         if job is None:
             return [Erase(ended.attempt)]
-        if ended.ending == "STOPPED" and job.wanted in FINAL:  # and shall not begin again
-            why = self.stopped.pop(ended.attempt, ended.error)
-            ended = replace(ended, retryable=False, error=why)
+        said = self.stopped.pop(ended.attempt, None if job.command else STOPPED)
+        if ended.ending == "STOPPED" and job.wanted in FINAL and said:
+            # For the server, which has not asked for it, it has failed: people decide what follows.
+            ended = replace(ended, ending="FAILED", retryable=False, error=said)
         return self.core.ended(ended)
 
     def read(self, log: Log) -> None:
@@ -445,9 +448,9 @@ class Program:
 
     def look(self, now: float, clock: float) -> list[Effect]:
         self.tell_progress()
+        self.look_at_policy()
         if now >= self.look_at:
             self.look_at = now + LOOK_EVERY
-            self.look_at_policy()
             self.look_at_room()
         if clock >= self.metrics_at:
             self.measure(clock)
@@ -524,7 +527,7 @@ class Program:
             raise Refused(f"{str(wanted)[:80]!r} is not in hand", "`procession edge status` lists")
         chosen = there if wanted is None else [wanted]
         if verb in FINAL:
-            said = f"stopped at the workstation: {why}" if why else "stopped at the workstation"
+            said = f"{STOPPED}: {why}" if why else STOPPED
             self.stopped.update(dict.fromkeys(chosen, said))
         return [
             effect
