@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from starlette.middleware import Middleware
 
 from edge.gateway import carriers
+from edge.gateway.dialer import Dialer
 from edge.gateway.gateway import Gateway, opened
 from scheduler.api import (
     aliases,
@@ -208,6 +209,7 @@ def lifespan(url: str, server: Server, gateway: Gateway) -> Callable[[FastAPI], 
                 group.create_task(server.callers.work(), name="callers"),
                 group.create_task(server.starts.work(), name="starts"),
                 group.create_task(server.intake.together.work(), name="events"),
+                group.create_task(calling(url, gateway), name="calls"),
                 *(group.create_task(work(), name=name) for name, work in gateway.loops().items()),
             ]
             yield
@@ -230,6 +232,15 @@ def make_routes_ready(app: FastAPI) -> None:
     }
     for route in app.router.routes:
         route.matches(nowhere)
+
+
+async def calling(url: str, gateway: Gateway) -> None:
+    """Of workstations that cannot call."""
+
+    def connect() -> Awaitable[AsyncConnection[Any]]:
+        return connections.connect(url, name="server calls")
+
+    await keep_going(connect, Dialer(gateway).work, name="calls")
 
 
 async def listening(url: str, hub: Hub, gateway: Gateway) -> None:
