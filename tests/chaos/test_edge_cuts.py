@@ -4,24 +4,20 @@
 """
 
 import asyncio
-import hashlib
 import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
-from psycopg.rows import dict_row
 
+from tests.support.edge_ledger import Ledger
 from tests.support.edge_net import Ways, why_not
-from tests.support.edge_plant import Plant, Wired, a_plant
+from tests.support.edge_plant import Plant, a_plant
 from tests.support.postgres import Databases
 from tests.support.runners import LONG
-from tests.support.system import FINAL, Asking, System, ledger_of
 from tests.support.waiting import until
 
 pytestmark = [
@@ -36,22 +32,6 @@ LONGEST = 3.0  # seconds that a cable is out, mostly
 NOW_AND_THEN = 60.0
 SEED = int(os.environ.get("PROCESSION_SEED", "0")) or random.randrange(10**6)
 
-NOTE = "| dd of={ledger} oflag=append conv=notrunc,fsync status=none"
-WORK = """
-echo begin $1 $$ {note}
-seq $2; sleep $3; seq $2
-echo end $1 $$ {note}
-exit $(($1 % 3))
-"""
-RECORDED = """
-select r.state::text, r.input, a.number, a.exit_code, a.state::text as ending, a.detail,
-       (select string_agg(data, ''::bytea order by start)
-          from output_chunks c
-         where c.task_id = t.id and c.attempt = a.number) as output
-  from runs r join tasks t on t.run_id = r.id left join attempts a on a.task_id = t.id
- where r.type = any(%s)
-"""
-
 
 @pytest.fixture(scope="module")
 async def plant(
@@ -61,46 +41,22 @@ async def plant(
         yield plant
 
 
-def work(name: str, place: dict[str, Any], ledger: Path) -> dict[str, Any]:
-    script = WORK.format(note=NOTE.format(ledger=ledger))
-    given = ("${{ input.n }}", "${{ input.lines }}", "${{ input.pause }}")
-    task = {
-        "name": "it",
-        "run": ["/bin/sh", "-c", script, "work", *given],
-        "on": place,
-        "on_failure": "continue",
-    }
-    return {"name": name, "tasks": [task]}
-
-
 @dataclass
 class Storm:
     plant: Plant
-    api: Asking
-    ledger: Path
+    ledger: Ledger
     chance: random.Random
-    types: list[str] = field(default_factory=list)
-    count: int = 0
     did: "Counter[str]" = field(default_factory=Counter)
 
     async def publish(self) -> None:
         for station in self.plant.stations:
-            await self.type(station.name, {"workstation": station.name})
-        await self.type("anywhere", {"workstation": "any"})
-
-    async def type(self, name: str, place: dict[str, Any]) -> None:
-        await self.api.publish(work(f"work-{name}", place, self.ledger))
-        self.types.append(f"work-{name}")
+            await self.ledger.publish(f"work-{station.name}", {"workstation": station.name})
+        await self.ledger.publish("work-anywhere", {"workstation": "any"})
 
     async def order(self, many: int) -> None:
         for _ in range(many):
-            given = {
-                "n": self.count,
-                "lines": self.chance.choice([1, 10, 5_000]),
-                "pause": self.chance.choice([0, 0.5, 1.5]),
-            }
-            await self.api.post("/runs", {"type": self.chance.choice(self.types), "input": given})
-            self.count += 1
+            lines, pause = self.chance.choice([1, 10, 2_000]), self.chance.choice([0, 0.1, 0.4])
+            await self.ledger.order(self.chance.choice(self.ledger.types), lines=lines, pause=pause)
 
     async def rage(self) -> None:
         done = 0
@@ -149,53 +105,15 @@ class Storm:
 async def test_whatever_is_cut_or_killed_nothing_is_lost_and_nothing_runs_twice(
     plant: Plant, tmp_path: Path
 ) -> None:
-    ledger = tmp_path / "ledger"
-    ledger.touch()
+    await until(lambda: all(each.starts for each in plant.stations) or None)
     async with plant.system.asking() as api:
-        await until(lambda: all(each.starts for each in plant.stations) or None)
-        storm = Storm(plant, api, ledger, random.Random(SEED))
+        ledger = Ledger(plant.system, api, tmp_path / "ledger")
+        storm = Storm(plant, ledger, random.Random(SEED))
         await storm.publish()
         await storm.rage()
         plant.switch.plug_all()
-        await settled(api, storm)
-    told = f"seed {SEED}: {storm.count} commands, {dict(storm.did)}, {agents(plant.stations)}"
+        await ledger.settled()
+    starts = sum(each.starts for each in plant.stations)
+    told = f"seed {SEED}: {ledger.count} commands, {dict(storm.did)}, {starts} starts of agents"
     print(told)
-    check(plant.system, storm, told)
-
-
-def agents(stations: list[Wired]) -> str:
-    return f"{sum(each.starts for each in stations)} starts of agents"
-
-
-async def settled(api: Asking, storm: Storm) -> None:
-    for name in storm.types:
-        for run in (await api.get("/runs", type=name, limit=200))["items"]:
-            if run["status"] not in FINAL:
-                await api.ended(run["id"], within=90)
-
-
-def check(system: System, storm: Storm, told: str) -> None:
-    lines = ledger_of(storm.ledger)
-    begun = Counter(int(n) for what, n, _ in lines if what == "begin")
-    ended = Counter(int(n) for what, n, _ in lines if what == "end")
-    assert begun == ended == Counter(range(storm.count)), told
-    pids = {int(n): int(pid) for what, n, pid in lines if what == "end"}
-    rows = [each for each in recorded(system, storm.types) if each["exit_code"] is not None]
-    assert sorted(each["input"]["n"] for each in rows) == list(range(storm.count)), told
-    for row in rows:
-        given = row["input"]
-        assert row["exit_code"] == given["n"] % 3, told
-        assert row["detail"]["pid"] == pids[given["n"]], told
-        assert hashlib.sha256(row["output"]).hexdigest() == printed(given["lines"]), told
-
-
-def recorded(system: System, types: list[str]) -> list[dict[str, Any]]:
-    with psycopg.connect(
-        system.environment["PROCESSION_DATABASE_URL"], row_factory=dict_row
-    ) as conn:
-        return conn.execute(RECORDED, [types]).fetchall()
-
-
-def printed(lines: int) -> str:
-    text = b"".join(b"%d\n" % number for number in range(1, lines + 1)) * 2
-    return hashlib.sha256(text).hexdigest()
+    ledger.check(told)

@@ -1,0 +1,106 @@
+"""What commands on workstations themselves noted on the disk, held against what was recorded."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from tests.support.agents import SHELL
+from tests.support.system import FINAL, Asking, System, ledger_of
+
+NOTE = "| dd of={ledger} oflag=append conv=notrunc,fsync status=none"
+# Notes that it begins, prints numbers, pauses, so many times; notes that it ends.
+WORK = """
+echo begin $1 $$ {note}
+for round in 1 2 3 4 5; do seq $2; sleep $3; done
+echo end $1 $$ {note}
+exit $(($1 % 3))
+"""
+ROUNDS = 5
+RECORDED = """
+select r.input, a.number, a.exit_code, a.detail,
+       (select string_agg(data, ''::bytea order by start)
+          from output_chunks c
+         where c.task_id = t.id and c.attempt = a.number) as output
+  from runs r join tasks t on t.run_id = r.id join attempts a on a.task_id = t.id
+ where r.type = any(%s)
+"""
+
+
+@dataclass
+class Ledger:
+    system: System
+    api: Asking
+    file: Path
+    types: list[str] = field(default_factory=list)
+    count: int = 0  # commands that were ordered
+
+    def __post_init__(self) -> None:
+        self.file.touch()
+
+    async def publish(self, name: str, place: dict[str, Any]) -> str:
+        script = WORK.format(note=NOTE.format(ledger=self.file))
+        given = ("${{ input.n }}", "${{ input.lines }}", "${{ input.pause }}")
+        task = {
+            "name": "it",
+            "run": [SHELL, "-c", script, "work", *given],
+            "on": place,
+            "on_failure": "continue",
+        }
+        await self.api.publish({"name": name, "tasks": [task]})
+        self.types.append(name)
+        return name
+
+    async def order(self, type: str, *, lines: int, pause: float) -> None:
+        given = {"n": self.count, "lines": lines, "pause": pause}
+        await self.api.post("/runs", {"type": type, "input": given})
+        self.count += 1
+
+    def begun(self) -> "Counter[int]":
+        return Counter(int(n) for what, n, _ in ledger_of(self.file) if what == "begin")
+
+    def ended(self) -> dict[int, int]:
+        """Their process ids."""
+        return {int(n): int(pid) for what, n, pid in ledger_of(self.file) if what == "end"}
+
+    def alive(self) -> int:
+        return self.begun().total() - len(self.ended())
+
+    async def settled(self, within: float = 90.0) -> None:
+        for name in self.types:
+            after: dict[str, Any] = {}
+            while True:
+                page = await self.api.get("/runs", type=name, limit=100, **after)
+                for run in page["items"]:
+                    if run["status"] not in FINAL:
+                        await self.api.ended(run["id"], within=within)
+                if not page.get("next"):
+                    break
+                after = {"after": page["next"]}
+
+    def check(self, told: str) -> None:
+        """Each began once and ended once, and is recorded as what it was."""
+        all_of_them = Counter(range(self.count))
+        assert self.begun() == all_of_them, told
+        pids = self.ended()
+        assert Counter(pids.keys()) == all_of_them, told
+        rows = [each for each in self.recorded() if each["exit_code"] is not None]
+        assert Counter(each["input"]["n"] for each in rows) == all_of_them, told
+        for row in rows:
+            n, lines = row["input"]["n"], row["input"]["lines"]
+            assert (row["exit_code"], row["detail"]["pid"]) == (n % 3, pids[n]), told
+            assert hashlib.sha256(row["output"]).hexdigest() == printed(lines), told
+
+    def recorded(self) -> list[dict[str, Any]]:
+        url = self.system.environment["PROCESSION_DATABASE_URL"]
+        with psycopg.connect(url, row_factory=dict_row) as conn:
+            return conn.execute(RECORDED, [self.types]).fetchall()
+
+
+def printed(lines: int) -> str:
+    text = b"".join(b"%d\n" % number for number in range(1, lines + 1)) * ROUNDS
+    return hashlib.sha256(text).hexdigest()
