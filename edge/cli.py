@@ -202,6 +202,18 @@ def install(home: Any, user: str | None, only_print: bool) -> None:
 
 
 @edge.command()
+@at_home
+def rotate(home: Any) -> None:
+    """Give this workstation another key, which the one before signs. An agent that runs takes it
+    up by itself."""
+    from edge.agent import keys
+
+    config = home.load()
+    mark = asyncio.run(keys.rotate(home, config))
+    click.echo(f"{config.name} has another key\nfingerprint {mark}")
+
+
+@edge.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @at_home
 def leave(home: Any, yes: bool) -> None:

@@ -65,6 +65,16 @@ def keep_key(path: Path, key: PrivateKeyTypes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    keep_names(path.parent)
+
+
+def keep_names(folder: Path) -> None:
+    """What was made or moved in it is there after the power has failed, too."""
+    place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(place)
+    finally:
+        os.close(place)
 
 
 def read_key(path: Path) -> Ed25519PrivateKey:

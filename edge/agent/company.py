@@ -43,11 +43,13 @@ class Company:
         self.me = knocking.Self(
             program.config.name,
             program.book.lineage,
-            knocking.signer(program.key),
+            program.ring.sign,
             lambda: program.config.server_key,
         )
         server = OverWeb(program.web, program.tokens)
-        self.directory = Directory(program.book, server, self.me.server_key, self.heard)
+        self.directory = Directory(
+            program.book, server, self.me.server_key, self.heard, lambda: program.ring.public
+        )
         turns = cast("Turns", program)
         ledger = PeerLedger(program.book)
         self.peers = Peers(self.me, ledger, self, self.directory, turns, self.object_to)

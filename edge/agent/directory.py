@@ -101,9 +101,11 @@ class Directory:
         server: Server,
         server_key: Callable[[], str],
         heard: Callable[[], None] = lambda: None,
+        key: Callable[[], str] | None = None,
     ) -> None:
         self.book, self.server, self.server_key = book, server, server_key
         self.heard = heard  # whoever wants to know
+        self.key = key  # ours, which every grant names
         self.known = read(book)
         self.wanted = asyncio.Event()
         self.why = ""  # the server was not heard the last time
@@ -181,9 +183,20 @@ class Directory:
             held, clock = grants.get(peer.name), time.time()
             if not peer.types:
                 grants.pop(peer.name, None)
-            elif held is None or held.types != peer.types or held.is_due(clock):
+            elif self.is_wanting(held, peer, clock):
                 grants[peer.name] = await self.fetch(peer, clock)
         self.keep(Known(peers, grants, time.time()))
+
+    def is_wanting(self, held: Held | None, peer: Peer, clock: float) -> bool:
+        """A grant that is not there, not for this, soon over, or of a key that we had before."""
+        if held is None or held.types != peer.types or held.is_due(clock):
+            return True
+        if self.key is None:
+            return False
+        try:
+            return read_signed(self.server_key(), held.token).key != self.key()
+        except BadProof:
+            return True
 
     async def fetch(self, peer: Peer, clock: float) -> Held:
         told = await self.server.grant(peer.name, peer.types)

@@ -16,6 +16,7 @@ from typing import Any
 from edge import identity, sealing
 from edge.agent import local, reserve
 from edge.agent.home import Config, Home, Unusable
+from edge.agent.keys import KeyRing
 from edge.agent.policy import BadPolicy
 from edge.agent.policy import read as read_policy
 from edge.agent.tokens import Tokens
@@ -263,8 +264,7 @@ def clock(ahead: float) -> Finding:
 
 async def identified(web: Web, home: Home, config: Config) -> Finding:
     try:
-        key = identity.read_key(home.key)
-        await Tokens(web, config.name, key, config.server_key).get()
+        await Tokens(web, config.name, KeyRing(home), config.server_key).get()
     except (Unanswered, OSError, identity.BadProof) as error:
         return fault("identity", str(error), "ask who runs the server, or join again")
     return fine("identity", f"the server knows this machine as {config.name}")

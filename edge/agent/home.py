@@ -55,6 +55,7 @@ class Home:
         self.path = path.absolute()
         self.config = self.path / "config.json"
         self.key = self.path / "key.pem"
+        self.next_key = self.path / "key.next.pem"
         self.sealing = self.path / "sealing.pem"
         self.book = self.path / "book.db"
         self.reserve = self.path / "reserve"

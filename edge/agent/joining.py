@@ -9,6 +9,7 @@ from typing import Any
 from edge import identity, sealing
 from edge.agent import machine
 from edge.agent.home import SLOTS, Config, Home, Unusable
+from edge.agent.keys import KeyRing
 from edge.agent.tokens import Tokens
 from edge.agent.web import Unanswered, Web
 
@@ -83,7 +84,7 @@ def leave(home: Home) -> None:
     import time
 
     with home.held():
-        for path in (home.config, home.key, home.sealing):
+        for path in (home.config, home.key, home.next_key, home.sealing):
             path.unlink(missing_ok=True)
         for end in ("", "-wal", "-shm"):
             book = home.book.with_name(home.book.name + end)
@@ -97,7 +98,7 @@ async def proves(config: Config, home: Home) -> float | None:
 
     web = Web(config.server, config.authorities)
     try:
-        await Tokens(web, config.name, identity.read_key(home.key), config.server_key).get()
+        await Tokens(web, config.name, KeyRing(home), config.server_key).get()
         answer = await web.ask("GET", "/api/v1/health/live")
         return None if answer.clock is None else answer.clock - time.time()
     finally:

@@ -5,9 +5,11 @@ import time
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge import identity
+from edge.agent.keys import KeyRing
 from edge.agent.web import Unanswered, Web
 
 EARLY = 60.0  # seconds before its end that a token is used no more
+UNPROVEN = 401
 UNKNOWN = 300.0  # how long one holds of which the server does not say what time it is there
 
 
@@ -16,10 +18,10 @@ class Tokens:
         self,
         web: Web,
         name: str,
-        key: Ed25519PrivateKey,
+        ring: KeyRing,
         server_key: str,
     ) -> None:
-        self.web, self.name, self.key = web, name, key
+        self.web, self.name, self.ring = web, name, ring
         self.server_key = server_key
         self.token = ""
         self.until = float("-inf")
@@ -28,17 +30,37 @@ class Tokens:
         """How long it holds is reckoned by the server's clock: ours may be wrong by days."""
         if time.monotonic() < self.until:
             return self.token
+        try:
+            await self.fetch(self.ring.key)
+        except Unanswered as error:
+            if error.status != UNPROVEN or not await self.succeeded():
+                raise
+        return self.token
+
+    async def succeeded(self) -> bool:
+        """Whether another key that lies here counts by now."""
+        for key in self.ring.others():
+            try:
+                await self.fetch(key)
+            except Unanswered as error:
+                if error.status != UNPROVEN:
+                    raise
+                continue
+            self.ring.settle(key)
+            return True
+        return False
+
+    async def fetch(self, key: Ed25519PrivateKey) -> None:
         path = f"/api/v1/workstations/{self.name}"
         try:
             nonce = (await self.web.tell(f"{path}/nonce", {})).json()["nonce"]
             audience = identity.at_server(self.server_key)
-            proof = identity.prove(self.key, audience, nonce)
+            proof = identity.prove(key, audience, nonce)
             answer = await self.web.tell(f"{path}/token", {"nonce": nonce, "proof": proof})
             told = answer.json()
             self.token, self.until = str(told["token"]), lasts(answer.clock, told["expires_at"])
         except (LookupError, TypeError) as error:
             raise Unanswered(f"the answer lacks {error}: is this a server of ours?") from None
-        return self.token
 
     def forget(self) -> None:
         self.until = float("-inf")
