@@ -36,7 +36,7 @@ class Work:
     over: int = 0
     total: int = 0
     error: str = ""
-    note: str = ""  # a condition of it, and no failure
+    condition: str = ""  # a word as of a state, and no failure
     href: str | None = None
     buttons: Sequence[Button] = ()
 

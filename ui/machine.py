@@ -101,6 +101,7 @@ NAMES = {
     "users": "As the users",
     "has_hours": "At certain hours alone",
     "max_runtime": "For at most",
+    "fault": "Not understood",
 }
 APART = frozenset({"doctor", "digest"})
 

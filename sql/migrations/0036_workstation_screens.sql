@@ -19,3 +19,23 @@ $$;
 
 create index workstation_commands_newest on workstation_commands (workstation, id);
 create index workstation_hands_newest on workstation_hands (workstation, offered_at);
+
+-- Whoever looks sees at once that one has joined, was let in, is there, or is not any more. What it is
+-- heard of in between is not told: pages look by themselves. An id travels as the name of its queue.
+create function tell_of_workstation() returns trigger language plpgsql as $$
+begin
+    perform pg_notify('procession', json_build_object(
+        'r', '[]'::json, 'q', json_build_array('ws:' || left(coalesce(new.name, old.name), 200)),
+        'd', 0, 'w', 0)::text);
+    return null;
+end
+$$;
+
+create trigger tell_screens after insert or delete on workstations for each row
+    execute function tell_of_workstation();
+create trigger tell_screens_of_changes after update on workstations for each row
+    when (
+        (old.state, old.server, old.connected_at, old.draining, old.labels, old.note)
+        is distinct from (new.state, new.server, new.connected_at, new.draining, new.labels, new.note)
+    )
+    execute function tell_of_workstation();

@@ -1,6 +1,7 @@
 """The page of one station: what is done there, and the few big buttons that this allows."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import UUID
@@ -68,7 +69,7 @@ async def page(
         name=row["name"],
         state=row["seen"],
         home=f"/ui/stations/{quote(name, safe='')}",
-        notices=notices(row),
+        notices=notices(row, frame.look_of(request).tz),
         work=await work(conn, catalog, row, caller),
         questions=[
             question(each, caller, form, fault) if each["id"] == refused else question(each, caller)
@@ -94,14 +95,15 @@ async def page(
     )
 
 
-def notices(row: Row) -> list[Notice]:
+def notices(row: Row, zone: tzinfo) -> list[Notice]:
     found = []
     if row["state"] == "REVOKED":
         found.append(Notice("This workstation is revoked: nothing of it is heard any more.", "bad"))
     elif row["state"] == "PENDING":
         found.append(Notice("This workstation waits to be accepted.", "wait"))
     elif row["seen"] == "OFFLINE":
-        since = f"since {words.clock(row['heard_at'])}" if row["heard_at"] else "so far"
+        heard = words.clock(row["heard_at"], zone, datetime.now(UTC))
+        since = f"since {heard}" if row["heard_at"] else "so far"
         found.append(
             Notice(
                 f"Out of reach {since}: it goes on by itself, and what is pressed here "
@@ -163,7 +165,7 @@ def job(row: Row, station: Row, text: str, caller: Caller) -> Work:
         over=row["total"] - row["open"],
         total=row["total"],
         error=row["error"] or "",
-        note="Out of reach: it goes on there." if is_away else "",
+        condition="UNREACHABLE" if is_away else "",
         href=f"/ui/runs/{row['id']}",
         buttons=pressable(RunState(row["state"]), caller),
     )
