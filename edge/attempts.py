@@ -5,10 +5,9 @@ import re
 from dataclasses import dataclass
 from uuid import UUID
 
-OWN = re.compile(
-    r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(0|[1-9][0-9]{0,8})\.([1-9][0-9]{0,8})",
-    re.ASCII,
-)
+ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+RUN = re.compile(ID, re.ASCII)
+OWN = re.compile(rf"({ID})/(0|[1-9][0-9]{{0,8}})\.([1-9][0-9]{{0,8}})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,10 @@ def own(attempt: str) -> Own | None:
 
 def is_own(attempt: str) -> bool:
     return OWN.fullmatch(attempt) is not None
+
+
+def is_run(name: str) -> bool:
+    return RUN.fullmatch(name) is not None
 
 
 # A runner names files by its keys, which have no slash.

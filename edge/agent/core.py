@@ -121,6 +121,7 @@ class Cut:
 
 Effect: TypeAlias = Say | Spawn | Steer | SendLog | Erase | Cut
 Objection: TypeAlias = tuple[Refusal, str] | None
+OnRun: TypeAlias = Callable[[Command, float], tuple[str, list[Effect]]]  # why not, or what follows
 
 
 @dataclass
@@ -161,6 +162,7 @@ class Agent:
         self.link: Link | None = None
         self.sizes: dict[str, int] = {}  # bytes printed so far by what runs
         self.unheard: set[int] = set()  # commands whose fate the server has not been told
+        self.on_run: OnRun | None = None  # who decides about runs of our own
 
     # The machine's side.
 
@@ -405,6 +407,10 @@ class Agent:
             return []  # done, and the answer is on its way
         if command.attempt is None:
             return self.steer_all(command)
+        if self.on_run is not None and attempts.is_run(command.attempt):
+            why, effects = self.on_run(command, clock)
+            self.answer(command, why)
+            return effects
         job = self.book.jobs.get(command.attempt)
         if job is None or job.phase is Phase.ENDED:
             return self.answer(command, "it is over" if job else "it is not here")

@@ -13,7 +13,7 @@ from edge import invocations
 from edge.agent import orders
 from edge.agent.core import Effect, Objection, Steer
 from edge.agent.local import Refused, text
-from edge.messages import Ended, Offer, Refusal, Verb
+from edge.messages import Command, Ended, Offer, Refusal, Verb
 
 if TYPE_CHECKING:
     from edge.agent.micro.engine import Engine, Over, Send
@@ -37,6 +37,7 @@ class Runs:
         self.over: Callable[[Over], None] | None = None
         if was_here(program):
             self.load()
+        program.core.on_run = self.commanded
         self.add_verbs()
 
     @property
@@ -94,6 +95,10 @@ class Runs:
             )
         )
         return True
+
+    def commanded(self, command: Command, clock: float) -> tuple[str, list[Effect]]:
+        why, effects = self.engine.commanded(command, clock)
+        return why, self.do(effects)
 
     def ended(self, ended: Ended, clock: float) -> list[Effect]:
         return self.do(self.engine.ended(ended, at(clock)))

@@ -20,7 +20,7 @@ from scheduler.services import definitions as published
 from scheduler.services.catalog import Catalog
 from scheduler.services.judging import Decide, judge
 from scheduler.services.waking import notify
-from scheduler.store import history, runs
+from scheduler.store import history, mirrors, runs, workstations
 from scheduler.store.rows import Row
 from scheduler.store.runs import Start
 
@@ -146,22 +146,53 @@ def digest(order: Order) -> str:
     return hashlib.sha256(json.dumps(wish, sort_keys=True).encode()).hexdigest()
 
 
-async def change(conn: Conn, catalog: Catalog, run: UUID, decide: Decide, *, by: str) -> Row:
-    """Carry out one command on one run, under its lock."""
+async def change(
+    conn: Conn,
+    catalog: Catalog,
+    run: UUID,
+    decide: Decide,
+    *,
+    by: str,
+    verb: str | None = None,
+    why: str = "",
+) -> Row:
+    """Carry out one command on one run, under its lock. A workstation that decides about the run
+    is asked for `verb`, and does it when it hears of it."""
     async with conn.transaction():
         if not await runs.states(conn, [run]):
             raise NotFound(f"there is no run {run}")
-        await notify(conn, await judge(conn, catalog, [run], decide, by=by))
+        if (station := await mirrors.station_of(conn, run)) is not None:
+            await notify(conn, await ask_station(conn, station, run, verb, by=by, why=why))
+        else:
+            await notify(conn, await judge(conn, catalog, [run], decide, by=by))
     return await get(conn, run)
+
+
+async def ask_station(
+    conn: Conn, station: Row, run: UUID, verb: str | None, *, by: str, why: str
+) -> Wake:
+    if verb is None:
+        raise Conflict(
+            f"the workstation {station['name']} decides about run {run}",
+            remedy="ask for it there; from here it can be held, resumed and stopped",
+        )
+    if (found := await get(conn, run))["finished_at"] is not None:
+        raise Conflict(f"the run is already {found['state']}: it cannot be asked to {verb}")
+    await workstations.ask(conn, station["id"], verb, attempt=str(run), reason=why, by=by)
+    wake = Wake()
+    wake.add(runs=[run], wanted=True)
+    return wake
 
 
 async def hold(conn: Conn, catalog: Catalog, run: UUID, *, by: str, freeze: bool = False) -> Row:
     """With `freeze`, the commands in hand stand still until the run goes on."""
-    return await change(conn, catalog, run, lambda board: board.hold(by, freeze=freeze), by=by)
+    return await change(
+        conn, catalog, run, lambda board: board.hold(by, freeze=freeze), by=by, verb="hold"
+    )
 
 
 async def resume(conn: Conn, catalog: Catalog, run: UUID, *, by: str) -> Row:
-    return await change(conn, catalog, run, lambda board: board.resume(by), by=by)
+    return await change(conn, catalog, run, lambda board: board.resume(by), by=by, verb="resume")
 
 
 async def stop(
@@ -179,7 +210,8 @@ async def stop(
     def decide(board: Board) -> None:
         board.stop(by, kill=kill, why=why, undo=undo)
 
-    return await change(conn, catalog, run, decide, by=by)
+    verb = None if undo else "kill" if kill else "stop"
+    return await change(conn, catalog, run, decide, by=by, verb=verb, why=why or f"stopped by {by}")
 
 
 async def undo(conn: Conn, catalog: Catalog, run: UUID, *, by: str) -> Row:

@@ -73,11 +73,12 @@ select id
    for no key update skip locked;
 
 -- name: lock_boards
+-- What a workstation decides about, nobody here does.
 select id, type, type_version, record_id, round, state, ends_as, priority, input, error, total,
        open, failed, events, started_at, finished_at, timeout, due_at, group_key, admitted,
        labels, parent_run, parent_task, depth, undoes, compensated
   from runs
- where id = any(%(ids)s)
+ where id = any(%(ids)s) and workstation is null
  order by id
    for no key update;
 

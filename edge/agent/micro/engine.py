@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from edge.agent.micro.ledger import About, Case, Ledger, stamp, task_id
 from edge.agent.micro.working import Work, position_of
 from edge.agent.micro.world import ThisWorld, World
 from edge.attempts import Own
-from edge.messages import Ended, Happened, Lane, Offer, Phase, Ticked, Verb
+from edge.messages import Command, Ended, Happened, Lane, Offer, Phase, Ticked, Verb
 from executor.base import Ending, Outcome
 from scheduler.domain import process_types
 from scheduler.domain.board import Board
@@ -208,6 +208,18 @@ class Engine:
     def command(self, run: UUID, verb: Verb, now: datetime, *, by: str, why: str = "") -> Effects:
         """The same for whoever is to hear that it cannot be."""
         return self.ask(run, lambda board: obey(board, VERBS[verb], by, why or None), now)
+
+    def commanded(self, command: Command, clock: float) -> tuple[str, list[Any]]:
+        """What the server wants of a run of ours; why not, where it cannot be."""
+        run, now = UUID(command.attempt), datetime.fromtimestamp(clock, UTC)
+        if command.verb not in VERBS:
+            return f"{command.verb} is nothing that a run is asked for", []
+        try:
+            why = command.reason or None
+            verb = VERBS[command.verb]
+            return "", self.ask(run, lambda board: obey(board, verb, "server", why), now)
+        except Refusal as refusal:
+            return str(refusal), []
 
     def ask(self, run: UUID, act: Act, now: datetime) -> Effects:
         """Whatever people may want of a run; raises a Refusal where it cannot be."""

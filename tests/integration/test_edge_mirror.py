@@ -1,0 +1,178 @@
+"""Runs that a workstation decides about are seen on the server, and touched by nothing there."""
+
+from collections.abc import AsyncIterator
+from itertools import count
+from uuid import UUID
+
+import pytest
+
+from executor.base import Ending, Outcome
+from scheduler.domain.board import Board
+from scheduler.domain.tasks import RANKS
+from scheduler.loops.promoter import Promoter
+from scheduler.loops.pulse import Pulse
+from scheduler.loops.reaper import Reaper
+from scheduler.services.catalog import Catalog
+from scheduler.services.judging import judge
+from scheduler.store import tasks
+from tests.support.edge_alone import Alone, alone
+from tests.support.gateways import Served, a_line, a_server
+from tests.support.postgres import Databases
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+TYPES = """
+name: part-NAME
+tasks:
+  - {name: cut, run: [cut]}
+  - {name: drill, run: [drill], output: json}
+result: {hole: "${{ tasks.drill.output.hole }}"}
+---
+name: order-NAME
+tasks:
+  - name: make
+    process: part-NAME
+    on: {workstation: NAME}
+"""
+COMPLETED = "select 1 from runs where id = %s and state = 'COMPLETED'"
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+async def served(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Served]:
+    with databases.cloned() as dsn:
+        async with a_server(dsn, tmp_path_factory.mktemp("server")) as served:
+            yield served
+
+
+@pytest.fixture
+async def press(served: Served) -> Alone:
+    return await alone(served, f"press-{next(NUMBERS)}")
+
+
+async def order(served: Served, machine: Alone) -> UUID:
+    answer = await served.api.post(
+        "/process-types",
+        content=TYPES.replace("NAME", machine.name),
+        headers={"Content-Type": "application/yaml"},
+    )
+    assert answer.status_code == 200, answer.text
+    answer = await served.api.post("/runs", json={"type": f"order-{machine.name}"})
+    assert answer.status_code == 201, answer.text
+    return UUID(answer.json()["id"])
+
+
+async def mirrored(served: Served, parent: UUID) -> UUID:
+    query = "select id from runs where parent_run = %s"
+    found: UUID = await served.becomes(query, parent)
+    return found
+
+
+async def test_a_process_that_is_handed_over_goes_on_without_the_server_and_is_seen_there(
+    served: Served, press: Alone
+) -> None:
+    async with a_line(served, press):
+        run = await order(served, press)
+        first = await press.has_begun()
+        child = await mirrored(served, run)
+        assert await served.one(
+            "select state::text from tasks where run_id = %s and name = 'cut'", child
+        ) in ("READY", "IN_PROGRESS")
+    press.print(first.attempt, b"chips\n")
+    press.end(first.attempt)
+    second = await press.has_begun(2)
+    press.end(second.attempt, output={"hole": 7})
+    async with a_line(served, press):
+        await served.becomes(COMPLETED, run)
+        await until(lambda: not press.book.jobs)
+    assert await served.one("select output from runs where id = %s", child) == {"hole": 7}
+    states = await served.rows(
+        "select name, state::text, attempt from tasks where run_id = %s order by position", child
+    )
+    assert states == [("cut", "COMPLETED", 1), ("drill", "COMPLETED", 1)]
+    made = await served.one("select output from tasks where run_id = %s and name = 'make'", run)
+    assert made == {"run": str(child), "output": {"hole": 7}}
+    log = "select data from output_chunks c join tasks t on t.id = c.task_id where t.run_id = %s"
+    assert bytes(await served.one(log, child)) == b"chips\n"
+    assert await served.one("select count(*) from attempts where run_id = %s", child) == 2
+    seqs = await served.rows("select seq from history where run_id = %s order by seq", child)
+    assert [seq for (seq,) in seqs] == list(range(1, len(seqs) + 1))
+
+
+async def a_child(served: Served, press: Alone) -> tuple[UUID, UUID]:
+    """A run that was handed over and goes on there, and the one that it is for."""
+    async with a_line(served, press):
+        run = await order(served, press)
+        await press.has_begun()
+        child = await mirrored(served, run)
+        await served.becomes("select 1 from tasks where run_id = %s and attempt = 1", child)
+    return run, child
+
+
+async def rows_of(served: Served, run: UUID) -> object:
+    task_rows = await served.rows("select t::text from tasks t where run_id = %s order by id", run)
+    return task_rows, await served.rows("select r::text from runs r where id = %s", run)
+
+
+async def test_nobody_here_claims_promotes_reaps_or_judges_what_a_workstation_decides_about(
+    served: Served, press: Alone
+) -> None:
+    _, child = await a_child(served, press)
+    before = await rows_of(served, child)
+    conn, catalog = served.conn, Catalog()
+    [[queue]] = await served.rows("select distinct queue from tasks where run_id = %s", child)
+    floors = [0] * RANKS
+    assert await tasks.claim(conn, "default", holder=1, floors=floors, limit=10) == []
+    assert queue == f"ws:{press.name}:own"
+    [[id]] = await served.rows("select id from tasks where run_id = %s and attempt = 1", child)
+    outcome = Outcome(ending=Ending.FAILED)
+    await judge(conn, catalog, [child], lambda board: fail(board, id, outcome), by="tester")
+    await conn.execute("update holders set state = 'GONE' where name = %s", [f"ws:{press.name}"])
+    assert await Reaper(catalog, served.patience, Pulse(), lambda wake: None).tick(conn) == 0
+    await Promoter(catalog, Pulse(), lambda wake: None).tick(conn)
+    await served.watch()
+    assert await rows_of(served, child) == before
+
+
+def fail(board: Board, task: int, outcome: Outcome) -> None:
+    board.record(task, 1, board.by_id[task].holder or 0, outcome)
+
+
+async def test_a_run_of_a_workstation_is_held_and_stopped_from_the_server(
+    served: Served, press: Alone
+) -> None:
+    _, child = await a_child(served, press)
+    answer = await served.api.post(f"/runs/{child}/hold", json={})
+    assert answer.status_code in (200, 202), answer.text
+    async with a_line(served, press):
+        await served.becomes("select 1 from runs where id = %s and state = 'HOLDING'", child)
+        answer = await served.api.post(f"/runs/{child}/stop", json={"kill": True})
+        assert answer.status_code in (200, 202), answer.text
+        await until(lambda: ("kill" in [verb for _, verb in press.steered]) or None)
+        press.end(press.begun[0].attempt, "STOPPED")
+        await served.becomes("select 1 from runs where id = %s and state = 'STOPPED'", child)
+
+
+async def test_what_only_the_workstation_can_do_with_its_run_is_refused_here(
+    served: Served, press: Alone
+) -> None:
+    _, child = await a_child(served, press)
+    answer = await served.api.post(f"/runs/{child}/retry", json={})
+    assert answer.status_code == 409
+    assert press.name in answer.json()["detail"]
+
+
+async def test_the_run_that_waits_for_it_takes_it_along_when_it_is_stopped(
+    served: Served, press: Alone
+) -> None:
+    run, child = await a_child(served, press)
+    async with a_line(served, press):
+        answer = await served.api.post(f"/runs/{run}/stop", json={"kill": True})
+        assert answer.status_code in (200, 202), answer.text
+        await until(lambda: ("kill" in [verb for _, verb in press.steered]) or None)
+        press.end(press.begun[0].attempt, "STOPPED")
+        await served.becomes("select 1 from runs where id = %s and state = 'STOPPED'", run)
+    assert await served.one("select state::text from runs where id = %s", child) == "STOPPED"
