@@ -116,6 +116,14 @@ async def end_runner(client: Client) -> None:
     await client.link.close()
 
 
+async def end_runner_of(pid: int) -> None:
+    """Of somebody else's client; its guard ends what it had begun, and then itself."""
+    guard = parent_of(pid)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    await until(lambda: is_dead(guard))
+
+
 def processes_of(*marks: str | Path) -> list[int]:
     """Live processes with all of these in their environment.
 

@@ -1,0 +1,231 @@
+"""An agent in this process, with its runner and its disk; the server is played by the test."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge import identity, sealing, wire
+from edge.agent.home import Config, Home
+from edge.agent.program import Program
+from edge.messages import (
+    Accept,
+    Ended,
+    Frame,
+    FromServer,
+    Hello,
+    Item,
+    Lane,
+    Message,
+    Offer,
+    Refusal,
+    Reject,
+    Start,
+    Welcome,
+)
+from tests.support.runners import end_runner_of
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+NOWHERE = "http://127.0.0.1:9"  # a port that nobody serves
+POLICY = '[[allow]]\nprogram = "/bin/sh"\nrest = ".*"\nshell = true\n'
+
+
+class Server:
+    """What the agent said, and what it is told."""
+
+    carrier = "stream"
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.heard: list[Message] = []
+        self.is_cut = False
+        self.session = 0
+
+    def say(self, texts: list[str]) -> None:
+        for each in texts:
+            for message in wire.decode(each).messages:
+                self.heard.append(message)
+                if isinstance(message, Hello):
+                    self.greet(message)
+
+    def cut(self, why: str) -> None:
+        self.is_cut = True
+        self.program.lost(self, why)
+
+    def tell(self, *messages: FromServer) -> None:
+        self.program.heard(self, Frame(self.session, messages))
+
+    def greet(self, hello: Hello) -> None:
+        self.session = hello.greeting
+        nothing = (0,) * len(Lane)
+        self.tell(Welcome(hello.greeting, self.session, 1, hello.clock, (), nothing, nothing))
+
+    def said(self, kind: type[Any]) -> list[Any]:
+        return [each for each in self.heard if isinstance(each, kind)]
+
+    def results(self) -> list[Ended]:
+        return [each.body for each in self.said(Item) if isinstance(each.body, Ended)]
+
+
+def joined(folder: Path) -> tuple[Home, Config]:
+    home, config = Home(folder / "home"), Config(server=NOWHERE, name="press-7", slots=2)
+    home.prepare()
+    identity.make_key(home.key)
+    sealing.make_key(home.sealing)
+    home.save(config)
+    policy = home.path / "policy.toml"
+    policy.write_text(POLICY)
+    policy.chmod(0o644)
+    return home, config
+
+
+@asynccontextmanager
+async def an_agent(folder: Path) -> AsyncIterator[tuple[Program, Server]]:
+    home, config = joined(folder)
+    program, stop = Program(home, config), asyncio.Event()
+    running = asyncio.create_task(program.run(stop))
+    try:
+        await until(lambda: not program.hands.away)
+        yield program, await connected(program)
+    finally:
+        runner = program.hands.pid
+        stop.set()
+        await running
+        if runner is not None:
+            await end_runner_of(runner)
+
+
+async def connected(program: Program) -> Server:
+    server = Server(program)
+    program.opened(server)
+    await until(lambda: program.state == "connected" or None)
+    return server
+
+
+def offer(attempt: str, script: str) -> Offer:
+    return Offer(attempt, {"argv": ["/bin/sh", "-c", script]})
+
+
+async def begin(server: Server, attempt: str, script: str) -> None:
+    server.tell(offer(attempt, script))
+    await until(lambda: [each for each in server.said(Accept) if each.attempt == attempt])
+    server.tell(Start(attempt))
+
+
+async def test_what_ends_while_the_disk_takes_nothing_is_told_of_when_it_does_again(
+    tmp_path: Path,
+) -> None:
+    async with an_agent(tmp_path) as (program, server):
+        go = tmp_path / "go"
+        await begin(server, "1.1", f"while [ ! -e {go} ]; do sleep 0.05; done; exit 7")
+        await until(lambda: program.book.jobs["1.1"].phase == "running")
+        program.book.db.execute("pragma query_only = on")
+        go.touch()
+        await until(lambda: program.unwritable)
+        await until(lambda: server.is_cut)
+        assert "readonly" in program.unwritable
+        assert program.status()["unwritable"]
+        program.book.db.execute("pragma query_only = off")
+        again = await connected(program)
+        await until(again.results)
+        assert [each.exit_code for each in again.results()] == [7]
+        assert program.unwritable == ""
+
+
+async def test_a_full_disk_costs_new_work_and_never_a_result(tmp_path: Path) -> None:
+    async with an_agent(tmp_path) as (program, server):
+        go = tmp_path / "go"
+        await begin(server, "1.1", f"while [ ! -e {go} ]; do sleep 0.05; done; exit 7")
+        await until(lambda: program.book.jobs["1.1"].phase == "running")
+        fill(program)
+        go.touch()
+        await until(lambda: program.full)
+        again = await connected(program)
+        await until(again.results)
+        assert [each.exit_code for each in again.results()] == [7]
+        again.tell(offer("2.1", "echo no"))
+        await until(lambda: again.said(Reject))
+        [refused] = again.said(Reject)
+        assert (refused.refusal, "no room" in refused.why) == (Refusal.BUSY, True)
+        program.book.db.execute("pragma max_page_count = 1000000")
+        program.look_at = 0.0
+        await until(lambda: not program.full)
+        again.tell(offer("3.1", "echo yes"))
+        await until(lambda: [each for each in again.said(Accept) if each.attempt == "3.1"])
+
+
+def fill(program: Program) -> None:
+    """There is no page left, but for those that the reserve makes room for."""
+    db, give_up = program.book.db, program.reserve.give_up
+    [pages] = db.execute("pragma page_count").fetchone()
+    pages += 5
+    db.execute(f"pragma max_page_count = {pages}")
+    for size in (300, 10):  # before the first result, in the same leaves of the tree
+        with contextlib.suppress(sqlite3.OperationalError):
+            for seq in itertools.count(size * 10_000):
+                db.execute("insert into items values (-1, ?, ?, 0)", (seq, "x" * size))
+
+    def give() -> bool:
+        db.execute(f"pragma max_page_count = {pages + 50}")
+        return give_up()
+
+    program.reserve.give_up = give  # type: ignore[method-assign]
+
+
+async def test_the_service_manager_is_told_that_the_agent_turns_whether_or_not_a_server_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "300000")
+        home, config = joined(tmp_path)
+        program, stop = Program(home, config, starts_runner=False), asyncio.Event()
+        told: list[str] = []
+
+        def look() -> Sequence[str]:
+            while True:
+                try:
+                    told.append(manager.recv(4096).decode())
+                except BlockingIOError:
+                    return told
+
+        running = asyncio.create_task(program.run(stop))
+        await until(lambda: look().count("WATCHDOG=1") > 3)
+        assert told.index("READY=1") < len(told)
+        assert any(each.startswith("STATUS=away") for each in told)
+        stop.set()
+        await running
+        assert look()[-1] == "STOPPING=1"
+
+
+async def test_whoever_asks_at_the_machine_gets_an_answer_or_a_reason(tmp_path: Path) -> None:
+    async with an_agent(tmp_path) as (program, _):
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "home" / "control.sock")
+
+        async def ask(line: bytes) -> Any:
+            writer.write(line + b"\n")
+            return json.loads(await reader.readline())
+
+        assert (await ask(b'{"do": "status"}'))["ok"]["name"] == "press-7"
+        for wrong in (b"", b"[]", b"{}", b'{"do": 7}', b'{"do": "sing"}', b"\xff", b"[" * 5000):
+            assert (await ask(wrong))["error"]
+        refused = await ask(b'{"do": "stop", "attempt": "9.9"}')
+        assert refused["remedy"] == "`procession edge status` lists"
+        program.verbs.add("break", lambda given: 1 / 0)
+        assert "ZeroDivisionError" in (await ask(b'{"do": "break"}'))["error"]
+        assert (await ask(b'{"do": "drain", "why": "dust"}')) == {"ok": None}
+        assert program.book.shut.why == "dust"
+        assert (tmp_path / "home" / "control.sock").stat().st_mode & 0o777 == 0o600
+        writer.close()
