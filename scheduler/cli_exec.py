@@ -25,6 +25,7 @@ SHORTEST, LONGEST = 0.03, 0.5
 @click.command("exec", context_settings={"allow_interspersed_args": False})
 @click.argument("argv", nargs=-1, required=True, metavar="[--] COMMAND…", type=click.UNPROCESSED)
 @click.option("--queue", help="Whose workers may run it.  [default: default]")
+@click.option("--on", metavar="WHERE", help="A workstation: its name, any, or LABEL=VALUE,….")
 @click.option("--timeout", metavar="TIME", help="Such as 90s or 10m.")
 @click.option("--cwd", metavar="FOLDER", help="On the worker's machine.  [default: /]")
 @click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="Repeatable.")
@@ -35,13 +36,14 @@ def exec_(
     desk: Desk,
     argv: tuple[str, ...],
     queue: str | None,
+    on: str | None,
     timeout: str | None,
     cwd: str | None,
     variables: tuple[str, ...],
     name: str | None,
     stdin: str | None,
 ) -> None:
-    """Run a command on a worker, show what it prints, and end with its exit code.
+    """Run a command on a worker or a workstation, show what it prints, and end with its exit code.
 
     124 if it timed out, 126 if it could not begin, 3 if it was stopped before it began. Ctrl-C
     stops it; a second one leaves it to itself.
@@ -49,6 +51,7 @@ def exec_(
     wish = {
         "argv": list(argv),
         "queue": queue,
+        "on": None if on is None else {"workstation": where(on)},
         "timeout": timeout,
         "cwd": cwd,
         "env": dict(variable(each) for each in variables) or None,
@@ -66,6 +69,15 @@ def exec_(
     if desk.as_json:
         desk.json({**desk.client.get(f"/runs/{run['id']}"), "task": task})
     sys.exit(code_of(desk.client, run["id"], task))
+
+
+def where(text: str) -> str | dict[str, Any]:
+    if "=" not in text:
+        return text
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(sign for _, sign, _ in pairs):
+        raise Refused(f"--on {text!r}: write a name, any, or LABEL=VALUE,LABEL=VALUE")
+    return {"labels": {name: value for name, _, value in pairs}}
 
 
 def variable(text: str) -> tuple[str, str]:

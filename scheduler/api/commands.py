@@ -1,6 +1,6 @@
 """Ad-hoc commands: `procession exec` over HTTP."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import Field
@@ -27,6 +27,11 @@ class Command(Inward):
     ]
     name: str = Field(default=TASK, description="What its task is called.")
     queue: str = QUEUE
+    on: dict[str, Any] | None = Field(
+        default=None,
+        description="The workstation, as `on` of a task says it.",
+        examples=[{"workstation": "press-2"}],
+    )
     cwd: str | None = Field(default=None, description="`/` if left out.")
     env: dict[str, str] = Field(default_factory=dict, description="All of it: none is inherited.")
     stdin: str | None = None

@@ -99,6 +99,20 @@ class TaskProgress(Outward):
     labels: dict[str, str] = Field(default_factory=dict)
 
 
+class Placement(Outward):
+    """Which workstation carries a task out, and what follows when that is out of sight."""
+
+    on: dict[str, Any] = Field(description="`workstation` and a name, `labels`, or `any`.")
+    taken: str | None = Field(default=None, description="Who took it, where several might have.")
+    sticky: bool = Field(description="Whether tasks of the run go to the same one.")
+    start_before: Time | None = Field(description="When it is too late to begin it.")
+    on_disconnect: Literal["keep", "stop"]
+    lost_after: float = Field(description="Seconds without a word, after which it is lost.")
+    replace: bool = Field(description="Whether another takes what was lost.")
+    reconcile: Literal["keep_original", "keep_replacement", "ask"]
+    refused: dict[str, str] = Field(default_factory=dict, description="By whom, and why.")
+
+
 class Task(Outward):
     """One step of a run."""
 
@@ -119,6 +133,9 @@ class Task(Outward):
     attempt: int = Field(description="The number of the latest attempt; 0 before the first.")
     retries_used: int = Field(validation_alias="counted", description="Attempts that counted.")
     on_lost: str
+    placement: Placement | None = Field(
+        default=None, description="Null where a worker of its queue carries it out."
+    )
     wanted: str | None = Field(description="What somebody wants: stop, kill, freeze or thaw.")
     invocation: dict[str, Any] | None = Field(description="The rendered command.")
     exit_code: int | None

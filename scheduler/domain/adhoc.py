@@ -28,6 +28,7 @@ class AdHoc:
     argv: Sequence[str]
     name: str = TASK
     queue: str = QUEUE
+    on: Mapping[str, Any] | None = None  # as of a task
     cwd: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: str | None = None
@@ -47,6 +48,7 @@ def as_type(wish: AdHoc) -> ProcessType:
         "timeout": wish.timeout,
         "merge_output": wish.merge_output,
         "on_lost": wish.on_lost,
+        "on": wish.on,
     }
     document = {
         "name": TYPE,

@@ -228,3 +228,19 @@ async def test_what_is_too_late_is_not_begun_by_a_workstation_that_comes_back(
         await has_greeted(presses[0])
         await comes(served, FAILED, run)
     assert not presses[0].begun
+
+
+async def test_a_command_that_was_typed_runs_where_it_is_wanted(
+    served: Served, presses: list[Machine]
+) -> None:
+    async with AsyncExitStack() as stack:
+        await there(stack, served, *presses)
+        answer = await served.api.post(
+            "/commands", json={"argv": ["uptime"], "on": {"workstation": "press-2"}}
+        )
+        assert answer.status_code == 201, answer.text
+        run = UUID(answer.json()["id"])
+        await served.becomes(COMPLETED, run)
+    [task] = (await served.api.get(f"/runs/{run}/tasks")).json()["items"]
+    assert task["placement"]["on"] == {"workstation": "press-2"}
+    assert [len(each.begun) for each in presses] == [0, 1]

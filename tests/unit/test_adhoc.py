@@ -62,3 +62,17 @@ def test_a_fault_is_told_in_the_words_of_the_wish(wish: AdHoc, field: str) -> No
     assert refused.value.field == field
     assert str(refused.value).startswith(field)
     assert "tasks[0]" not in str(refused.value)
+
+
+def test_a_command_for_a_workstation_says_which_as_a_task_does() -> None:
+    wish = AdHoc(argv=["x"], on={"workstation": {"labels": {"line": "2"}}})
+    [task] = as_type(wish).tasks
+    assert task.placement is not None
+    assert task.placement.labels == {"line": "2"}
+    assert task.on_lost == "fail"
+
+
+def test_a_place_that_makes_no_sense_is_told_in_the_words_of_the_wish() -> None:
+    with pytest.raises(Invalid, match=r"on\.workstation: 'A B' is no workstation's name") as refused:
+        as_type(AdHoc(argv=["x"], on={"workstation": "A B"}))
+    assert refused.value.field == "on"

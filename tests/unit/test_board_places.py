@@ -446,6 +446,7 @@ def test_a_replacement_that_has_succeeded_stays_and_a_dead_letter_asks() -> None
     board = with_policy("ask")
     finish(board, "t0")
     late(board)
+    late(board)
     assert row(board, "t0").state is TaskState.COMPLETED
     assert board.run.state is RunState.IN_PROGRESS
     assert len(board.changes().letters) == 1

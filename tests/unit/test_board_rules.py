@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 
 from executor.base import Outcome
 from scheduler.domain.board import Board
-from scheduler.domain.definitions import OnFailure, ProcessType, TaskDefinition
+from scheduler.domain.definitions import OnFailure, Placement, ProcessType, TaskDefinition
 from scheduler.domain.errors import Conflict
+from scheduler.domain.places import Around, Station
 from scheduler.domain.retries import RetryPolicy
 from scheduler.domain.states import RUN_ARROWS, TASK_ARROWS, RunState, TaskState
 from scheduler.domain.tasks import Task
@@ -30,6 +31,19 @@ from tests.support.builders import (
 
 OUTCOMES = [SUCCESS, SUCCESS, SUCCESS, FAILURE, PERMANENT, TIMED_OUT, STOPPED, LOST]
 COMMANDS = ["hold", "resume", "stop", "kill", "retry", "whole", "wake", "expire", "hand back"]
+COMMANDS += ["late", "late", "refuse", "too late"]
+STATIONS = (Station("p1"), Station("p2"))
+PLACES = [
+    None,
+    None,
+    Placement(workstation="p1"),
+    Placement(replace=True),
+    Placement(replace=True, reconcile="ask", sticky=True),
+    Placement(replace=True, reconcile="keep_replacement"),
+    Placement(reconcile="ask"),
+    Placement(replace=True, start_before=timedelta(minutes=5)),
+]
+ALONG_ARROWS = ["hold", "resume", "stop", "wake", "expire", "refuse", "too late"]
 CLOSED = (RunState.HOLDING, RunState.HELD, RunState.STOPPING)
 
 
@@ -47,7 +61,8 @@ def process_types(draw: st.DrawFn) -> ProcessType:
                 kind="noop",
                 needs=tuple(draw(st.lists(st.sampled_from(before), unique=True)) if before else ()),
                 on_failure=draw(st.sampled_from(reactions(handlers))),
-                on_lost=draw(st.sampled_from(["retry", "fail"])),
+                on=draw(st.sampled_from(PLACES)),
+                on_lost=draw(st.sampled_from(["retry", "fail", "wait"])),
                 retries=RetryPolicy(max=draw(st.integers(0, 1))),
             )
         )
@@ -72,7 +87,11 @@ class Carrying:
 
     def __init__(self, definition: ProcessType):
         self.board = a_board(definition)
-        self.letters: list[tuple[int, int]] = []
+        self.settle()
+
+    def settle(self) -> None:
+        while self.board.asks():
+            self.board.settle({}, around=Around(STATIONS))
 
     def step(self, command: str) -> None:
         board = self.board
@@ -84,6 +103,12 @@ class Carrying:
                     board.stop("ann", kill=command == "kill")
                 case "hand back":
                     self.give_back()
+                case "late":
+                    self.hear_of_what_was_lost()
+                case "refuse":
+                    self.refuse()
+                case "too late":
+                    board.too_late()
                 case "wake":
                     board.now += timedelta(minutes=10)
                     board.wake()
@@ -93,6 +118,21 @@ class Carrying:
                     board.expire()
         except Conflict:
             pass
+        self.settle()
+
+    def hear_of_what_was_lost(self) -> None:
+        for task in self.board.tasks.values():
+            for attempt in (task.placement or {}).get("lost", ()):
+                self.board.late(task.id, attempt, SUCCESS, station="p1")
+                self.settle()
+
+    def refuse(self) -> None:
+        for task in self.in_hand():
+            if task.placement:
+                station = task.queue.removeprefix("ws:") if "ws:" in task.queue else "p1"
+                self.board.refuse(
+                    task.id, task.attempt, HOLDER, station=station, why="no", others=STATIONS
+                )
 
     def give_back(self) -> None:
         for task in self.in_hand():
@@ -105,6 +145,7 @@ class Carrying:
         if in_hand := self.in_hand():
             task = in_hand[number % len(in_hand)]
             assert self.board.record(task.id, task.attempt, HOLDER, outcome)
+        self.settle()
 
     def in_hand(self) -> list[Task]:
         return self.of(TaskState.IN_PROGRESS)
@@ -171,7 +212,7 @@ def test_every_step_follows_an_arrow(data: st.DataObject, definition: ProcessTyp
         run, tasks = standing(carrying.board)
         outcome = data.draw(st.sampled_from(OUTCOMES))
         if data.draw(st.booleans()):
-            carrying.step(data.draw(st.sampled_from(["hold", "resume", "stop", "wake", "expire"])))
+            carrying.step(data.draw(st.sampled_from(ALONG_ARROWS)))
         else:
             claimed = {task.id for task in carrying.of(TaskState.READY)}
             tasks |= dict.fromkeys(claimed, TaskState.IN_PROGRESS)

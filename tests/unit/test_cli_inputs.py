@@ -7,6 +7,7 @@ import pytest
 
 from scheduler import address
 from scheduler.address import Address
+from scheduler.cli_exec import where
 from scheduler.cli_inputs import collect
 from scheduler.client import Refused
 
@@ -120,3 +121,10 @@ def test_a_server_that_listens_everywhere_is_found_on_loopback(tmp_path: Path) -
 
 def test_a_token_does_not_show_where_an_address_is_printed() -> None:
     assert "pn_secret" not in repr(Address("http://x", "pn_secret"))
+
+
+def test_where_a_command_runs_is_said_by_name_or_by_labels() -> None:
+    assert where("press-2") == "press-2"
+    assert where("line=2,kind=press") == {"labels": {"line": "2", "kind": "press"}}
+    with pytest.raises(Refused, match="LABEL=VALUE"):
+        where("line=2,press")

@@ -12,6 +12,13 @@ def is_one(task: Task, attempt: int) -> bool:
     return task.placement is not None and attempt in task.placement.get("lost", ())
 
 
+def forget(table: Table, task: Task) -> None:
+    """What comes of those attempts from now on is evidence and no more."""
+    assert task.placement is not None
+    task.placement = {name: each for name, each in task.placement.items() if name != "lost"}
+    table.touch(task)
+
+
 def remember(table: Table, task: Task, attempt: int, outcome: Outcome) -> None:
     """Its replacement is still in somebody's hands."""
     assert task.placement is not None

@@ -6,6 +6,7 @@ from typing import Any
 from executor.base import Ending, Outcome
 from scheduler.domain.board import originals, rounds
 from scheduler.domain.board.ending import settle_run
+from scheduler.domain.board.following import is_unresolved
 from scheduler.domain.board.outcomes import bury, came_to, give_up
 from scheduler.domain.board.table import Table
 from scheduler.domain.states import RunState, TaskState
@@ -64,8 +65,8 @@ WHY = "it was given up for lost, and has succeeded after all"
 
 def may_still_count(table: Table, task: Task) -> bool:
     """The run ended with this loss, and nothing of it was undone since."""
-    run = table.run
-    return task.role == "task" and run.state is RunState.FAILED and run.compensated is None
+    run, is_its_end = table.run, task.role == "task" and is_unresolved(task)
+    return is_its_end and run.state is RunState.FAILED and run.compensated is None
 
 
 def output_of(outcome: Outcome) -> Any:
@@ -82,7 +83,7 @@ def ask(table: Table, task: Task, attempt: int, outcome: Outcome) -> None:
             "began: say what counts (`procession complete`, or a retry)"
         )
         give_up(table, task, Outcome(ending=Ending.FAILED, error=error, retryable=False))
-    elif task.state is T.COMPLETED:
+    elif task.state is T.COMPLETED and task.role == "task":
         task.error = originals.doubtful(attempt, task.attempt, outcome).error
+        originals.forget(table, task)  # there is one dead letter of a task in each round
         bury(table, task)
-        table.touch(task)
