@@ -15,7 +15,8 @@ from psycopg import AsyncConnection, DataError, IntegrityError
 
 from edge import attempts
 from edge.attempts import Own
-from edge.messages import Happened, RunTold, Ticked
+from edge.desk import Hand, Stage
+from edge.messages import Frame, Happened, Item, Log, RunTold, Ticked
 from scheduler.domain.board import Attempt, Event
 from scheduler.domain.errors import Refusal
 from scheduler.domain.events import NewEvent
@@ -30,6 +31,7 @@ from scheduler.store.workstations import Key
 log = logging.getLogger(__name__)
 Conn = AsyncConnection[Any]
 Told: TypeAlias = RunTold | Happened | Ticked
+TOLD = (RunTold, Happened, Ticked)
 
 WRONG = (Refusal, DataError, IntegrityError, ArithmeticError, KeyError, TypeError, ValueError)
 LONGEST_ERROR = 2_000
@@ -179,18 +181,34 @@ def moment(stamp: float) -> datetime:
 # Attempts by their names there.
 
 
+async def known(conn: Conn, station: int, frame: Frame) -> dict[str, Hand]:
+    """Of own attempts whose logs come with the frame: how much is stored. Of those whose run this
+    very frame tells of first there is nothing yet."""
+    logs = {each.attempt for each in frame.messages if isinstance(each, Log)}
+    rows = await hands(conn, station, logs)
+    told = {
+        each.body.run
+        for each in frame.messages
+        if isinstance(each, Item) and isinstance(each.body, RunTold)
+    }
+    unknown = [(each, attempts.own(each)) for each in logs - rows.keys()]
+    fresh = {name for name, own in unknown if own is not None and str(own.run) in told}
+    stored = {name: row["logged"] for name, row in rows.items()} | dict.fromkeys(fresh, 0)
+    return {name: Hand(name, Stage.OVER, 0.0, logged) for name, logged in stored.items()}
+
+
+async def keys(conn: Conn, station: int, names: Iterable[str]) -> dict[str, Key]:
+    """What they are called here."""
+    rows = await hands(conn, station, names)
+    return {name: (row["task_id"], row["number"]) for name, row in rows.items()}
+
+
 async def hands(conn: Conn, station: int, names: Iterable[str]) -> dict[str, Row]:
-    """Of the workstation's own attempts: their tasks here, and how much of their logs is stored."""
-    own = {each: found for each in names if (found := attempts.own(each)) is not None}
+    own = [found for each in names if (found := attempts.own(each)) is not None]
     if not own:
         return {}
-    keys = [(each.run, each.position, each.number) for each in own.values()]
-    rows = await mirrors.own_hands(conn, station, keys)
+    rows = await mirrors.own_hands(conn, station, [(e.run, e.position, e.number) for e in own])
     return {str(Own(row["run_id"], row["position"], row["number"])): row for row in rows}
-
-
-def key_of(row: Row) -> Key:
-    return row["task_id"], row["number"]
 
 
 # Events and ticks.
