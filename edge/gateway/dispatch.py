@@ -20,7 +20,7 @@ from edge.gateway.offers import Refused
 from edge.gateway.recording import Closing
 from edge.gateway.streams import Stream, Streams
 from edge.messages import Command, Ended, Offer
-from scheduler.domain import places
+from scheduler.domain import places, secrets
 from scheduler.domain.wakes import ANY, Wake
 from scheduler.loops.pulse import Pulse
 from scheduler.services.catalog import Catalog
@@ -53,24 +53,36 @@ class Claims:
         wake: Wake,
     ) -> list[Offer]:
         """Offers that are written down and have to be spoken now, in this session."""
-        async with conn.transaction():
-            row = await workstations.lock(conn, workstation)
-            if row is None or not may_take(row, session):
-                return []
-            room = row["slots"] - await workstations.open_hands(conn, workstation)
-            claimed = await take(conn, row, queues, min(room, limit, MOST_AT_ONCE), wake)
-        if not claimed:
-            return []
-        made, refused = await offers.make(conn, self.keys(), claimed, row["sealing_key"])
+        claimed: list[Row] = []
+        for queue in queues:
+            room = min(limit, MOST_AT_ONCE) - len(claimed)
+            if room <= 0:
+                break
+            claimed += await workstations.claim(
+                conn, workstation, queue, session=session, limit=room
+            )
+        return await self.offers(conn, workstation, claimed, wake) if claimed else []
+
+    async def offers(
+        self, conn: Conn, workstation: int, claimed: Sequence[Row], wake: Wake
+    ) -> list[Offer]:
+        sealing_key = None
+        if any(secrets.wants(each["invocation"]) for each in claimed):
+            sealing_key = await workstations.sealing_key(conn, workstation)
+        made, refused = await offers.make(conn, self.keys(), claimed, sealing_key)
         if refused:
-            await self.fail(conn, row, refused, wake)
+            await self.fail(conn, workstation, refused, wake)
         wake.add(runs=[each["run_id"] for each in claimed])
         return made
 
-    async def fail(self, conn: Conn, row: Row, refused: Sequence[Refused], wake: Wake) -> None:
+    async def fail(
+        self, conn: Conn, workstation: int, refused: Sequence[Refused], wake: Wake
+    ) -> None:
         """What cannot be offered has failed, and trying again by itself would change nothing."""
         async with conn.transaction():
-            await workstations.lock(conn, row["id"])
+            row = await workstations.lock(conn, workstation)
+            if row is None:
+                return
             keys = [(each.task["id"], each.task["attempt"]) for each in refused]
             over = [(key, None, each.why) for key, each in zip(keys, refused, strict=True)]
             await workstations.close(conn, row["id"], over)
@@ -81,33 +93,6 @@ class Claims:
             wake.merge(
                 await recording.record(conn, self.catalog, row["holder"], row["name"], closings)
             )
-
-
-def may_take(row: Row, session: int) -> bool:
-    is_closed = row["draining"] or row["told_drain"] or row["state"] != "ACCEPTED"
-    return row["session"] == session and row["holder"] is not None and not is_closed
-
-
-async def take(conn: Conn, row: Row, queues: Sequence[str], room: int, wake: Wake) -> list[Row]:
-    claimed: list[Row] = []
-    for queue in queues:
-        if room <= len(claimed):
-            break
-        claimed += await take_from(conn, row, queue, room - len(claimed), wake)
-    if claimed:
-        given = [(each["id"], each["attempt"], each["run_id"]) for each in claimed]
-        await workstations.offer(conn, row["id"], given)
-    return claimed
-
-
-async def take_from(conn: Conn, row: Row, queue: str, room: int, wake: Wake) -> list[Row]:
-    """What goes together in a run, and another has taken the first of, goes to that other."""
-    found = await workstations.claim(conn, queue, holder=row["holder"], limit=room)
-    if not found or not queue.startswith(places.LABELLED):
-        return found
-    taken = await placements.note_taken(conn, [each["id"] for each in found], row["name"])
-    wake.add(queues=taken.queues)
-    return [each for each in found if each["id"] not in taken.given_back]
 
 
 def failure(refused: Refused) -> Ended:
@@ -183,11 +168,10 @@ class Dispatcher:
             mine = [each for name in named if (each := self._streams.get(name))]
         if wanted or is_all:
             await self._ask(conn)
-        for stream in mine if not is_all else await self._with_words(conn, mine):
+        with_work = await self._with_work(conn, mine) if is_all else mine
+        offered = [await self._offer(conn, each, [f"ws:{each.name}"]) for each in with_work]
+        for stream in await self._with_words(conn, mine):
             await self._tell(conn, stream)
-        if is_all:
-            mine = await self._with_work(conn, mine)
-        offered = [await self._offer(conn, each, [f"ws:{each.name}"]) for each in mine]
         return sum(offered) + (await self._share(conn) if labelled or is_all else 0)
 
     # Commands.

@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 
 from edge import desk
 from edge.desk import Change, Desk, Hand, Stage, Station
-from edge.gateway import cloning, recording
+from edge.gateway import cloning, mirror, recording
 from edge.gateway.recording import Closing
 from edge.messages import (
     Accept,
@@ -38,7 +38,6 @@ from scheduler.domain.errors import Forbidden
 from scheduler.domain.wakes import Wake
 from scheduler.services import events
 from scheduler.services.catalog import Catalog
-from scheduler.services.waking import notify
 from scheduler.store import holders, progress, workstations
 from scheduler.store.holders import Identity
 from scheduler.store.output import Chunk
@@ -93,11 +92,27 @@ class Heard:
 async def hear(
     conn: Conn, catalog: Catalog, workstation: int, frame: Frame, place: Place, clock: float
 ) -> Heard:
+    greets = bool(frame.messages) and isinstance(frame.messages[0], Hello)
     async with conn.transaction():
-        row = await workstations.lock(conn, workstation)
+        if greets:
+            await workstations.ask_wanted(conn, [workstation])
+        row, hands, commands = await workstations.opened(
+            conn, workstation, keys_in(frame), all=greets
+        )
         if row is None or row["state"] != "ACCEPTED":
             raise Shut("this workstation is not accepted", remedy="ask who runs the server")
-        return await Hearing(conn, catalog, row, place, clock).hear(frame)
+        if row["doubts"] and not greets:
+            hands += await doubtful(conn, row, hands)
+        hearing = Hearing(conn, catalog, row, place, clock)
+        hearing.own = await mirror.known(conn, row["id"], frame)
+        return await hearing.hear(frame, hands, commands)
+
+
+async def doubtful(conn: Conn, row: Row, known: Sequence[Row]) -> list[Row]:
+    """What may have to be given up by this frame is looked at as well."""
+    have = {(each["task_id"], each["attempt"]) for each in known}
+    found = await workstations.hands(conn, row["id"])
+    return [each for each in found if (each["task_id"], each["attempt"]) not in have]
 
 
 class Hearing:
@@ -108,12 +123,11 @@ class Hearing:
         self.place, self.clock = place, clock
         self.id: int = row["id"]
         self.runs: dict[str, UUID] = {}
+        self.own: dict[str, Hand] = {}  # attempts that it decides about itself
+        self.keys: dict[str, Key] = {}  # theirs
 
-    async def hear(self, frame: Frame) -> Heard:
-        greets = bool(frame.messages) and isinstance(frame.messages[0], Hello)
-        if greets:
-            await workstations.ask_wanted(self.conn, [self.id])
-        self.desk = Desk(await self.station(frame), self.clock)
+    async def hear(self, frame: Frame, hands: Sequence[Row], commands: Sequence[Row]) -> Heard:
+        self.desk = Desk(self.station(hands, commands), self.clock)
         place = self.place
         session = self.desk.hear(frame, opened=place.opened, beat=place.beat, poll=place.poll)
         heard = Heard(
@@ -126,13 +140,11 @@ class Hearing:
         )
         await self.apply(heard)
         await self.deliver(heard.answers)
-        if greets:
-            await self.look_for_clone(frame, heard)
-        await notify(self.conn, heard.wake)
+        if frame.messages and isinstance(frame.messages[0], Hello):
+            await self.look_for_clone(frame.messages[0], heard)
         return heard
 
-    async def station(self, frame: Frame) -> Station:
-        found = await workstations.hands(self.conn, self.id, keys_in(frame))
+    def station(self, found: Sequence[Row], commands: Sequence[Row]) -> Station:
         hands = {}
         for each in found:
             attempt = f"{each['task_id']}.{each['attempt']}"
@@ -148,8 +160,8 @@ class Hearing:
             retired=frozenset(row["retired"]),
             have=tuple(row["have"]),
             safe=tuple(row["safe"]),
-            hands=hands,
-            commands=tuple(map(as_command, await workstations.commands(self.conn, self.id))),
+            hands=hands | self.own,
+            commands=tuple(map(as_command, commands)),
             doubts=row["doubts"],
         )
 
@@ -157,9 +169,7 @@ class Hearing:
         if said := [each.id for each in answers if isinstance(each, Command)]:
             await workstations.delivered(self.conn, said)
 
-    async def look_for_clone(self, frame: Frame, heard: Heard) -> None:
-        hello = frame.messages[0]
-        assert isinstance(hello, Hello)
+    async def look_for_clone(self, hello: Hello, heard: Heard) -> None:
         found = cloning.event(self.row, hello, clock=self.clock, beat=self.place.beat)
         if found is not None:
             _, wake = await events.receive_within(self.conn, [found], by=["gateway"])
@@ -173,6 +183,7 @@ class Hearing:
             return
         for change in changes:
             await self.one(change, heard)
+        await self.mirror(changes, heard.wake)
         await self.tell(changes, heard.wake)
         await self.store(changes, heard.wake)
         await self.close(changes, heard)
@@ -270,6 +281,20 @@ class Hearing:
         await workstations.measured(self.conn, self.id, minute, values)
         await workstations.measure(self.conn, self.id, values)
 
+    async def mirror(self, changes: Sequence[Change], wake: Wake) -> None:
+        """What it tells of its own runs, before what it says of their attempts."""
+        told = [
+            each.body
+            for each in changes
+            if isinstance(each, desk.Noted) and isinstance(each.body, mirror.TOLD)
+        ]
+        if told:
+            wake.merge(await mirror.hear(self.conn, self.row, told))
+        self.keys = await mirror.keys(self.conn, self.id, attempts_of(changes))
+
+    def key(self, attempt: str) -> Key | None:
+        return self.keys.get(attempt) or key_or_none(attempt)
+
     # Together, since each kind is one statement.
 
     async def tell(self, changes: Sequence[Change], wake: Wake) -> None:
@@ -278,7 +303,7 @@ class Hearing:
         said: dict[Key, Any] = {}
         for change in changes:
             if isinstance(change, desk.Noted) and isinstance(change.body, Output):
-                key = key_or_none(change.body.attempt)
+                key = self.key(change.body.attempt)
                 if key and change.body.kind == "progress":
                     said[key] = dict(change.body.value)
         said |= recording.progress_of((key_of(each.attempt), each) for each in ended)
@@ -289,10 +314,11 @@ class Hearing:
         logs = [each for each in changes if isinstance(each, desk.Logged)]
         if not logs:
             return
-        chunks = [chunk_of(each) for each in logs if each.data]
+        keyed = [(key, each) for each in logs if (key := self.key(each.attempt))]
+        chunks = [chunk_of(key, each) for key, each in keyed if each.data]
         if chunks:
             await workstations.append_output(self.conn, chunks)
-        ends = {key_of(each.attempt): self.desk.hands[each.attempt].logged for each in logs}
+        ends = {key: self.desk.hands[each.attempt].logged for key, each in keyed}
         wake.add(runs=await workstations.logged(self.conn, self.id, ends))
 
     async def close(self, changes: Sequence[Change], heard: Heard) -> None:
@@ -375,6 +401,14 @@ def attempts_in(frame: Frame) -> Iterable[str]:
                 yield attempt
 
 
+def attempts_of(changes: Sequence[Change]) -> Iterable[str]:
+    """Those that something is said of which belongs to their tasks."""
+    for change in changes:
+        match change:
+            case desk.Logged(attempt) | desk.Noted(Output(attempt)):
+                yield attempt
+
+
 # Rows and values.
 
 
@@ -382,8 +416,8 @@ def as_command(row: Row) -> Command:
     return Command(row["id"], Verb(row["verb"]), row["attempt"], row["reason"], row["grace"])
 
 
-def chunk_of(log: desk.Logged) -> Chunk:
-    task, attempt = key_of(log.attempt)
+def chunk_of(key: Key, log: desk.Logged) -> Chunk:
+    task, attempt = key
     stream = log.stream if log.stream in STREAMS else STREAMS[0]
     return Chunk(task_id=task, attempt=attempt, start=log.offset, stream=stream, data=log.data)
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from scheduler.store.output import Chunk
@@ -23,10 +24,28 @@ async def lock(conn: Conn, id: int) -> Row | None:
     return await fetch_row(conn, WORKSTATIONS["lock"], id=id)
 
 
-async def hands(conn: Conn, workstation: int, named: Collection[Key] = ()) -> list[Row]:
+async def hands(conn: Conn, workstation: int) -> list[Row]:
+    """What it has in hand."""
     return await fetch_rows(
-        conn, WORKSTATIONS["hands"], workstation=workstation, **keys_of(sorted(named))
+        conn, WORKSTATIONS["hands"], workstation=workstation, all=True, tasks=[], attempts=[]
     )
+
+
+async def opened(
+    conn: Conn, id: int, named: Collection[Key], *, all: bool
+) -> tuple[Row | None, list[Row], list[Row]]:
+    """Its row, locked; what it has in hand or speaks of; commands. One round trip, and what is read
+    second is read under the lock."""
+    keys = keys_of(sorted(named))
+    async with conn.pipeline(), conn.cursor(row_factory=dict_row) as row:
+        await row.execute(WORKSTATIONS["lock"], {"id": id})
+        async with (
+            conn.cursor(row_factory=dict_row) as hands,
+            conn.cursor(row_factory=dict_row) as commands,
+        ):
+            await hands.execute(WORKSTATIONS["hands"], {"workstation": id, "all": all, **keys})
+            await commands.execute(WORKSTATIONS["commands"], {"workstation": id})
+            return await row.fetchone(), await hands.fetchall(), await commands.fetchall()
 
 
 def keys_of(keys: Sequence[Key]) -> dict[str, list[int]]:
@@ -72,17 +91,6 @@ async def heard(
 
 async def set_holder(conn: Conn, id: int, holder: int) -> None:
     await execute(conn, WORKSTATIONS["set_holder"], id=id, holder=holder)
-
-
-async def offer(conn: Conn, workstation: int, claimed: Sequence[tuple[int, int, UUID]]) -> None:
-    await execute(
-        conn,
-        WORKSTATIONS["offer"],
-        workstation=workstation,
-        tasks=[task for task, _, _ in claimed],
-        attempts=[number for _, number, _ in claimed],
-        runs=[run for _, _, run in claimed],
-    )
 
 
 async def accept(conn: Conn, workstation: int, key: Key) -> None:
@@ -175,17 +183,22 @@ async def ask(
     return command
 
 
-async def claim(conn: Conn, queue: str, *, holder: int, limit: int) -> list[Row]:
-    return await fetch_rows(conn, WORKSTATIONS["claim"], queue=queue, holder=holder, limit=limit)
+async def claim(conn: Conn, workstation: int, queue: str, *, session: int, limit: int) -> list[Row]:
+    """A transaction of its own, in one round trip: what is sent together commits together."""
+    values = {"workstation": workstation, "queue": queue, "session": session, "limit": limit}
+    async with conn.pipeline(), conn.cursor(row_factory=dict_row) as cursor:
+        await conn.execute(WORKSTATIONS["lock"], {"id": workstation})
+        await cursor.execute(WORKSTATIONS["claim"], values)
+        return await cursor.fetchall()
+
+
+async def sealing_key(conn: Conn, id: int) -> str | None:
+    key: str | None = await fetch_value(conn, WORKSTATIONS["sealing_key"], id=id)
+    return key
 
 
 async def accepted(conn: Conn) -> list[Row]:
     return await fetch_rows(conn, WORKSTATIONS["accepted"])
-
-
-async def open_hands(conn: Conn, workstation: int) -> int:
-    count: int = await fetch_value(conn, WORKSTATIONS["open_hands"], workstation=workstation)
-    return count
 
 
 async def ready_names(conn: Conn, workstations: Sequence[int]) -> list[int]:

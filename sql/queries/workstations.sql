@@ -8,18 +8,18 @@ select id, name, state::text as state, labels, told_labels, sealing_key, holder,
    for no key update;
 
 -- name: hands
--- What it has in hand, and what it speaks of that it once had.
+-- What it has in hand, if all of it is asked for, and what it speaks of that it once had.
 select task_id, attempt, run_id, stage::text as stage, logged,
        extract(epoch from offered_at)::float8 as since
   from workstation_hands
- where workstation = %(workstation)s and stage <> 'OVER'
+ where workstation = %(workstation)s and stage <> 'OVER' and %(all)s
 union all
 select h.task_id, h.attempt, h.run_id, h.stage::text, h.logged,
        extract(epoch from h.offered_at)::float8
   from unnest(%(tasks)s::bigint[], %(attempts)s::integer[]) as k (task_id, attempt)
   join workstation_hands h
     on h.workstation = %(workstation)s and h.task_id = k.task_id and h.attempt = k.attempt
- where h.stage = 'OVER';
+ where h.stage = 'OVER' or not %(all)s;
 
 -- name: commands
 -- Those whose fate is not known, in the order in which they were asked for.
@@ -58,13 +58,6 @@ update workstations
 
 -- name: set_holder
 update workstations set holder = %(holder)s where id = %(id)s;
-
--- name: offer
--- Claimed for it in this transaction; its word is awaited.
-insert into workstation_hands (workstation, task_id, attempt, run_id)
-select %(workstation)s, k.task_id, k.attempt, k.run_id
-  from unnest(%(tasks)s::bigint[], %(attempts)s::integer[], %(runs)s::uuid[])
-    as k (task_id, attempt, run_id);
 
 -- name: accept
 update workstation_hands
@@ -146,32 +139,50 @@ values (
 returning id;
 
 -- name: claim
--- The most urgent READY tasks of one queue, as `claim` of tasks.sql takes them; the caller has
--- locked the workstation's row.
-with picked as materialized (
+-- The most urgent READY tasks of one queue, as `claim` of tasks.sql takes them, with what is written
+-- down of them as offers. Sent after `lock`, so that what is counted and looked at here is true; in
+-- another session, or while nothing new is wanted there, nothing is claimed.
+with station as materialized (
+    select w.id, w.holder,
+           least(
+               %(limit)s::bigint,
+               w.slots - (
+                   select count(*) from workstation_hands h
+                    where h.workstation = w.id and h.stage <> 'OVER'
+               )
+           ) as room
+      from workstations w
+     where w.id = %(workstation)s and w.state = 'ACCEPTED' and w.session = %(session)s
+       and w.holder is not null and not w.draining and not w.told_drain
+), picked as materialized (
     select t.id
       from tasks t
      where t.state = 'READY' and t.queue = %(queue)s
        and not exists (select from queues where name = %(queue)s and paused_at is not null)
      order by t.rank, t.ready_seq
-     limit %(limit)s
+     limit greatest(0, coalesce((select room from station), 0))
        for update of t skip locked
+), claimed as (
+    update tasks t
+       set state = 'IN_PROGRESS', attempt = t.attempt + 1, holder = s.holder,
+           started_at = clock_timestamp(), exit_code = null, error = null
+      from station s
+     where t.id = any(array(select id from picked))
+    returning t.id, t.run_id, t.name, t.kind, t.attempt, t.invocation, t.queue, t.placement
+), offered as (
+    insert into workstation_hands (workstation, task_id, attempt, run_id)
+    select s.id, c.id, c.attempt, c.run_id from station s, claimed c
 )
-update tasks t
-   set state = 'IN_PROGRESS', attempt = t.attempt + 1, holder = %(holder)s,
-       started_at = clock_timestamp(), exit_code = null, error = null
-  from runs r
- where t.id = any(array(select id from picked)) and r.id = t.run_id
-returning t.id, t.run_id, t.name, t.kind, t.attempt, t.on_lost, t.invocation, t.queue, t.placement,
-          r.type;
+select c.id, c.run_id, c.name, c.kind, c.attempt, c.invocation, c.queue, c.placement, r.type
+  from claimed c
+  join runs r on r.id = c.run_id;
+
+-- name: sealing_key
+select sealing_key from workstations where id = %(id)s;
 
 -- name: accepted
 -- Where tasks may go.
 select name, labels, told_labels from workstations where state = 'ACCEPTED' order by name;
-
--- name: open_hands
--- How much it has in hand, as the server knows it.
-select count(*) from workstation_hands where workstation = %(workstation)s and stage <> 'OVER';
 
 -- name: ready_names
 -- Of these workstations those for which something is READY by their name.
