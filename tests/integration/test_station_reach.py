@@ -4,7 +4,7 @@ over every connection, and with every message that it can say."""
 import json
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
 
@@ -153,10 +153,28 @@ GIVEN: dict[str, Any] = {
 }
 
 
-def about(kind: type, attempt: str, command: int) -> Any:
-    """A message of this kind that is about somebody else's attempt, or command, wherever it can be
-    about one."""
-    of_others = {"attempt": attempt, "running": (attempt,), "command": command}
+@dataclass(frozen=True)
+class Others:
+    """What is somebody else's, and what one might say of it."""
+
+    attempt: str
+    command: int
+    run: str
+    row: str = "{}"
+    tasks: tuple[str, ...] = ()
+
+
+def about(kind: type, others: Others) -> Any:
+    """A message of this kind that is about what is somebody else's, wherever it can be."""
+    of_others: dict[str, Any] = {
+        "attempt": others.attempt,
+        "running": (others.attempt,),
+        "command": others.command,
+        "run": others.run,
+        "row": others.row,
+        "tasks": others.tasks,
+        "data": '"not yours"',
+    }
     hints = get_type_hints(kind)
     values = {}
     for each in fields(kind):
@@ -171,21 +189,21 @@ def plain(hint: Any) -> Any:
     return {str: "mine", int: 1, float: 1.0, bool: True, bytes: b"mine"}.get(hint, {})
 
 
-def said_of(attempt: str, command: int) -> list[tuple[str, Any]]:
+def said_of(others: Others) -> list[tuple[str, Any]]:
     """Everything that an agent can say, about somebody else's."""
     found: list[tuple[str, Any]] = []
     for kind in SAID:
         if kind is Item:
             for body in BODIES:
                 lane = Lane.RESULTS if body in (Ended, messages.Done) else Lane.EVENTS
-                found.append((body.__name__, Item(lane, 0, about(body, attempt, command))))
+                found.append((body.__name__, Item(lane, 0, about(body, others))))
         elif kind is Hello:
-            found += [(f"Hello of {phase}", hello(attempt, phase)) for phase in Phase]
+            found += [(f"Hello of {phase}", hello(others.attempt, phase)) for phase in Phase]
         elif kind is Log:
             data = b"not yours"
-            found.append(("Log", Log(attempt, 0, data, zlib.crc32(data))))
+            found.append(("Log", Log(others.attempt, 0, data, zlib.crc32(data))))
         else:
-            found.append((kind.__name__, about(kind, attempt, command)))
+            found.append((kind.__name__, about(kind, others)))
     return found
 
 
@@ -228,23 +246,60 @@ async def test_nothing_that_a_workstation_says_of_anothers_attempt_changes_anyth
     await served.becomes("select 1 from workstations where name = 'saw-1' and server is null")
     assert (await served.api.post("/workstations/saw-1/drain", json={"reason": "x"})).is_success
     command = await served.one("select id from workstation_commands where done_at is null")
-    before = await everything(served)
+    press, run = await a_machine(served, "press-1"), await a_run_of_its_own(served, "saw-1")
+    before, wrong = await everything(served), []
     assert any(kind == "hand" for kind, _ in before)
-    press, wrong = await a_machine(served, "press-1"), []
     talk = Talk(served, press)
-    for name, message in said_of(offer.attempt, command):
-        await talk.say(message)
-        after = await everything(served)
-        if after != before:
-            wrong.append((name, [each for each in after if each not in before]))
-            before = after
+    for others in (
+        await told_of(served, offer.attempt, command, offer_run(before)),
+        await told_of(served, f"{run}/0.1", command, run),
+    ):
+        for name, message in said_of(others):
+            await talk.say(message)
+            after = await everything(served)
+            if after != before:
+                wrong.append((name, others.attempt, [e for e in after if e not in before]))
+                before = after
     assert wrong == []
     # Of the one whose attempt it is, the same word counts.
-    ended = about(Ended, offer.attempt, command)
+    ended = about(Ended, Others(offer.attempt, command, ""))
     own = Talk(served, saw)
     await own.say(hello(offer.attempt, Phase.RUNNING))
     await own.say(Item(Lane.RESULTS, 0, ended))
-    assert await served.one("select state::text from runs") == "COMPLETED"
+    state = "select state::text from runs where workstation is null"
+    assert await served.one(state) == "COMPLETED"
+    # And of a run of its own.
+    await own.say(Item(Lane.EVENTS, 0, about(messages.RunTold, others)))
+    state = "select state::text from runs where workstation is not null"
+    assert await served.one(state) == "COMPLETED"
+
+
+async def a_run_of_its_own(served: Served, name: str) -> str:
+    """One that this workstation decides about."""
+    answer = await served.api.post("/runs", json={"type": "cut"})
+    id: str = answer.json()["id"]
+    await served.conn.execute(
+        "update runs set workstation = w.id from workstations w where w.name = %s and runs.id = %s",
+        [name, id],
+    )
+    return id
+
+
+def offer_run(known: list[Any]) -> str:
+    found: str = next(json.loads(row)["run_id"] for kind, row in known if kind == "hand")
+    return found
+
+
+async def told_of(served: Served, attempt: str, command: int, run: str) -> Others:
+    """As its own workstation would tell that it is over."""
+    row = await served.one("select to_jsonb(r) from runs r where id = %s", run)
+    tasks = await served.rows("select to_jsonb(t) from tasks t where run_id = %s", run)
+    now = row["created_at"]
+    row |= {"state": "COMPLETED", "started_at": now, "finished_at": now, "timeout": None}
+    row |= {"open": 0, "attempt": None, "parent_run": None, "created_at": 1.0}
+    over = {"state": "COMPLETED", "passed": True, "ready_seq": None, "finished_at": now}
+    texts = [json.dumps({**task, **over}) for (task,) in tasks]
+    return Others(attempt, command, run, json.dumps(row), tuple(texts))
 
 
 class Talk:
@@ -283,11 +338,12 @@ def replaced(message: Any, **values: Any) -> Any:
 
 
 async def test_every_message_that_can_be_said_is_in_the_table() -> None:
-    said = {type(message) for _, message in said_of("1.1", 1)}
-    bodies = {type(m.body) for _, m in said_of("1.1", 1) if isinstance(m, Item)}
+    others = Others("1.1", 1, "no run", "{}")
+    said = {type(message) for _, message in said_of(others)}
+    bodies = {type(m.body) for _, m in said_of(others) if isinstance(m, Item)}
     assert said == set(SAID)
     assert bodies == set(BODIES)
-    for _, message in said_of("77.5", 99):
+    for _, message in said_of(others):
         told = json.loads(wire.encode(Frame(1, (message,))))
         assert wire.decode(json.dumps(told)).messages == (message,)
 
