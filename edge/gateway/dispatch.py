@@ -58,9 +58,7 @@ class Claims:
             room = min(limit, MOST_AT_ONCE) - len(claimed)
             if room <= 0:
                 break
-            claimed += await workstations.claim(
-                conn, workstation, queue, session=session, limit=room
-            )
+            claimed += await claim_from(conn, workstation, session, queue, room, wake)
         return await self.offers(conn, workstation, claimed, wake) if claimed else []
 
     async def offers(
@@ -93,6 +91,19 @@ class Claims:
             wake.merge(
                 await recording.record(conn, self.catalog, row["holder"], row["name"], closings)
             )
+
+
+async def claim_from(
+    conn: Conn, workstation: int, session: int, queue: str, room: int, wake: Wake
+) -> list[Row]:
+    """What goes together in a run, and another has taken the first of, goes to that other."""
+    if not queue.startswith(places.LABELLED):
+        return await workstations.claim(conn, workstation, queue, session=session, limit=room)
+    async with conn.transaction():
+        found = await workstations.claim(conn, workstation, queue, session=session, limit=room)
+        taken = await placements.note_taken(conn, [each["id"] for each in found], workstation)
+    wake.add(queues=taken.queues)
+    return [each for each in found if each["id"] not in taken.given_back]
 
 
 def failure(refused: Refused) -> Ended:

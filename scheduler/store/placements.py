@@ -48,12 +48,12 @@ async def taken(conn: Conn, run: UUID) -> dict[str, str]:
     return {row["selector"]: row["workstation"] for row in rows}
 
 
-async def note_taken(conn: Conn, tasks: Sequence[int], workstation: str) -> Taken:
+async def note_taken(conn: Conn, tasks: Sequence[int], id: int) -> Taken:
     """In the transaction in which a workstation has claimed from one queue of labels, before any of
     it is offered: what goes together in a run is all its, or what it has claimed is not."""
     if not tasks:
         return Taken(frozenset(), frozenset())
-    mine = list(tasks)
+    mine, workstation = list(tasks), await name_of(conn, id)
     await execute(conn, PLACEMENTS["note"], tasks=mine, workstation=workstation)
     back = await fetch_rows(conn, PLACEMENTS["give_back"], tasks=mine, workstation=workstation)
     given_back = frozenset(row["id"] for row in back)
@@ -63,6 +63,11 @@ async def note_taken(conn: Conn, tasks: Sequence[int], workstation: str) -> Take
     if together := sorted({row["run_id"] for row in kept if row["sticky"]}):
         queues |= set(await gather(conn, together, workstation))
     return Taken(given_back, frozenset(queues))
+
+
+async def name_of(conn: Conn, id: int) -> str:
+    name: str = await fetch_value(conn, PLACEMENTS["name_of"], id=id)
+    return name
 
 
 async def gather(conn: Conn, runs: Sequence[UUID], workstation: str) -> list[str]:

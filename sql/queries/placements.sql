@@ -42,6 +42,9 @@ select w.name, w.state::text as state, w.told_labels || w.labels as labels, w.he
 -- Who took what goes together in a run: by the queue that it was taken from.
 select selector, workstation from placements where run_id = %(run)s;
 
+-- name: name_of
+select name from workstations where id = %(id)s;
+
 -- name: note
 -- Whoever claims the first of what goes together in a run takes the rest as well. Waits for another
 -- who is just doing the same; so one claim of several at a time, each in a transaction of its own.
@@ -53,15 +56,23 @@ select distinct run_id, queue, %(workstation)s
 on conflict do nothing;
 
 -- name: give_back
--- What somebody else has taken the first of goes to them, as if it had not been claimed.
-update tasks t
-   set state = 'READY', holder = null, started_at = null, queue = 'ws:' || p.workstation,
-       ready_seq = nextval('ready_seq')
-  from placements p
- where t.id = any(%(tasks)s::bigint[]) and t.state = 'IN_PROGRESS'
-   and p.run_id = t.run_id and p.selector = t.queue and p.workstation <> %(workstation)s
-   and t.placement @> '{"sticky": true}'
-returning t.id, t.queue;
+-- What somebody else has taken the first of goes to them, as if it had been neither claimed nor
+-- offered.
+with back as (
+    update tasks t
+       set state = 'READY', holder = null, started_at = null, queue = 'ws:' || p.workstation,
+           ready_seq = nextval('ready_seq')
+      from placements p
+     where t.id = any(%(tasks)s::bigint[]) and t.state = 'IN_PROGRESS'
+       and p.run_id = t.run_id and p.selector = t.queue and p.workstation <> %(workstation)s
+       and t.placement @> '{"sticky": true}'
+    returning t.id, t.attempt, t.queue
+), unoffered as (
+    delete from workstation_hands h
+     using back b
+     where h.task_id = b.id and h.attempt = b.attempt
+)
+select id, queue from back;
 
 -- name: keep
 -- Who took it is kept with a task: where it is to be undone, and for people to see.

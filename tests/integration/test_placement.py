@@ -79,8 +79,13 @@ async def take(conn: Conn, holder: int, name: str, queue: str = QUEUE, *, limit:
     """As a gateway claims for a workstation."""
     async with conn.transaction():
         found = await claimed(conn, holder, limit, queue=queue)
-        taken = await placements.note_taken(conn, [each.id for each in found], name)
+        taken = await note(conn, found, name)
     return [each for each in found if each.id not in taken.given_back]
+
+
+async def note(conn: Conn, found: list[Claimed], name: str) -> placements.Taken:
+    id = await one(conn, "select id from workstations where name = %s", name)
+    return await placements.note_taken(conn, [each.id for each in found], id)
 
 
 def names(found: list[Claimed]) -> list[str]:
@@ -192,7 +197,7 @@ async def test_whoever_claims_what_belongs_with_anothers_gives_it_back(conn: Con
     await conn.execute("update tasks set queue = %s where state = 'READY'", [QUEUE])
     async with conn.transaction():
         found = await claimed(conn, second, queue=QUEUE)
-        taken = await placements.note_taken(conn, [each.id for each in found], "p2")
+        taken = await note(conn, found, "p2")
     assert taken.given_back == {each.id for each in found}
     assert taken.queues == {"ws:p1"}
     row = (await tasks_of(conn, run))["t1"]
@@ -209,7 +214,7 @@ async def test_of_two_that_claim_at_the_same_moment_one_has_both(conn: Conn, dsn
         has_claimed, may_note = asyncio.Event(), asyncio.Event()
         late = group.create_task(take_late(rival, second, has_claimed, may_note))
         await has_claimed.wait()
-        await placements.note_taken(conn, [each.id for each in mine], "p1")
+        await note(conn, mine, "p1")
         may_note.set()
         await until_it_waits(dsn, rival)
     assert late.result().queues == {"ws:p1"}
@@ -224,7 +229,7 @@ async def take_late(
         found = await claimed(conn, holder, queue=QUEUE)
         has_claimed.set()
         await may_note.wait()
-        return await placements.note_taken(conn, [each.id for each in found], "p2")
+        return await note(conn, found, "p2")
 
 
 async def test_what_does_not_go_together_is_anybodys(conn: Conn) -> None:
