@@ -1,6 +1,7 @@
 """The page that a workstation shows itself: what stands on it, and what is pressed there."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class Agent:
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     asked: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     refuses: str = ""
+    page: TheirPage | None = None
 
     def verbs(self) -> Verbs:
         verbs = Verbs()
@@ -62,7 +64,7 @@ class Agent:
 
 @asynccontextmanager
 async def shown(agent: Agent) -> AsyncIterator[httpx.AsyncClient]:
-    page = TheirPage(agent.verbs(), lambda: ("127.0.0.1:0", ()))
+    page = agent.page = TheirPage(agent.verbs(), lambda: ("127.0.0.1:0", ()))
     working = asyncio.create_task(page.work())
     try:
         await until(lambda: page.at is not None)
@@ -255,6 +257,26 @@ async def test_whoever_says_nothing_or_too_much_is_let_go(monkeypatch: pytest.Mo
         assert b" 431 " in await reader.readline()
         writer.close()
         await opened(client)
+
+
+async def test_whoever_goes_while_they_listen_is_no_fault_of_the_page(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "LOOK", 0.01)
+    agent = Agent()
+    numbers = itertools.count()
+
+    def has_noticed() -> bool:
+        agent.status["attempts"] = [{**ATTEMPT, "attempt": f"{next(numbers)}.1"}]
+        assert agent.page is not None
+        return agent.page.streams == 0
+
+    async with shown(agent) as client:
+        async with client.stream("GET", "/stream") as stream:
+            assert stream.status_code == 200
+        await until(has_noticed)
+        await opened(client)
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
 async def test_no_more_listen_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:

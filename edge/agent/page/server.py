@@ -105,6 +105,8 @@ class Page:
             answer = await self.answer(request)
         except Bad as bad:
             answer = refusal(bad.status, bad.why)
+        except (OSError, TimeoutError):
+            raise  # whoever asked has gone
         except Exception:  # the rim: whoever looks must not end the agent
             log.exception("the page cannot be shown")
             answer = refusal(500, "the workstation made a mistake; its log says which")
