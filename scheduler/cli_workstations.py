@@ -10,6 +10,7 @@ from scheduler import show
 from scheduler.address import is_loopback
 from scheduler.cli_base import Desk, Listing, asks, of, quoted
 from scheduler.client import Refused
+from scheduler.domain.joining import join_command
 from scheduler.show import Column, Row
 
 WORKSTATIONS: list[Column] = [
@@ -91,18 +92,22 @@ def add_workstation(
     """
     made = desk.client.post("/workstations", {"name": name, "labels": labels_of(labels), **given})
     reached = url or desk.address().url
-    made["join"] = made["join"] if desk.as_json and not url else line(reached, made["token"])
-    if not desk.as_json and is_loopback(reached):
-        host = urlsplit(reached).hostname
-        click.echo(f"{host} is reached from this machine alone: say --url for others", err=True)
+    made["join"] = join_command(reached, made["token"])
+    if not desk.as_json and (advice := advice_on(reached)):
+        click.echo(advice, err=True)
     desk.say(made, made["join"])
     if not desk.as_json:
         many = "one machine" if given["count"] == 1 else f"{given['count']} machines"
         click.echo(f"good for {many}, until {show.moment(made['expires_at'])}", err=True)
 
 
-def line(url: str, token: str) -> str:
-    return f"echo {token} | procession edge join {url.rstrip('/')} -"
+def advice_on(url: str) -> str | None:
+    host = urlsplit(url).hostname
+    if is_loopback(url):
+        return f"{host} is reached from this machine alone: say --url for others"
+    if urlsplit(url).scheme != "https":
+        return "without TLS no other machine speaks with the server: say --url https://…"
+    return None
 
 
 @workstation.command("invitations")

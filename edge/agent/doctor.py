@@ -266,7 +266,8 @@ async def identified(web: Web, home: Home, config: Config) -> Finding:
     try:
         await Tokens(web, config.name, KeyRing(home), config.server_key).get()
     except (Unanswered, OSError, identity.BadProof) as error:
-        return fault("identity", str(error), "ask who runs the server, or join again")
+        remedy = getattr(error, "remedy", "") or "ask who runs the server, or join again"
+        return fault("identity", str(error), remedy)
     return fine("identity", f"the server knows this machine as {config.name}")
 
 

@@ -17,8 +17,8 @@ from scheduler.api.pages import Cursor, Limit, Page
 from scheduler.api.state import By, Conn
 from scheduler.domain.durations import parse_duration
 from scheduler.domain.errors import Invalid
+from scheduler.domain.joining import join_command
 from scheduler.services import enrolment, workstations
-from scheduler.services.enrolment import join_command
 from scheduler.services.workstations import Change
 from scheduler.store import station_access
 from scheduler.store.rows import Row

@@ -71,12 +71,6 @@ class Enrolled:
     server_key: str
 
 
-def join_command(url: str, token: str) -> str:
-    """One line for the machine. `echo` is the shell's own: the word stands in no program's
-    arguments, which everybody on a machine can read, and gets through `sudo` as well."""
-    return f"echo {token} | procession edge join {url.rstrip('/')} -"
-
-
 # What people do.
 
 

@@ -8,6 +8,7 @@ from psycopg import AsyncConnection
 
 from scheduler.api.state import By, Conn
 from scheduler.domain.errors import NotFound, Refusal
+from scheduler.domain.joining import join_command
 from scheduler.services import enrolment
 from scheduler.services.enrolment import Invited
 from scheduler.services.keyring import Keys
@@ -99,7 +100,7 @@ async def invitation_page(
 
 def command(request: Request, token: str) -> str:
     home = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
-    return enrolment.join_command(home, token)
+    return join_command(home, token)
 
 
 def with_steps(row: Row) -> Mapping[str, Any]:
