@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scheduler.domain.durations import parse_duration
 from scheduler.domain.errors import Invalid
+from scheduler.domain.places import is_reserved
 
 
 def duration(value: object) -> object:
@@ -28,6 +29,16 @@ def duration(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
+
+
+def queue(value: str) -> str:
+    """What waits for a workstation is no worker's."""
+    if is_reserved(value):
+        raise ValueError(f"the queue {value!r} is that of a workstation: no worker serves it")
+    return value
+
+
+Queue = Annotated[str, AfterValidator(queue)]
 
 
 COLOURS = ("red", "orange", "green", "blue", "violet")
@@ -63,7 +74,7 @@ class HttpSettings(BaseModel, frozen=True):
 
 class WorkerSettings(BaseModel, frozen=True):
     name: str | None = None  # default: host name and index
-    queues: tuple[str, ...] = ("default",)
+    queues: tuple[Queue, ...] = ("default",)
     slots: int = Field(default=8, ge=1, le=1000)
     poll: Duration = timedelta(seconds=1)
     grace: Duration = timedelta(seconds=15)

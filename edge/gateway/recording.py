@@ -118,13 +118,13 @@ def close(
     match closing.verdict:
         case Recorded(ended):
             if not board.record(task, attempt, holder, outcome_of(ended)):
-                board.late(task, attempt, outcome_of(ended))
+                board.late(task, attempt, outcome_of(ended), station=name)
         case Lost(_, why):
             board.record(task, attempt, holder, lost(why))
         case HandedBack() as back:
             hand_back(board, closing.key, holder, name, back, others)
         case Orphaned(ended):  # for people to see, and more than that where they said so
-            board.late(task, attempt, outcome_of(ended))
+            board.late(task, attempt, outcome_of(ended), station=name)
 
 
 def hand_back(

@@ -52,7 +52,8 @@ update tasks
 """
 PLACED = """
 update tasks
-   set queue = 'on:line=' || id % 7, placement = '{"on": {"any": true}}'
+   set queue = 'on:line=' || id % 7,
+       placement = '{"on": {"any": true}, "start_before": "2999-01-01T00:00:00.000+00:00"}'
  where id in (select id from tasks where state = 'READY' order by id limit 500)
 """
 PLACES = """
@@ -131,7 +132,7 @@ def conditioned(node: dict[str, Any]) -> bool:
 
 
 # Indexes that hold no more rows than their readers want.
-PARTIAL = ("tasks_due", "runs_due", "limit_slots_free", "tasks_blocked")
+PARTIAL = ("tasks_due", "runs_due", "limit_slots_free", "tasks_blocked", "tasks_to_expire")
 
 RUN, OTHER = "00000000-0000-7000-8000-000000000001", "00000000-0000-7000-8000-000000000002"
 OUTCOMES = {"runs": [RUN, OTHER], "tasks": [1, 2], "attempts": [1, 1], "holder": 1}
@@ -187,6 +188,13 @@ LOOPS: dict[str, dict[str, Any]] = {
     },
     "attempts.known": {"tasks": [1, 2], "numbers": [1, 1], "holder": 1},
     "placements.ready_queues": {},
+    "placements.too_late": {"limit": 500},
+    "placements.next_too_late": {},
+    "placements.note": {"tasks": [1, 2], "workstation": "a"},
+    "placements.give_back": {"tasks": [1, 2], "workstation": "a"},
+    "placements.keep": {"tasks": [1, 2], "workstation": "a"},
+    "placements.gather": {"runs": [RUN, OTHER], "workstation": "a"},
+    "placements.leave": {"run": RUN, "selector": "on:*"},
 }
 
 

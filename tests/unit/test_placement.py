@@ -2,12 +2,16 @@ from typing import Any
 
 import jsonschema
 import pytest
+from pydantic import ValidationError
 
 from scheduler.domain import graph, planning
 from scheduler.domain.errors import InvalidDefinition
 from scheduler.domain.placement_reading import KEYS
 from scheduler.domain.process_types import digest, from_document, parse, to_document
+from scheduler.domain.rehearsal import play
+from scheduler.settings import WorkerSettings
 from tests.unit.test_process_types import SCHEMA
+from ui.pages.process import done_by
 
 EVERYWHERE = "on: {workstation: {all: any}}"
 
@@ -176,3 +180,20 @@ def test_a_plan_tells_a_name_that_no_workstation_can_have() -> None:
     [found] = planning.plan(a_type('run: x, on: {workstation: "${{ input.s }}"}'), {"s": "A B"})
     assert found.verdict == "cannot"
     assert "no workstation's name" in found.why
+
+
+def test_no_worker_serves_the_queue_of_a_workstation() -> None:
+    for queue in ("ws:press-2", "on:*"):
+        with pytest.raises(ValidationError, match="is that of a workstation"):
+            WorkerSettings(queues=("default", queue))
+
+
+def test_a_task_is_shown_by_what_it_does_and_not_by_where() -> None:
+    [written] = to_document(a_type("python: 'm:f', on: {workstation: p}, on_lost: retry"))["tasks"]
+    assert done_by(written)["kind"] == "python"
+
+
+def test_a_rehearsal_finds_two_workstations_wherever_all_are_meant() -> None:
+    played = play(a_type("run: x, on: {workstation: {all: {labels: {line: a}}}}", "run: y"), {})
+    assert played.status == "COMPLETED"
+    assert {"t0[workstation-1]", "t0[workstation-2]"} <= played.tasks.keys()

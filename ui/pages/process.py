@@ -61,6 +61,7 @@ async def ui_process(type: Type, request: Request, conn: Conn) -> Response:
 
 NOT_WORK = frozenset(
     {"name", "needs", "when", "after", "retry", "timeout", "queue", "priority", "description"}
+    | {"on", "on_lost"}
     | {"env", "cwd", "on_failure", "undo", "for_each", "limit", "rate", "secrets", "labels"}
 )
 COMMANDS = ("run", "shell", "argv")
