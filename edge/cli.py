@@ -265,8 +265,17 @@ def asked(home: Any, verb: str, **given: Any) -> None:
     local.ask(home.path, verb, **given)
 
 
+def cli_runs_commands() -> tuple[click.Command, ...]:
+    from edge import cli_runs  # which needs what is above
+
+    return cli_runs.COMMANDS
+
+
 edge.add_command(steering("hold", "Let commands stand still."))
 edge.add_command(steering("resume", "Let them go on."))
 edge.add_command(steering("stop", "End them."))
+
+for command in cli_runs_commands():
+    edge.add_command(command)
 
 COMMANDS = (edge,)
