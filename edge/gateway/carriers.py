@@ -153,9 +153,12 @@ class Talk:
         """One frame after the other: what comes meanwhile waits in its connection."""
         try:
             async with asyncio.timeout(HELLO_WITHIN):
-                await self.one()
-            while self.stream.why is None:
-                await self.one()
+                text = await self.next()
+            while True:
+                await self.take(text)
+                if self.stream.why is not None:
+                    return
+                text = await self.next()
         except WebSocketDisconnect:
             self.stream.close(1000, "the connection was lost")
         except TimeoutError:
@@ -171,16 +174,19 @@ class Talk:
             log.exception("frame failed", extra={"workstation": self.row["name"]})
             self.refuse(1011, "the server has failed to understand this")
 
-    async def one(self) -> None:
+    async def next(self) -> str:
         message = await self.websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code") or 1006)
+        text: str | None = message.get("text")
+        if text is None:
+            raise BadFrame("a frame is text")
+        return text
+
+    async def take(self, text: str) -> None:
         if not self.rate.is_kept():
             self.refuse(FAST, f"{self.rate.per_second:.0f} frames a second are the most")
             return
-        text = message.get("text")
-        if text is None:
-            raise BadFrame("a frame is text")
         await self.gateway.receive(self.stream, self.row, wire.decode(text))
 
     def refuse(self, code: int, why: str) -> None:

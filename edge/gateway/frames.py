@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 
 from edge import desk
 from edge.desk import Change, Desk, Hand, Stage, Station
-from edge.gateway import cloning, mirror, recording
+from edge.gateway import cloning, mirror, recording, stocking
 from edge.gateway.recording import Closing
 from edge.messages import (
     Accept,
@@ -32,13 +32,14 @@ from edge.messages import (
     Output,
     Refusal,
     Reject,
+    Stock,
     Verb,
 )
 from scheduler.domain.errors import Forbidden
 from scheduler.domain.wakes import Wake
 from scheduler.services import events
 from scheduler.services.catalog import Catalog
-from scheduler.store import holders, progress, workstations
+from scheduler.store import holders, progress, stocks, workstations
 from scheduler.store.holders import Identity
 from scheduler.store.output import Chunk
 from scheduler.store.rows import Row
@@ -105,6 +106,10 @@ async def hear(
             hands += await doubtful(conn, row, hands)
         hearing = Hearing(conn, catalog, row, place, clock)
         hearing.own = await mirror.known(conn, row["id"], frame)
+        if greets and frame.messages[0].lineage != row["lineage"]:  # type: ignore[union-attr]
+            await stocks.forget(conn, row["id"])
+        if greets or any(isinstance(each, Lease) for each in frame.messages):
+            hearing.stock = await stocking.due(conn, row["id"])
         return await hearing.hear(frame, hands, commands)
 
 
@@ -125,6 +130,7 @@ class Hearing:
         self.runs: dict[str, UUID] = {}
         self.own: dict[str, Hand] = {}  # attempts that it decides about itself
         self.keys: dict[str, Key] = {}  # theirs
+        self.stock: Stock | None = None
 
     async def hear(self, frame: Frame, hands: Sequence[Row], commands: Sequence[Row]) -> Heard:
         self.desk = Desk(self.station(hands, commands), self.clock)
@@ -163,6 +169,7 @@ class Hearing:
             hands=hands | self.own,
             commands=tuple(map(as_command, commands)),
             doubts=row["doubts"],
+            stock=self.stock,
         )
 
     async def deliver(self, answers: Sequence[FromServer]) -> None:
@@ -201,6 +208,8 @@ class Hearing:
                 await self.began(began, heard.wake)
             case desk.Noted(Metrics() as metrics):
                 await self.measured(metrics)
+            case desk.Kept(revision):
+                await stocking.kept(self.conn, self.id, revision)
             case desk.Commanded(done):
                 await workstations.done(
                     self.conn, self.id, done.command, applied=done.applied, why=done.why

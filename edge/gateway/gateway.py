@@ -37,8 +37,9 @@ Loop = Callable[[], Coroutine[Any, Any, None]]
 
 MARK = "workstation:"
 FLUSH_EVERY = 5.0  # seconds
-COMING_BACK = 20.0  # a second, of all workstations together
+COMING_BACK = 7.0  # a second, of all together: then hardly ever more than 20 in one of them
 POOL = 4
+PATIENCE = 15.0  # when all come at once; meanwhile nothing more is read of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +258,7 @@ class Gateway:
 async def opened(gateway: Gateway) -> AsyncIterator[Gateway]:
     """With its connections; whoever opens it runs its loops."""
     async with connections.open_pool(
-        gateway.url, name="gateway", size=POOL, options=connections.ENGINE_OPTIONS
+        gateway.url, name="gateway", size=POOL, options=connections.ENGINE_OPTIONS, timeout=PATIENCE
     ) as pool:
         gateway.pool = pool
         try:

@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 
 from edge import desk
 from edge.desk import Hand, Lost, Stage
-from edge.gateway import recording
+from edge.gateway import recording, stocking
 from edge.gateway.frames import key_of
 from edge.gateway.recording import Closing
 from scheduler.domain.wakes import Wake
@@ -50,6 +50,7 @@ class Watch:
         self._catalog, self._say, self._patience = catalog, say, patience
         self._settled, self._begun = settled, time.monotonic()
         self._pulse = pulse or Pulse()
+        self._stocked = ""
 
     async def work(self, conn: Conn) -> None:
         while True:
@@ -66,6 +67,7 @@ class Watch:
             await workstations.end_sightings(conn, workstations.SILENCE, BATCH)
             await workstations.settle(conn, SAFE_AFTER, BATCH)
             await workstations.expire_commands(conn, BATCH)
+            self._stocked = await stocking.refresh(conn, self._stocked)
         finally:
             await conn.execute("select pg_advisory_unlock(%s)", [LOCK])
         return taken + given_up

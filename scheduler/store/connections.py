@@ -74,13 +74,13 @@ async def connect(url: str, *, name: str, engine: bool = False) -> AsyncConnecti
 
 @asynccontextmanager
 async def open_pool(
-    url: str, *, name: str, size: int = 8, options: str = ""
+    url: str, *, name: str, size: int = 8, options: str = "", timeout: float = 1.5
 ) -> AsyncIterator[AsyncConnectionPool[AsyncConnection[Any]]]:
     pool = AsyncConnectionPool[AsyncConnection[Any]](
         as_app(url, name=name, options=options),
         min_size=1,
         max_size=size,
-        timeout=1.5,
+        timeout=timeout,
         kwargs={"autocommit": True},
         configure=teach_types,
         check=AsyncConnectionPool.check_connection,
