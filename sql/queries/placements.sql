@@ -39,21 +39,30 @@ select w.name, w.state::text as state, w.told_labels || w.labels as labels, w.he
  order by w.name;
 
 -- name: taken
--- Who took what goes together in a run: by the queue that it was taken from.
-select selector, workstation from placements where run_id = %(run)s;
+-- Who took what goes together in a run: by the queue that it was taken from. One that takes nothing
+-- any more is none of them.
+select p.selector, p.workstation
+  from placements p
+  join workstations w on w.name = p.workstation and w.state = 'ACCEPTED'
+ where p.run_id = %(run)s;
 
 -- name: name_of
 select name from workstations where id = %(id)s;
 
 -- name: note
--- Whoever claims the first of what goes together in a run takes the rest as well. Waits for another
--- who is just doing the same; so one claim of several at a time, each in a transaction of its own.
-insert into placements (run_id, selector, workstation)
+-- Whoever claims the first of what goes together in a run takes the rest as well, and whoever claims
+-- from one that takes nothing any more. Waits for another who is just doing the same; so one claim at
+-- a time, each in a transaction of its own.
+insert into placements as p (run_id, selector, workstation)
 select distinct run_id, queue, %(workstation)s
   from tasks
  where id = any(%(tasks)s::bigint[]) and queue like 'on:%%' and placement @> '{"sticky": true}'
  order by run_id, queue
-on conflict do nothing;
+on conflict (run_id, selector) do update
+   set workstation = excluded.workstation, taken_at = clock_timestamp()
+ where not exists (
+        select from workstations w where w.name = p.workstation and w.state = 'ACCEPTED'
+       );
 
 -- name: give_back
 -- What somebody else has taken the first of goes to them, as if it had been neither claimed nor

@@ -232,6 +232,18 @@ async def take_late(
         return await note(conn, found, "p2")
 
 
+async def test_what_one_took_that_was_revoked_another_takes_over(conn: Conn) -> None:
+    await publish(conn, a_type("a", f"run: x, {STICKY}"))
+    run = await start(conn, "a")
+    first, second = await a_station(conn, "p1"), await a_station(conn, "p2")
+    await record(conn, first, await take(conn, first, "p1"), FAILURE)
+    await conn.execute("update workstations set state = 'REVOKED' where name = 'p1'")
+    await decide(conn, run, lambda board: board.retry("ann"))
+    assert await queues_of(conn, run) == {"t0": QUEUE}
+    assert names(await take(conn, second, "p2")) == ["t0"]
+    assert await placements.taken(conn, run) == {QUEUE: "p2"}
+
+
 async def test_what_does_not_go_together_is_anybodys(conn: Conn) -> None:
     await publish(conn, together("a", LINE_2, 2))
     run = await start(conn, "a")
