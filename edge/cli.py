@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from edge import attempts
+
 TOKEN = "PROCESSION_JOIN_TOKEN"
 FAILED = 2
 
@@ -152,7 +154,9 @@ def run(home: Any, attach: bool, called: bool, **listening: Any) -> None:
     given = {name: each for name, each in listening.items() if each}
     if called:
         given["carrier"] = "called"
-    running.run(home, attach=attach, given=given)
+    home.prepare()
+    home.load()
+    running.become(home, attach=attach, given=given)
 
 
 @edge.command()
@@ -250,11 +254,14 @@ def connect(home: Any) -> None:
 
 
 def steering(verb: str, says: str) -> click.Command:
-    @click.argument("attempt", required=False)
+    @click.argument("attempt", required=False, metavar="[ATTEMPT|RUN]")
     @click.option("--why", default="", help="For whoever reads the run.")
     @at_home
     def steer(home: Any, attempt: str | None, why: str) -> None:
-        asked(home, verb, why=why, **({"attempt": attempt} if attempt else {}))
+        if attempt is not None and attempts.is_run(attempt):
+            asked(home, f"{verb}-run", why=why, run=attempt)
+        else:
+            asked(home, verb, why=why, **({"attempt": attempt} if attempt else {}))
 
     return click.command(verb, help=f"{says} One attempt, or all that are in hand.")(steer)
 

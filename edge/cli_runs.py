@@ -166,4 +166,30 @@ def answer(
     local.ask(home.path, "answer", **given)
 
 
-COMMANDS = (start, runs, orders, questions, answer)
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
+@at_home
+def types(home: Any, as_json: bool) -> None:
+    """What can be started here without the server."""
+    show(home, "types", as_json, type_lines)
+
+
+def type_lines(found: Any) -> Iterator[str]:
+    for each in found:
+        yield f"{each['name']}  version {each['version']}  {each['description']}".rstrip()
+
+
+@click.command()
+@click.argument("type")
+@click.option("--key", default="", help="What it is about.")
+@click.option("--data", "pairs", multiple=True, metavar="KEY=VALUE", help="KEY:=JSON too.")
+@click.option("--id", "name", default="", help="Told again with the same one, it happened once.")
+@at_home
+def event(home: Any, type: str, key: str, pairs: tuple[str, ...], name: str) -> None:
+    """Say that something has happened here, to runs that wait for it."""
+    from edge.agent import local
+
+    local.ask(home.path, "event", type=type, key=key, data=inputs(pairs, None), id=name)
+
+
+COMMANDS = (start, runs, orders, questions, answer, types, event)

@@ -41,6 +41,8 @@ from edge.messages import (
     Reject,
     RunTold,
     Start,
+    Stock,
+    Stocked,
     Ticked,
     Verdict,
     Welcome,
@@ -80,6 +82,7 @@ class Station:
     hands: Mapping[str, Hand] = field(default_factory=dict)
     commands: tuple[Command, ...] = ()  # whose fate is not known
     doubts: Mapping[str, int] = field(default_factory=dict)  # lost, unless results up to here tell
+    stock: Stock | None = None  # what it is to have, and has not said that it has
 
 
 # What shall become of the rows.
@@ -161,6 +164,13 @@ class Logged:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """It has what it is to have when it is alone, as of this revision."""
+
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
 class Doubted:
     doubts: Mapping[str, int]
 
@@ -178,6 +188,7 @@ Change: TypeAlias = (
     | Taken
     | Logged
     | Doubted
+    | Kept
 )
 
 
@@ -246,8 +257,13 @@ class Desk:
                 poll=poll,
             )
         )
-        self.answers += self.station.commands
+        self.answers += self.waiting()
         return session
+
+    def waiting(self) -> Sequence[FromServer]:
+        """What is said until something is heard of it."""
+        stock = [self.station.stock] if self.station.stock else []
+        return [*self.station.commands, *stock]
 
     def safe(self) -> tuple[int, ...]:
         return tuple(min(a, b) for a, b in zip(self.station.safe, self.have, strict=True))
@@ -309,8 +325,10 @@ class Desk:
                     self.rejected(attempt, refusal, why)
                 case Lease(running, free, clock):
                     self.changes.append(Renewed(running, free, clock))
-                    self.answers += self.station.commands
+                    self.answers += self.waiting()
                     has_sent = True
+                case Stocked(revision):
+                    self.changes.append(Kept(revision))
                 case Item():
                     self.item(message)
                     has_sent = True

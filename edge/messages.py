@@ -240,6 +240,13 @@ class Log:
     gap: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Stocked:
+    """It has all of this revision, and nothing else."""
+
+    revision: str
+
+
 # What the server says.
 
 
@@ -305,13 +312,25 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Stock:
+    """What the workstation is to have when it is alone, all of it. Each text is JSON.
+
+    It is said again until the workstation has answered `Stocked`.
+    """
+
+    revision: str
+    types: tuple[str, ...] = ()
+    schedules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Bye:
     why: str
     fenced: bool = False  # another session of the same identity is newer
 
 
-FromAgent: TypeAlias = Hello | Accept | Reject | Lease | Item | Log | Bye
-FromServer: TypeAlias = Welcome | Offer | Start | Forget | Have | Command | Bye
+FromAgent: TypeAlias = Hello | Accept | Reject | Lease | Item | Log | Stocked | Bye
+FromServer: TypeAlias = Welcome | Offer | Start | Forget | Have | Command | Stock | Bye
 Message: TypeAlias = FromAgent | FromServer
 
 

@@ -43,6 +43,8 @@ from edge.messages import (
     Refusal,
     Reject,
     Start,
+    Stock,
+    Stocked,
     Verb,
     Verdict,
     Welcome,
@@ -121,6 +123,7 @@ class Cut:
 
 Effect: TypeAlias = Say | Spawn | Steer | SendLog | Erase | Cut
 Objection: TypeAlias = tuple[Refusal, str] | None
+OnStock: TypeAlias = Callable[[Stock, float], list[Effect]]
 OnRun: TypeAlias = Callable[[Command, float], tuple[str, list[Effect]]]  # why not, or what follows
 
 
@@ -163,6 +166,7 @@ class Agent:
         self.sizes: dict[str, int] = {}  # bytes printed so far by what runs
         self.unheard: set[int] = set()  # commands whose fate the server has not been told
         self.on_run: OnRun | None = None  # who decides about runs of our own
+        self.on_stock: OnStock | None = None  # who keeps what is needed when we are alone
 
     # The machine's side.
 
@@ -282,6 +286,8 @@ class Agent:
                 return self.got(message.lanes, message.safe, message.logs, now)
             case Command():
                 return self.command(message, clock)
+            case Stock() if self.on_stock is not None:
+                return [*self.on_stock(message, clock), Say(Stocked(message.revision))]
             case Bye(why, fenced):
                 self.link = None
                 return [Cut(why, fenced)]

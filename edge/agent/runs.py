@@ -13,7 +13,7 @@ from edge import invocations
 from edge.agent import orders
 from edge.agent.core import Effect, Objection, Steer
 from edge.agent.local import Refused, text
-from edge.messages import Command, Ended, Offer, Refusal, Verb
+from edge.messages import Command, Ended, Offer, Refusal, Stock, Verb
 
 if TYPE_CHECKING:
     from edge.agent.micro.engine import Engine, Over, Send
@@ -38,6 +38,7 @@ class Runs:
         if was_here(program):
             self.load()
         program.core.on_run = self.commanded
+        program.core.on_stock = self.stocked
         self.add_verbs()
 
     @property
@@ -99,6 +100,11 @@ class Runs:
     def commanded(self, command: Command, clock: float) -> tuple[str, list[Effect]]:
         why, effects = self.engine.commanded(command, clock)
         return why, self.do(effects)
+
+    def stocked(self, stock: Stock, clock: float) -> list[Effect]:
+        if not (stock.types or stock.schedules) and self.loaded is None:
+            return []  # nothing, and there was nothing
+        return self.do(self.engine.stocked(stock, at(clock)))
 
     def ended(self, ended: Ended, clock: float) -> list[Effect]:
         return self.do(self.engine.ended(ended, at(clock)))

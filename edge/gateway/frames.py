@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 
 from edge import desk
 from edge.desk import Change, Desk, Hand, Stage, Station
-from edge.gateway import cloning, mirror, recording, stocking
+from edge.gateway import bounds, cloning, mirror, recording, stocking
 from edge.gateway.recording import Closing
 from edge.messages import (
     Accept,
@@ -93,6 +93,7 @@ class Heard:
 async def hear(
     conn: Conn, catalog: Catalog, workstation: int, frame: Frame, place: Place, clock: float
 ) -> Heard:
+    frame = bounds.checked(frame)
     greets = bool(frame.messages) and isinstance(frame.messages[0], Hello)
     async with conn.transaction():
         if greets:
@@ -230,9 +231,9 @@ class Hearing:
             safe=list(heard.safe),
             doubts=self.doubts(),
             is_new=hello.lineage != self.row["lineage"],
-            slots=min(hello.slots, recording.HIGHEST),
+            slots=hello.slots,
             free=free_at(hello),
-            version=hello.version[:200],
+            version=hello.version,
             facts=dict(hello.facts),
             policy=dict(hello.policy),
             labels={**hello.labels},
@@ -253,9 +254,9 @@ class Hearing:
             incarnation=f"workstation {self.id}",
             host=str(hello.facts.get("hostname", ""))[:200],
             pid=0,
-            version=hello.version[:200],
+            version=hello.version,
             queues=[name],
-            slots=min(hello.slots, recording.HIGHEST),
+            slots=hello.slots,
         )
         await holders.retire_others(self.conn, name, identity.incarnation)
         holder = await holders.register(self.conn, identity, FOR_EVER)
@@ -314,7 +315,7 @@ class Hearing:
             if isinstance(change, desk.Noted) and isinstance(change.body, Output):
                 key = self.key(change.body.attempt)
                 if key and change.body.kind == "progress":
-                    said[key] = dict(change.body.value)
+                    said[key] = bounds.progress(change.body.value)
         said |= recording.progress_of((key_of(each.attempt), each) for each in ended)
         if said and self.row["holder"] is not None:
             wake.add(runs=await progress.tell(self.conn, self.row["holder"], said))
@@ -442,7 +443,7 @@ def words_of(change: Change) -> tuple[str | None, str]:
 
 def free_at(hello: Hello) -> int:
     taken = sum(each.phase != "ended" for each in hello.known)
-    return max(0, min(hello.slots, recording.HIGHEST) - taken)
+    return max(0, hello.slots - taken)
 
 
 def moment(at: float, clock: float) -> datetime:

@@ -73,6 +73,9 @@ class Spec(Inward):
     overlap: Literal["allow", "skip", "queue_one", "replace"] | None = None
     catch_up: Literal["none", "last", "all"] | CatchUp | None = None
     priority: Priority | None = None
+    workstation: Name | None = Field(
+        default=None, description="Which fires it itself, with or without this server."
+    )
 
     def document(self) -> dict[str, Any]:
         return self.model_dump(exclude_none=True, by_alias=True)

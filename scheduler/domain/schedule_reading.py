@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from scheduler.domain import calendars, cron, schedules
+from scheduler.domain import calendars, cron, places, schedules
 from scheduler.domain.blackouts import MIDNIGHT, Blackout, Dates, Hours, Stretch
 from scheduler.domain.documents import UnreadableDocument, node_of, plain
 from scheduler.domain.durations import format_duration, parse_duration
@@ -53,6 +53,7 @@ KEYS = (
     "overlap",
     "catch_up",
     "priority",
+    "workstation",
 )
 MOST = 100  # schedules of one type or record
 MOST_BLACKOUTS = 50
@@ -116,12 +117,17 @@ def schedule_at(cursor: Cursor) -> ScheduleSpec:
         overlap=section.take("overlap", choice(Overlap), Overlap.ALLOW),
         catch_up=section.take("catch_up", catch_up, CatchUp()),
         priority=section.take("priority", whole(0, 9), None),
+        workstation=section.take("workstation", station, None),
     )
     if spec.start and spec.end and spec.end <= spec.start:
         cursor.fail("'end' is not behind 'start'")
     elif spec.timing is not NEVER and not occurs(spec):
         cursor.fail("it never comes to a tick: no day fits 'cron', 'start' and 'end'")
     return spec
+
+
+def station(cursor: Cursor) -> str:
+    return places.check_name(text(cursor).strip())
 
 
 def occurs(spec: ScheduleSpec) -> bool:
@@ -290,6 +296,7 @@ def write_schedule(spec: ScheduleSpec) -> dict[str, Any]:
         "blackouts": [written_blackout(each) for each in spec.blackouts],
         "overlap": spec.overlap.value if spec.overlap is not Overlap.ALLOW else None,
         "catch_up": written_catch_up(spec.catch_up),
+        "workstation": spec.workstation,
     }
     document = {key: value for key, value in given.items() if value not in (None, "", {}, [])}
     return document if spec.priority is None else {**document, "priority": spec.priority}

@@ -86,6 +86,7 @@ class ScheduleSpec:
     overlap: Overlap = Overlap.ALLOW
     catch_up: CatchUp = CatchUp()
     priority: int | None = None
+    workstation: str | None = None  # which fires it, and carries out its runs
 
 
 @dataclass(frozen=True, slots=True)

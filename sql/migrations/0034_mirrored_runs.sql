@@ -35,3 +35,21 @@ create table workstation_schedules (
 create index workstation_schedules_of on workstation_schedules (workstation);
 
 grant select, insert, update, delete on workstation_stores, workstation_schedules to app;
+
+-- What a workstation fires, the clock here leaves alone, whoever moves the schedule.
+create function leave_to_workstations() returns trigger
+language plpgsql as $$
+begin
+    if new.type is not null and (
+        new.spec ? 'workstation'
+        or exists (select from workstation_schedules where schedule_id = new.id)
+    ) then
+        new.next_at := null;
+    end if;
+    return new;
+end $$;
+
+create trigger a_workstation_fires_it
+    before insert or update on schedules
+    for each row when (new.next_at is not null)
+    execute function leave_to_workstations();

@@ -1,7 +1,9 @@
 """Runs that a workstation decides about are seen on the server, and touched by nothing there."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -176,3 +178,81 @@ async def test_the_run_that_waits_for_it_takes_it_along_when_it_is_stopped(
         press.end(press.begun[0].attempt, "STOPPED")
         await served.becomes("select 1 from runs where id = %s and state = 'STOPPED'", run)
     assert await served.one("select state::text from runs where id = %s", child) == "STOPPED"
+
+
+TIMED = """
+name: measure-NAME
+tasks: [{name: read, run: [gauge]}]
+schedules: [{cron: "0 * * * *", workstation: NAME}]
+"""
+HOUR = timedelta(hours=1)
+
+
+async def publish(served: Served, text: str) -> None:
+    answer = await served.api.post(
+        "/process-types", content=text, headers={"Content-Type": "application/yaml"}
+    )
+    assert answer.status_code == 200, answer.text
+
+
+async def fires_it(served: Served, press: Alone) -> Any:
+    schedule = "select id from schedules where type = %s"
+    id = await served.one(schedule, f"measure-{press.name}")
+    await served.watch()
+    async with a_line(served, press):
+        await served.becomes(
+            "select 1 from workstation_stores s join workstations w on w.id = s.workstation "
+            "where w.name = %s and s.has = s.wanted",
+            press.name,
+        )
+    return id
+
+
+async def test_a_schedule_is_fired_by_its_workstation_alone_and_its_ticks_are_known_here(
+    served: Served, press: Alone
+) -> None:
+    await publish(served, TIMED.replace("NAME", press.name))
+    id = await fires_it(served, press)
+    assert await served.one("select next_at from schedules where id = %s", id) is None
+    press.works = b"21"
+    later = press.now + 3 * HOUR
+    for _ in range(3):
+        due = press.engine.next_due()
+        assert due is not None
+        assert due <= later.timestamp()
+        press.carry_out(press.engine.wake(datetime.fromtimestamp(due, UTC)))
+    async with a_line(served, press):
+        await served.becomes("select count(*) = 3 from ticks where schedule_id = %s", id)
+        await until(lambda: not press.book.jobs)
+    runs = await served.rows(
+        "select r.state::text from ticks t join runs r on r.id = t.run_id where t.schedule_id = %s",
+        id,
+    )
+    assert runs == [("COMPLETED",)] * 3
+
+
+async def test_a_schedule_is_fired_here_again_only_when_its_workstation_has_let_it_go(
+    served: Served, press: Alone
+) -> None:
+    text = TIMED.replace("NAME", press.name)
+    await publish(served, text)
+    id = await fires_it(served, press)
+    await publish(served, text.replace(f", workstation: {press.name}", ""))
+    await served.watch()
+    assert await served.one("select next_at from schedules where id = %s", id) is None
+    async with a_line(served, press):
+        await served.becomes("select 1 from schedules where id = %s and next_at is not null", id)
+    assert press.engine.coming() == []
+
+
+async def test_what_is_placed_on_a_workstation_can_be_started_there_without_the_server(
+    served: Served, press: Alone
+) -> None:
+    await publish(served, TYPES.replace("NAME", press.name))
+    await served.watch()
+    async with a_line(served, press):
+        await until(lambda: press.engine.types() or None)
+    press.works = b""
+    run = press.start(f"part-{press.name}")
+    async with a_line(served, press):
+        await served.becomes("select 1 from runs where id = %s and finished_at is not null", run)

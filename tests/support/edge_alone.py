@@ -27,6 +27,7 @@ class Alone(Machine):
         self.agent = self.awake()
         self.engine = Engine(self.agent, Ledger(self.book), Here(name=self.name))
         self.agent.on_run = self.engine.commanded
+        self.agent.on_stock = lambda stock, clock: self.engine.stocked(stock, self.now)
 
     @property
     def now(self) -> datetime:

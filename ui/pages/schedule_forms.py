@@ -28,7 +28,7 @@ Connection = AsyncConnection[Any]
 REFUSED = (Invalid, Conflict, NotFound)
 
 KINDS = ("cron", "every", "at")
-PLAIN = ("name", "description", "zone", "start", "end", "jitter", "overlap")
+PLAIN = ("name", "description", "zone", "start", "end", "jitter", "overlap", "workstation")
 REST = ("anchor", "input", "blackouts", "catch_up", "window", "per_minute", "priority")
 FIELDS = (*PLAIN, *KINDS, *REST, "type", "record")
 

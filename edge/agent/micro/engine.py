@@ -22,7 +22,7 @@ from edge.agent.micro.ledger import About, Case, Ledger, stamp, task_id
 from edge.agent.micro.working import Work, position_of
 from edge.agent.micro.world import ThisWorld, World
 from edge.attempts import Own
-from edge.messages import Command, Ended, Happened, Lane, Offer, Phase, Ticked, Verb
+from edge.messages import Command, Ended, Happened, Lane, Offer, Phase, Stock, Ticked, Verb
 from executor.base import Ending, Outcome
 from scheduler.domain import process_types
 from scheduler.domain.board import Board
@@ -375,6 +375,16 @@ class Engine:
         found = [each for each in timetable.all_of(self.ledger) if each.next_at is not None]
         found.sort(key=lambda each: (each.next_at, each.id))
         return [{"type": each.told["type"], "at": each.next_at} for each in found[:most]]
+
+    # What it has when it is alone.
+
+    def stocked(self, stock: Stock, now: datetime) -> Effects:
+        """Types stay, since runs may be of them; schedules are these and no others."""
+        for told in map(json.loads, stock.types):
+            self.put_type(told)
+        schedules = {int(each["id"]): each for each in map(json.loads, stock.schedules)}
+        timetable.replace_all(self.ledger, schedules, now)
+        return self.wake(now)
 
     # What a decision comes to.
 

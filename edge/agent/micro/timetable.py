@@ -63,7 +63,8 @@ def replace_all(ledger: Ledger, wanted: Mapping[int, Mapping[str, Any]], now: da
     for id in known.keys() - wanted.keys():
         ledger.change("delete from micro_schedules where id = ?", id)
     for id, told in wanted.items():
-        document = json.dumps(told, sort_keys=True)
+        lasting = {name: value for name, value in told.items() if name != "next_tick"}
+        document = json.dumps(lasting, sort_keys=True)
         if id not in known or known[id].document != document:
             put(ledger, id, told, document, known.get(id), now)
 
