@@ -4,10 +4,11 @@ But for joining and proving, which stand for themselves, each asks with its own 
 name, and reaches nothing else.
 """
 
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from edge import identity
 from scheduler.api.access import GuardedRoute, keys_of, source_of, workstation_of
@@ -47,7 +48,16 @@ class Enrol(Inward):
     )
     hostname: Annotated[str, Field(min_length=1, max_length=253)]
     machine_id: Annotated[str, Field(max_length=64)] = ""
-    facts: Annotated[dict[str, Any], Field(max_length=100)] = Field(default_factory=dict)
+    facts: Annotated[dict[str, Any], Field(max_length=100)] = Field(
+        default_factory=dict, description="At most 16 KiB."
+    )
+
+    @field_validator("facts")
+    @classmethod
+    def short(cls, facts: dict[str, Any]) -> dict[str, Any]:
+        if len(json.dumps(facts)) > LARGEST_FACTS:
+            raise ValueError(f"Input should have at most {LARGEST_FACTS} bytes as JSON")
+        return facts
 
 
 class Enrolled(Outward):

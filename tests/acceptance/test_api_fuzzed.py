@@ -21,6 +21,7 @@ from tests.support.api import tokens_of
 from tests.support.builders import FAILURE, a_holder, carry_out, engine
 from tests.support.postgres import Databases
 from tests.support.servers import served
+from tests.support.stations import AMachine
 
 ROOT = Path(__file__).parents[2]
 LONG = bool(os.environ.get("PROCESSION_LONG"))
@@ -71,6 +72,9 @@ def furnish(url: str, token: str) -> None:
         client.post("/process-records", json=record).raise_for_status()
         client.post("/runs", json={"type": "two-task-process"}).raise_for_status()
         client.post("/users", json={"name": "anna", "role": "viewer"}).raise_for_status()
+        invited = client.post("/workstations", json={"name": "saw-1"}).raise_for_status().json()
+        machine = AMachine().body(invited["token"])
+        client.post("/workstations/enrol", json=machine).raise_for_status()
 
 
 async def make_a_dead_letter(dsn: str) -> None:

@@ -109,6 +109,7 @@ async def test_a_machine_that_waits_is_told_what_to_compare_and_comes_in_when_it
         ({"sealing_key": "A" * 43}, 422, "sealing_key"),
         ({"hostname": ""}, 422, "body.hostname"),
         ({"facts": {str(n): n for n in range(101)}}, 422, "body.facts"),
+        ({"facts": {"os": "x" * 20_000}}, 422, "body.facts"),
         ({"more": 1}, 422, "body.more"),
     ],
 )
