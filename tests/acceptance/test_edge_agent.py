@@ -331,7 +331,6 @@ SERVERS_OWN = (
     "argon2",
     "fastapi",
     "httptools",
-    "jsonschema",
     "procrastinate",
     "psycopg",
     "psycopg_pool",
