@@ -1,6 +1,11 @@
-"""`procession edge run`: the agent of one folder, from its start until it is asked to end."""
+"""`procession edge run`: the agent of one folder, from its start until it is asked to end.
+
+An agent runs for months, so the process begins anew without what the command line has loaded: where
+memory is counted in mebibytes, each of them counts.
+"""
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -8,7 +13,8 @@ import sqlite3
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from edge.agent.home import Config, Home, Unusable
 from edge.identity import BadProof
@@ -33,6 +39,23 @@ def log_to_stderr() -> None:
     handler.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("websockets").setLevel(logging.WARNING)
+
+
+def become(home: Home, *, attach: bool, given: Mapping[str, Any]) -> NoReturn:
+    """Nothing of the folder we are in is imported (-P)."""
+    told = json.dumps({"home": str(home.path), "attach": attach, "given": dict(given)})
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "edge.agent.running", told])
+
+
+def main(told: str) -> None:
+    wish = json.loads(told)
+    try:
+        run(Home(Path(wish["home"])), attach=wish["attach"], given=wish["given"])
+    except Unusable as error:
+        remedy = f": {error.remedy}" if error.remedy else ""
+        print(f"procession: {error.why}{remedy}", file=sys.stderr)
+        sys.exit(2)
 
 
 def run(home: Home, *, attach: bool, given: Mapping[str, Any] | None = None) -> None:
@@ -60,3 +83,7 @@ async def live(home: Home, config: Config, *, attach: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await Program(home, config, starts_runner=not attach).run(stop)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
