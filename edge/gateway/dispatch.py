@@ -23,6 +23,7 @@ from edge.messages import Command, Ended, Offer
 from scheduler.domain import places, secrets
 from scheduler.domain.wakes import ANY, Wake
 from scheduler.loops.pulse import Pulse
+from scheduler.services import instructions
 from scheduler.services.catalog import Catalog
 from scheduler.services.keyring import Keys
 from scheduler.store import placements, workstations
@@ -67,11 +68,17 @@ class Claims:
         sealing_key = None
         if any(secrets.wants(each["invocation"]) for each in claimed):
             sealing_key = await workstations.sealing_key(conn, workstation)
+        claimed = [{**each, "text": await self.instruction(conn, each)} for each in claimed]
         made, refused = await offers.make(conn, self.keys(), claimed, sealing_key)
         if refused:
             await self.fail(conn, workstation, refused, wake)
         wake.add(runs=[each["run_id"] for each in claimed])
         return made
+
+    async def instruction(self, conn: Conn, task: Row) -> str:
+        """For whoever stands there, whether or not the server is in reach by then."""
+        which = (task["type"], task["type_version"], task["name"])
+        return await instructions.of_task(conn, self.catalog, *which, task["input"])
 
     async def fail(
         self, conn: Conn, workstation: int, refused: Sequence[Refused], wake: Wake

@@ -66,7 +66,13 @@ def offer_of(task: Row, values: Values, sealing_key: str | None) -> Offer:
     shown, hidden = invocations.closed(task["kind"], task["invocation"], own, env)
     if hidden:
         shown[invocations.SEALED] = seal(sealing_key, hidden, attempt)
-    about = {"run": str(task["run_id"]), "type": task["type"], "task": task["name"]}
+    about = {
+        "run": str(task["run_id"]),
+        "type": task["type"],
+        "task": task["name"],
+        "record": task["record_id"],
+        "text": task["text"],
+    }
     return Offer(
         attempt,
         {**shown, invocations.ABOUT: about},

@@ -173,7 +173,9 @@ with station as materialized (
     insert into workstation_hands (workstation, task_id, attempt, run_id)
     select s.id, c.id, c.attempt, c.run_id from station s, claimed c
 )
-select c.id, c.run_id, c.name, c.kind, c.attempt, c.invocation, c.queue, c.placement, r.type
+select c.id, c.run_id, c.name, c.kind, c.attempt, c.invocation, c.queue, c.placement, r.type,
+       r.type_version, r.record_id,
+       case when pg_column_size(r.input) < 65536 then r.input else '{}' end as input
   from claimed c
   join runs r on r.id = c.run_id;
 

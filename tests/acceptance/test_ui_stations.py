@@ -193,7 +193,7 @@ async def test_the_machine_shows_its_own_page_with_the_server_and_without(
         run = (await api.post("/runs", wish))["id"]
         async with before_it(chromium, station, scripts=scripts) as operator:
             page = await operator.open("/")
-            await shown(operator, page, re.compile(r"online.*change-tool", re.DOTALL))
+            await shown(operator, page, re.compile(r"online.*Put tool W-7 in", re.DOTALL))
             if scripts:
                 assert await operator.faults() == []
                 assert await operator.width_beyond() == 0

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Path, Request, Response
 from psycopg import AsyncConnection
 
 from scheduler.api.state import By, Conn, TheCatalog
-from scheduler.domain import places, templates
+from scheduler.domain import places
 from scheduler.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refusal
 from scheduler.domain.faults import Unfit
 from scheduler.domain.states import RunState
-from scheduler.services import approvals, runs
+from scheduler.services import approvals, instructions, runs
 from scheduler.services.access import Caller
 from scheduler.services.approvals import Decision
 from scheduler.services.catalog import Catalog
@@ -123,29 +123,20 @@ async def work(
     conn: AsyncConnection[Any], catalog: Catalog, station: Row, caller: Caller
 ) -> Sequence[Work]:
     rows = await stored.work(conn, station["id"], most=AMONG, limit=SHOWN)
-    texts = await instructions(conn, catalog, rows)
+    texts = await texts_of(conn, catalog, rows)
     return [job(row, station, texts.get((row["id"], row["task"]), ""), caller) for row in rows]
 
 
-async def instructions(
+async def texts_of(
     conn: AsyncConnection[Any], catalog: Catalog, rows: Sequence[Row]
 ) -> Mapping[tuple[UUID, str], str]:
-    """What the author of a process wrote for whoever stands there."""
     found = {}
     for row in rows:
         if row["task"] is not None:
-            definition = await catalog.get(conn, row["type"], row["type_version"])
-            text = next((t.description for t in definition.tasks if t.name == row["task"]), "")
-            found[row["id"], row["task"]] = filled(text, row["input"])
+            which = (row["type"], row["type_version"], row["task"])
+            text = await instructions.of_task(conn, catalog, *which, row["input"])
+            found[row["id"], row["task"]] = text
     return found
-
-
-def filled(text: str, given: Mapping[str, Any]) -> str:
-    """With what the run was given; a text that needs more stays as it was written."""
-    try:
-        return templates.read(text).fill({"input": given})
-    except Invalid:
-        return text
 
 
 def job(row: Row, station: Row, text: str, caller: Caller) -> Work:

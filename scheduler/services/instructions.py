@@ -1,0 +1,30 @@
+"""What the author of a process wrote for whoever stands where a task is carried out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from scheduler.domain import templates
+from scheduler.domain.errors import Invalid
+from scheduler.services.catalog import Catalog
+
+Conn = AsyncConnection[Any]
+
+LONGEST = 3_000
+
+
+async def of_task(
+    conn: Conn, catalog: Catalog, type: str, version: int, task: str, given: Mapping[str, Any]
+) -> str:
+    definition = await catalog.get(conn, type, version)
+    text = next((each.description for each in definition.tasks if each.name == task), "")
+    return filled(text, given)[:LONGEST]
+
+
+def filled(text: str, given: Mapping[str, Any]) -> str:
+    """With what the run was given; a text that needs more stays as it was written."""
+    try:
+        return templates.read(text).fill({"input": given})
+    except Invalid:
+        return text
