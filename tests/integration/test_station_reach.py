@@ -2,6 +2,7 @@
 over every connection, and with every message that it can say."""
 
 import json
+import re
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import MISSING, dataclass, fields
@@ -20,6 +21,8 @@ from edge.messages import Ended, Frame, Hello, Item, Known, Lane, Log, Phase
 from scheduler.api.access import OPEN, STATION, VERDICTS
 from scheduler.app import MOUNTED
 from tests.support.gateways import Machine, Served, a_line, a_machine, a_server, a_token, poll
+from ui import access, session
+from ui.app import ROUTERS
 
 pytestmark = pytest.mark.anyio
 
@@ -104,6 +107,36 @@ async def test_a_route_for_workstations_answers_the_one_that_it_names_and_no_oth
                 assert answer.status_code == status, (route.name, method, who, answer.text)
         for method, answer in await asked(served, route, path, saw.token):
             assert answer.status_code not in (401, 403), (route.name, method, answer.text)
+
+
+def pages() -> Iterator[tuple[str, str, str]]:
+    for prefix, router in ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                path = re.sub(r"\{[^}]*\}", "1", prefix + route.path)
+                yield from ((route.name, method, path) for method in route.methods or ())
+
+
+async def test_no_page_of_the_dashboard_is_a_workstations(served: Served) -> None:
+    machine = await a_machine(served, "saw-1")
+    wrong, looked_at = [], 0
+    headers = {
+        "Authorization": f"Bearer {machine.token}",
+        "Cookie": f"{session.NAME}={machine.token}",
+    }
+    for name, method, path in pages():
+        if access.VERDICTS[name] is access.OPEN:
+            continue
+        request = served.api.build_request(method, f"{served.url}{path}", headers=headers)
+        answer = await served.api.send(request)
+        looked_at += 1
+        is_sent_away = answer.status_code in (401, 403) or (
+            answer.status_code == 303 and "/ui/login" in answer.headers["location"]
+        )
+        if not is_sent_away:
+            wrong.append((name, method, answer.status_code))
+    assert wrong == []
+    assert looked_at > 100
 
 
 def sockets() -> list[str]:
