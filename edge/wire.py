@@ -9,18 +9,18 @@ import binascii
 import json
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from edge import messages
-from edge.messages import Body, Frame, Message, Offer
+from edge.messages import Body, Ended, Frame, Message, Offer
 
 LARGEST = 1 << 20  # bytes of a frame
 MOST = 1_000  # messages, or elements of one list
 LONGEST = 256 << 10  # characters of one text
-DEEPEST = 32
+DEEPEST = 72  # outputs may be nested 64 deep, and stand within something
 HIGHEST = 2**63 - 1
 
 Read = Callable[[Any, str], Any]
@@ -202,8 +202,8 @@ def data(told: Any, where: str) -> bytes:
 
 
 def signed(told: Any, where: str) -> int:
-    if type(told) is not int or abs(told) > HIGHEST:
-        raise BadFrame(f"{where}: a whole number is due")
+    if type(told) is not int or not -HIGHEST - 1 <= told <= HIGHEST:
+        raise BadFrame(f"{where}: a whole number of 64 bits is due")
     return told
 
 
@@ -228,8 +228,8 @@ def bounded(told: Any, where: str, depth: int = DEEPEST) -> Any:
             bounded(each, f"{where}[{place}]", depth - 1)
     elif isinstance(told, int) and not isinstance(told, bool):
         signed(told, where)
-    elif isinstance(told, float):
-        number(told, where)
+    elif isinstance(told, float) and told - told != 0:
+        raise BadFrame(f"{where}: the number is too large")
     return told
 
 
@@ -254,7 +254,19 @@ SPOKEN: Mapping[str, type] = {
 }
 
 
-# What is kept on disk is kept as it is said.
+# What is kept on disk is kept as it is said, and what is kept can be sent.
+
+MOST_ITEM = LARGEST - (16 << 10)
+
+
+def fitting(ended: Ended) -> Ended:
+    """A result that no frame could carry still has an end that can be told. It would be said for
+    ever, and keep all that comes after it."""
+    size = len(kept(ended).encode())
+    if size <= MOST_ITEM:
+        return ended
+    error = f"the task ended, but its result has {size} bytes, and {MOST_ITEM} can be sent"
+    return replace(ended, ending="FAILED", error=error, retryable=False, output=None, detail={})
 
 
 def kept(value: Body | Offer) -> str:

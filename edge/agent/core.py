@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from edge import attempts
+from edge import wire
 from edge.agent.book import Book, Job, Shut
 from edge.messages import (
     NEWEST,
@@ -211,7 +212,7 @@ class Agent:
         job = self.book.jobs.get(ended.attempt)
         if job is None or job.phase is Phase.ENDED:
             return []
-        seq = self.book.add(Lane.RESULTS, ended)
+        seq = self.book.add(Lane.RESULTS, wire.fitting(ended))
         self.book.put_job(
             replace(job, phase=Phase.ENDED, result=seq, printed=ended.printed),
         )

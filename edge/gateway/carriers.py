@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Path, Request, Response, WebSocket
-from psycopg import Error
+from psycopg import DataError, Error
 from psycopg_pool import PoolTimeout
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
@@ -163,7 +163,7 @@ class Talk:
             self.stream.close(1000, "the connection was lost")
         except TimeoutError:
             self.refuse(SLOW, f"no hello came within {HELLO_WITHIN:.0f} s")
-        except BadFrame as error:
+        except (BadFrame, DataError) as error:
             self.refuse(BAD, str(error))
         except Shut as refusal:
             self.refuse(REVOKED, str(refusal))

@@ -13,6 +13,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from edge.desk import HandedBack, Lost, Orphaned, Recorded
+from edge.gateway import bounds
 from edge.messages import Ended, Refusal
 from executor.base import Ending, Outcome
 from scheduler.domain import places
@@ -28,7 +29,6 @@ from scheduler.store.workstations import Key
 Conn = AsyncConnection[Any]
 Verdict: TypeAlias = Recorded | HandedBack | Lost | Orphaned
 
-MOST_OUTPUT = 256 << 10
 LONGEST_ERROR = 2_000
 HIGHEST = 2**31 - 1
 ENDINGS = frozenset(each.value for each in Ending)
@@ -156,9 +156,6 @@ def outcome_of(ended: Ended) -> Outcome:
     that the database could not hold."""
     ending = Ending(ended.ending) if ended.ending in ENDINGS else Ending.FAILED
     output = None if ended.output is None else json.dumps(ended.output, ensure_ascii=False)
-    if output is not None and len(output) > MOST_OUTPUT:
-        error = f"its output is larger than {MOST_OUTPUT} bytes: write a file instead"
-        return Outcome(ending=Ending.FAILED, exit_code=exit_code(ended), error=error)
     return Outcome(
         ending=ending,
         counted=ended.counted,
@@ -166,8 +163,14 @@ def outcome_of(ended: Ended) -> Outcome:
         error=ended.error and ended.error[:LONGEST_ERROR],
         retryable=ended.retryable and ended.ending in ENDINGS and ending is not Ending.LOST,
         output=output,
-        detail=dict(ended.detail) or None,
+        detail=detail_of(ended),
     )
+
+
+def detail_of(ended: Ended) -> dict[str, Any] | None:
+    """With how much it printed: until so much is stored, more of it may come."""
+    printed = {"printed": ended.printed} if ended.printed else {}
+    return {**(bounds.detail(ended.detail) or {}), **printed} or None
 
 
 def exit_code(ended: Ended) -> int | None:
@@ -176,5 +179,5 @@ def exit_code(ended: Ended) -> int | None:
 
 def progress_of(ended: Iterable[tuple[Key, Ended]]) -> dict[Key, Any]:
     """The last that attempts told of themselves, which goes along with their results."""
-    said = ((key, each.detail.get("progress")) for key, each in ended)
-    return {key: value for key, value in said if isinstance(value, dict) and value}
+    said = ((key, bounds.progress(each.detail.get("progress"))) for key, each in ended)
+    return {key: value for key, value in said if value}

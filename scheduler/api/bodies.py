@@ -32,10 +32,10 @@ class UnknownMedia(Invalid):
 class CarefulRequest(Request):
     """Its body was read within the limit, and its JSON parsed by our rules."""
 
-    async def read(self, limits: ServerSettings) -> None:
+    async def read(self, limits: ServerSettings, *, parsed: bool = True) -> None:
         refuse_encoded(self.headers.get("content-encoding", "identity"))
         self._body = await self._bounded(limits.body_limit)
-        if self._body and is_json(self.headers.get("content-type", "")):
+        if parsed and self._body and is_json(self.headers.get("content-type", "")):
             self._json = parse(self._body, limits.json_depth)
 
     async def _bounded(self, limit: int) -> bytes:

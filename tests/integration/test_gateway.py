@@ -361,6 +361,48 @@ async def test_who_speaks_too_often_is_put_off(dsn: str, tmp_path: Path) -> None
     assert 429 in {each.status_code for each in answers}
 
 
+HOSTILE: dict[str, dict[str, Any]] = {
+    "an exit code that no system has": {"exit_code": 2**40},
+    "an ending that there is not": {"ending": "DELIGHTED"},
+    "a detail without an end": {"detail": {"notes": ["x" * 100_000]}},
+    "progress of a wrong shape": {"detail": {"progress": {"progress": "half", "labels": [1]}}},
+    "a word of an error": {"error": "x" * 200_000},
+    "an output that is deep": {"output": json.loads("[" * 60 + "]" * 60)},
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+async def test_a_result_of_whatever_shape_is_recorded_once_and_holds_up_nothing(
+    served: Served, saw: Machine, what: str
+) -> None:
+    said = {"ending": "SUCCEEDED", **HOSTILE[what]}
+    async with a_line(served, saw) as line:
+        run = await order(served, saw)
+        offer = await saw.has_begun()
+        saw.end(offer.attempt, **said)
+        await served.becomes("select 1 from runs where id = %s and finished_at is not null", run)
+        await saw.until(lambda: not saw.book.jobs)
+        assert line.closed is None
+    assert len(await states(served, run)) == 1
+
+
+async def test_a_hello_is_believed_as_far_as_it_can_be_kept(served: Served) -> None:
+    boast = await a_machine(
+        served,
+        f"boast-{next(NUMBERS)}",
+        slots=2**62,
+        labels={"line": "2", "bad label": "x", "number": 7, "long": "x" * 1000},
+        facts={"story": "x" * 100_000},
+    )
+    async with a_line(served, boast):
+        await boast.has_session()
+        [(slots, labels, facts)] = await served.rows(
+            "select slots, told_labels, facts from workstations where name = %s", boast.name
+        )
+    assert (slots, labels) == (10_000, {"line": "2"})
+    assert list(facts) == ["left_out"]
+
+
 # Offers and commands.
 
 

@@ -142,7 +142,8 @@ class Machine:
     key: Any
     sealing_key: Any
     slots: int = 2
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     lineage: str = ""
     objects: str = ""  # why its owner allows nothing
     works: bytes | None = None  # each command prints this and succeeds at once
@@ -158,7 +159,7 @@ class Machine:
         self.news = asyncio.Event()
 
     def awake(self) -> Agent:
-        profile = Profile(slots=self.slots, labels=self.labels)
+        profile = Profile(slots=self.slots, labels=self.labels, facts=self.facts)
         return Agent(self.book, profile, RULES, self.object_to)
 
     def object_to(self, offer: Offer) -> tuple[Refusal, str] | None:

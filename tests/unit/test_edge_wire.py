@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from edge import messages as m
 from edge import wire
 from edge.messages import Frame
+from executor import plain
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 NUMBER = st.integers(0, 2**63 - 1)
@@ -92,8 +93,8 @@ BAD = {
     ),
     "a lane that is none": (framed(type="item", lane=9, seq=1, body={}), "one of 0, 1, 2, 3, 4"),
     "deep": (
-        framed(type="offer", attempt="1", invocation=json.loads('{"a":' * 40 + "1" + "}" * 40)),
-        "nested deeper than 32",
+        framed(type="offer", attempt="1", invocation=json.loads('{"a":' * 80 + "1" + "}" * 80)),
+        "nested deeper than 72",
     ),
     "too deep to read": ("[" * 100_000, "not JSON"),
     "too big": ('"' + "a" * (1 << 20) + '"', "1048576 bytes at most"),
@@ -106,3 +107,26 @@ def test_what_is_wrong_is_refused_and_named(what: str) -> None:
     with pytest.raises(wire.BadFrame) as caught:
         wire.decode(text)
     assert said in str(caught.value)
+
+
+def test_whatever_a_command_may_put_out_can_be_said() -> None:
+    deepest: object = 1.5
+    for _ in range(plain.DEEPEST):
+        deepest = [deepest]
+    for output in (deepest, 1e300, -1e300, -(2**63), 2**63 - 1, "\x01" * 100, 0.1):
+        plain.check(output)
+        frame = Frame(
+            1, (m.Item(m.Lane.RESULTS, 1, m.Ended("1.1", "SUCCEEDED", 1.0, output=output)),)
+        )
+        assert wire.decode(wire.encode(frame)) == frame
+
+
+def test_a_result_that_no_frame_could_carry_says_so() -> None:
+    large = m.Ended("1.1", "SUCCEEDED", 1.0, exit_code=0, printed=7, output="\x01" * (256 << 10))
+    told = wire.fitting(large)
+    assert (told.ending, told.retryable, told.output) == ("FAILED", False, None)
+    assert (told.exit_code, told.printed) == (0, 7)
+    assert "can be sent" in (told.error or "")
+    wire.decode(wire.encode(Frame(1, (m.Item(m.Lane.RESULTS, 1, told),))))
+    small = m.Ended("1.1", "SUCCEEDED", 1.0, output="x")
+    assert wire.fitting(small) is small
