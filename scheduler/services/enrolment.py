@@ -138,7 +138,10 @@ async def require_free(conn: Conn, name: str) -> None:
 
 async def uninvite(conn: Conn, invitation: int) -> None:
     if not await station_access.uninvite(conn, invitation):
-        raise NotFound(f"there is no invitation {invitation}")
+        raise NotFound(
+            f"there is no invitation {invitation}",
+            remedy="`procession workstation invitations` lists them",
+        )
 
 
 # What machines do.

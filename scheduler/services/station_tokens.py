@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import AsyncConnection
 
 from edge import identity
-from edge.identity import BadProof, Grant, at_server
+from edge.identity import SLACK, BadProof, Grant, at_server
 from scheduler.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from scheduler.services import signing, tries
 from scheduler.services.keyring import Keys
@@ -72,7 +72,7 @@ def check_nonce(key: Ed25519PrivateKey, name: str, nonce: str, now: float) -> in
     if len(head) != 24 or not hmac.compare_digest(code(key, name, head), proof):
         raise BadProof("this nonce is not ours")
     until = int.from_bytes(head[:8])
-    if now > until:
+    if now > until + SLACK:
         raise BadProof("this nonce is too old")
     return until
 
@@ -158,7 +158,10 @@ async def rotate(conn: Conn, workstation: Row, successor: str, proof: str) -> st
     async with conn.transaction():
         found = await station_access.lock(conn, workstation["name"])
         if found is None or found["id"] != workstation["id"] or found["state"] == "REVOKED":
-            raise Unauthenticated("this workstation was revoked or removed")
+            raise Unauthenticated(
+                "this workstation was revoked or removed",
+                remedy="join again with a new invitation",
+            )
         if found["public_key"] != successor:
             await succeed(conn, found, successor, proof)
     return identity.fingerprint(successor)
@@ -173,7 +176,11 @@ async def succeed(conn: Conn, found: Row, successor: str, proof: str) -> None:
         ) from None
     other = await station_access.with_key(conn, successor)
     if other is not None:
-        raise Conflict("this key is another workstation's", field="successor")
+        raise Conflict(
+            "this key is another workstation's",
+            field="successor",
+            remedy="make one on this machine: `procession edge rotate`",
+        )
     await station_access.rotate(
         conn, found["id"], public_key=found["public_key"], successor=successor
     )
@@ -187,7 +194,10 @@ async def grant(conn: Conn, keys: Keys, workstation: Row, peer: str, types: Sequ
     require_granted(workstation, peer, types)
     found = await station_access.get(conn, peer)
     if found is None or found["state"] != "ACCEPTED":
-        raise NotFound(f"there is no workstation {peer!r} that may be called")
+        raise NotFound(
+            f"there is no workstation {peer!r} that may be called",
+            remedy="it has to join, and to be accepted, first",
+        )
     key = await signing.key(conn, keys)
     until = int(time.time()) + GRANT_LASTS
     given = Grant(

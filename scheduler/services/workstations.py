@@ -209,7 +209,9 @@ async def undrain(conn: Conn, name: str, *, by: str) -> Row:
 async def living(conn: Conn, name: str) -> Row:
     found = await locked(conn, name)
     if found["state"] == "REVOKED":
-        raise Conflict(f"the workstation {name!r} was revoked")
+        raise Conflict(
+            f"the workstation {name!r} was revoked", remedy="it gets nothing more in any case"
+        )
     return found
 
 

@@ -43,7 +43,7 @@ delete from workstation_invitations where id = %(id)s returning id;
 with gone as (
     delete from workstation_invitations where expires_at < clock_timestamp() - interval '1 day'
 )
-delete from workstation_nonces where expires_at < clock_timestamp();
+delete from workstation_nonces where expires_at < clock_timestamp() - interval '10 minutes';
 
 -- name: lock_invitation
 -- Of those who come with the same word at once, one after the other is looked at.
@@ -189,10 +189,12 @@ delete from workstations where id = %(id)s;
 update holders set state = 'GONE' where id = %(holder)s and state <> 'GONE';
 
 -- name: use_nonce
--- No row where it was used before. Of one workstation's, those that are over go with the next.
+-- No row where it was used before. Of one workstation's, those that are over by the clock of every
+-- server go with the next.
 with gone as (
     delete from workstation_nonces
-     where workstation = %(workstation)s and expires_at < clock_timestamp()
+     where workstation = %(workstation)s
+       and expires_at < clock_timestamp() - interval '10 minutes'
 )
 insert into workstation_nonces (digest, workstation, expires_at)
 values (%(digest)s, %(workstation)s, to_timestamp(%(until)s))

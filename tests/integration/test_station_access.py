@@ -27,6 +27,7 @@ from scheduler.services.tries import SHARED
 from scheduler.settings import SignInSettings
 from scheduler.store.station_access import Invitation
 from tests.support.stations import HOME, KEYS, SETTINGS, AMachine, a_workstation, invited
+from tests.support.waiting import patience
 
 pytestmark = pytest.mark.anyio
 
@@ -293,10 +294,14 @@ async def test_nothing_is_kept_of_nonces_that_strangers_ask_for(conn: Conn) -> N
     assert await value(conn, "select count(*) from workstation_nonces") == 0
 
 
-async def test_nonces_that_are_over_go_with_the_next(conn: Conn) -> None:
+async def test_nonces_that_are_over_by_every_servers_clock_go_with_the_next(conn: Conn) -> None:
     machine = await a_workstation(conn)
     await machine.token(conn, "saw-1")
-    await conn.execute("update workstation_nonces set expires_at = clock_timestamp()")
+    over = "update workstation_nonces set expires_at = clock_timestamp() - interval '%s'"
+    await conn.execute(over % "5 minutes")
+    await machine.token(conn, "saw-1")
+    assert await value(conn, "select count(*) from workstation_nonces") == 2
+    await conn.execute(over % "1 hour")
     await machine.token(conn, "saw-1")
     assert await value(conn, "select count(*) from workstation_nonces") == 1
 
@@ -332,9 +337,10 @@ async def test_a_proof_is_good_for_one_workstation_one_server_and_its_nonces_alo
 async def test_a_nonce_is_too_old_after_a_minute(conn: Conn) -> None:
     key = await signing.key(conn, KEYS)
     nonce, until = await station_tokens.nonce(conn, KEYS, "saw-1", source=HOME, settings=SETTINGS)
-    station_tokens.check_nonce(key, "saw-1", nonce, until.timestamp())
+    over = until.timestamp() + identity.SLACK  # servers' clocks may differ
+    station_tokens.check_nonce(key, "saw-1", nonce, over)
     with pytest.raises(identity.BadProof, match="too old"):
-        station_tokens.check_nonce(key, "saw-1", nonce, until.timestamp() + 1)
+        station_tokens.check_nonce(key, "saw-1", nonce, over + 1)
 
 
 async def test_one_workstation_that_fails_does_not_shut_its_neighbours_out(conn: Conn) -> None:
@@ -410,8 +416,12 @@ async def test_whoever_serves_a_workstation_hears_that_it_may_no_longer(
         await listening.execute("listen procession")
         await workstations.revoke(conn, "saw-1", by="anna")
         await workstations.remove(conn, "saw-1")
-        heard = [n.payload async for n in listening.notifies(timeout=30, stop_after=2)]
-    assert all(f'"workstation:{id}"' in each for each in heard), heard
+        heard = 0
+        async for each in listening.notifies(timeout=patience(30)):
+            heard += f'"workstation:{id}"' in each.payload
+            if heard == 2:
+                break
+    assert heard == 2
     assert saw.server_key
 
 
