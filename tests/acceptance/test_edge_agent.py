@@ -136,18 +136,28 @@ async def test_what_a_dead_runner_had_begun_is_lost_and_never_run_again_by_itsel
         assert (await api.ended(again))["status"] == "COMPLETED"
 
 
-async def test_polls_carry_as_much_as_a_stream(system: System, api: Asking, tmp_path: Path) -> None:
-    async with a_station(system, api, "press-5") as station:
-        config = station.home / "config.json"
-        config.write_text(json.dumps({**json.loads(config.read_text()), "carrier": "poll"}))
-        await station.run()
+async def test_where_no_stream_gets_through_polls_carry_as_much_until_one_does(
+    system: System, api: Asking, tmp_path: Path
+) -> None:
+    async with a_cable(system) as cable, a_station(system, api, "press-5", server=cable.url) as s:
+        cable.lets_streams_through = False
+        await s.run()
+        assert (await s.connected())["carrier"] == "poll"
         run = await script(api, "press-5", "polled", slow(tmp_path))
         await until(lambda: begun(tmp_path))
-        assert (await station.connected())["carrier"] == "poll"
+        cable.lets_streams_through = True
+        await s.ask("connect")
+        await s.shows(state="connected", carrier="stream")
+        cable.lets_streams_through = False
+        await cable.pull()
+        await cable.plug()
+        await s.ask("connect")
+        await s.shows(state="connected", carrier="poll")
         await api.post(f"/runs/{run}/stop", {"why": "enough", "kill": True})
         assert (await api.ended(run))["status"] == "STOPPED"
-        await station.delivered()
+        await s.delivered()
         assert await api.output(run) == b"before\n"
+        assert len(begun(tmp_path)) == 1
 
 
 async def test_who_takes_no_work_says_so_over_a_restart_and_goes_on_with_what_it_has(

@@ -161,12 +161,17 @@ async def script(api: Asking, station: str, type: str, text: str, **task: Any) -
     return str((await api.post("/runs", {"type": type}))["id"])
 
 
+REFUSED = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
 class Cable:
-    """Between a workstation and the server: it can be pulled out and put in again."""
+    """Between a workstation and the server: it can be pulled out and put in again, and there may be
+    somebody on the way who lets no streams through."""
 
     def __init__(self, url: str) -> None:
         self.to = int(url.rpartition(":")[2])
         self.port = 0
+        self.lets_streams_through = True
         self.server: asyncio.Server | None = None
         self.ends: set[asyncio.StreamWriter] = set()
 
@@ -188,20 +193,36 @@ class Cable:
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.ends.add(writer)
         try:
-            there, away = await asyncio.open_connection("127.0.0.1", self.to)
-            self.ends.add(away)
-            ways = [
-                asyncio.ensure_future(pass_on(reader, away)),
-                asyncio.ensure_future(pass_on(there, writer)),
-            ]
+            first = await reader.read(65536)
+            if b"/stream" in first.partition(b"\r\n")[0] and not self.lets_streams_through:
+                writer.write(REFUSED)
+                await writer.drain()
+                return
+            await self.pass_all(first, reader, writer)
+        except OSError:
+            pass  # pulled
+        finally:
+            writer.close()
+            self.ends.discard(writer)
+
+    async def pass_all(
+        self, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        there, away = await asyncio.open_connection("127.0.0.1", self.to)
+        self.ends.add(away)
+        away.write(first)
+        ways = [
+            asyncio.ensure_future(pass_on(reader, away)),
+            asyncio.ensure_future(pass_on(there, writer)),
+        ]
+        try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
             for way in ways:
                 way.cancel()
             away.transport.abort()
-            self.ends.discard(away)
-        finally:
             writer.transport.abort()
-            self.ends.discard(writer)
+            self.ends.discard(away)
 
 
 async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
