@@ -460,11 +460,17 @@ class Program:
         """Each workstation at its own moment of the minute."""
         first, self.metrics_at = not self.metrics_at, next_minute(self.config.name, clock)
         if not first:
-            self.book.add(Lane.METRICS, Metrics(clock, self.meter.look()))
+            self.book.add(Lane.METRICS, Metrics(clock, {**self.meter.look(), **self.kept(clock)}))
         self.book.give_up(Lane.METRICS, before=clock - KEEP_METRICS)
         if self.book.size() > MOST_KEPT:
             self.book.give_up(Lane.METRICS, before=clock)
             self.book.give_up(Lane.OUTPUTS, before=clock)
+
+    def kept(self, clock: float) -> Mapping[str, float]:
+        """How much there is to be sent, and for how long that has waited."""
+        items, size, oldest = self.book.waiting()
+        age = {} if oldest is None else {"outbox_oldest_seconds": round(max(0.0, clock - oldest))}
+        return {"outbox_items": items, "outbox_bytes": size, **age}
 
     def look_at_policy(self) -> None:
         """At the file as it is, before anything is said of what it allows."""

@@ -219,6 +219,17 @@ class DiskBook:
     def have(self, lane: Lane) -> int:
         return self.haves[lane]
 
+    def waiting(self) -> tuple[int, int, float | None]:
+        """What the server has not, measures aside: items, their bytes, and when the oldest was
+        written."""
+        [found] = self.db.execute(
+            "select count(*), coalesce(sum(length(body) + 40), 0), min(at) from items "
+            "join lanes using (lane) where seq > have and lane in (?, ?, ?)",
+            (Lane.RESULTS, Lane.EVENTS, Lane.OUTPUTS),
+        )
+        items, size, oldest = found
+        return int(items), int(size), oldest
+
     def size(self) -> int:
         """Bytes of the outbox on the disk, roughly."""
         [[size]] = self.db.execute("select coalesce(sum(length(body) + 40), 0) from items")

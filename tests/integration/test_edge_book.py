@@ -5,13 +5,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from edge.agent.book import Book, Job, MemoryBook, Shut
 from edge.agent.store import DiskBook, NoRoom, open_book
-from edge.messages import NUMBERED, Began, Ended, Lane, Offer, Phase, Verb
+from edge.messages import NUMBERED, Began, Ended, Lane, Metrics, Offer, Phase, Verb
 
 WRITER = """
 import sys
@@ -159,3 +160,20 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     DiskBook(tmp_path / "agent" / "book").close()
     assert (tmp_path / "agent").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "agent" / "book").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_waits_to_be_sent_is_counted_without_measures_and_what_the_server_has(
+    tmp_path: Path,
+) -> None:
+    book = DiskBook(tmp_path / "book.db")
+    assert book.waiting() == (0, 0, None)
+    for attempt in ("1.1", "2.1", "3.1"):
+        book.add(Lane.RESULTS, Ended(attempt, "SUCCEEDED", 1.0))
+    book.add(Lane.EVENTS, Began("4.1", 7, 1.0))
+    book.add(Lane.METRICS, Metrics(1.0, {"cpu": 0.5}))
+    book.put_have(Lane.RESULTS, 2)
+    book.commit()
+    items, size, oldest = book.waiting()
+    assert (items, 100 < size < 1000) == (2, True)
+    assert oldest is not None
+    assert oldest <= time.time()
