@@ -386,23 +386,38 @@ delete from workstation_hands h using old
 
 -- name: thin_metrics
 -- Of what is older than a day the first of each ten minutes stays, of what is older than a week the
--- first of each hour, and nothing for longer than a quarter.
-with old as (
-    select workstation, at
+-- first of each hour, and nothing for longer than a quarter. Looked at is what has come of age
+-- lately: what is older was looked at when it did.
+with aged as (
+    select m.workstation, m.at,
+           row_number() over (
+               partition by m.workstation, date_bin(
+                   m.step, m.at, timestamptz '2000-01-01 00:00+00'
+               )
+               order by m.at
+           ) as place
       from (
-        select workstation, at,
-               row_number() over (
-                   partition by workstation, date_bin(
-                       case when at < clock_timestamp() - interval '7 days'
-                            then interval '1 hour' else interval '10 minutes' end,
-                       at, timestamptz '2000-01-01 00:00+00'
-                   )
-                   order by at
-               ) as place
-          from workstation_metrics
-         where at < clock_timestamp() - interval '1 day'
-      ) as aged
-     where place > 1 or at < clock_timestamp() - interval '90 days'
+        select w.id as workstation, m.at, age.step
+          from workstations w
+         cross join (
+            values (interval '1 day', interval '10 minutes'), (interval '7 days', interval '1 hour')
+         ) as age (old, step)
+         cross join lateral (
+            select at
+              from workstation_metrics
+             where workstation = w.id and at < clock_timestamp() - age.old
+               and at >= clock_timestamp() - age.old - interval '2 days'
+         ) as m
+      ) as m
+), old as (
+    select workstation, at from aged where place > 1
+    union all
+    select w.id, m.at
+      from workstations w
+     cross join lateral (
+        select at from workstation_metrics
+         where workstation = w.id and at < clock_timestamp() - interval '90 days'
+     ) as m
      limit %(limit)s
 )
 delete from workstation_metrics m using old
