@@ -1,6 +1,7 @@
 """What an attempt printed: how much there is, and the stored bytes from an offset on."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from scheduler.store.rows import Row
 
 Conn = AsyncConnection[Any]
 
+PATIENCE = timedelta(seconds=60)
 CHUNKS = 16  # of 64 KiB at most: what is read at once
 
 
@@ -61,7 +63,8 @@ def in_hand(task: Row, run: Row) -> Row:
 
 
 async def extent(conn: Conn, task: int, number: int) -> Extent:
-    """Asked in this order: when the attempt is over, all that it printed is stored."""
+    """Asked in this order: when an attempt of a worker is over, all that it printed is stored. Of
+    a workstation's its output comes after its result, unless nothing is heard of it any more."""
     found = await tasks.get(conn, task)
     if found is None or not 1 <= number <= found["attempt"]:
         raise NotFound(f"this task has no attempt {number}")
@@ -69,7 +72,14 @@ async def extent(conn: Conn, task: int, number: int) -> Extent:
     closed = await ended(conn, task, number)
     detail = (closed["detail"] if closed else None) or {}
     [end] = await output.ends(conn, [(task, number)])
-    return Extent(end.stored, int(detail.get("dropped", 0)), is_over)
+    is_whole = end.stored >= int(detail.get("printed", 0)) or (closed is None or is_old(closed))
+    return Extent(end.stored, int(detail.get("dropped", 0)), is_over and is_whole)
+
+
+def is_old(attempt: Row) -> bool:
+    """What has not come by now comes later, or never: nobody waits for it."""
+    ended_at: datetime | None = attempt["finished_at"]
+    return ended_at is None or datetime.now(UTC) - ended_at > PATIENCE
 
 
 async def ended(conn: Conn, task: int, number: int) -> Row | None:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from psycopg import AsyncConnection
 
 from tests.support.builders import a_promoter, engine
 from tests.support.gateways import Machine, Served, a_line, a_machine, a_server
@@ -244,3 +245,47 @@ async def test_a_command_that_was_typed_runs_where_it_is_wanted(
     [task] = (await served.api.get(f"/runs/{run}/tasks")).json()["items"]
     assert task["placement"]["on"] == {"workstation": "press-2"}
     assert [len(each.begun) for each in presses] == [0, 1]
+
+
+OUTPUT = "/runs/{}/tasks/t0/attempts/1/output"
+
+
+LESS_THAN_WAS_PRINTED = "update attempts set detail = detail || '{\"printed\": 18}'"
+
+
+async def with_half_its_output(served: Served, press: Machine) -> UUID:
+    """A run that is over, and the rest of what was printed has not come yet."""
+    press.works = b"half of it"
+    async with a_line(served, press):
+        run = await order(served, "run: x, on: {workstation: press-1}")
+        await served.becomes(COMPLETED, run)
+        await press.until(lambda: not press.book.jobs)
+    async with await AsyncConnection.connect(served.dsn, autocommit=True) as owner:
+        await owner.execute(LESS_THAN_WAS_PRINTED)
+    return run
+
+
+async def test_whoever_follows_an_output_waits_for_what_comes_after_the_result(
+    served: Served, presses: list[Machine]
+) -> None:
+    run = await with_half_its_output(served, presses[0])
+    answer = await served.api.get(OUTPUT.format(run))
+    assert (answer.text, answer.headers["Output-Over"]) == ("half of it", "false")
+    async with asyncio.TaskGroup() as group:
+        asked = served.api.get(OUTPUT.format(run), params={"follow": True})
+        followed = group.create_task(asked)
+        await served.conn.execute(
+            "insert into output_chunks (task_id, attempt, start, stream, data) "
+            "select task_id, attempt, 10, stream, ' and all' from output_chunks"
+        )
+    assert followed.result().text == "half of it and all"
+
+
+async def test_nobody_waits_for_ever_for_an_output_that_does_not_come(
+    served: Served, presses: list[Machine]
+) -> None:
+    run = await with_half_its_output(served, presses[0])
+    async with await AsyncConnection.connect(served.dsn, autocommit=True) as owner:
+        await owner.execute("update attempts set finished_at = finished_at - interval '1 hour'")
+    answer = await served.api.get(OUTPUT.format(run), params={"follow": True})
+    assert (answer.text, answer.headers["Output-Over"]) == ("half of it", "true")
