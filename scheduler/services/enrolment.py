@@ -210,7 +210,10 @@ def name_for(machine: Machine, invitation: Row) -> str:
         if machine.name not in (None, bound):
             raise Forbidden(f"this invitation is for {bound!r} alone", field="name", remedy=ASK)
         return str(bound)
-    return places.check_name(machine.name or name_of(machine.hostname), "name")
+    try:
+        return places.check_name(machine.name or name_of(machine.hostname), "name")
+    except Invalid as error:
+        raise Invalid(str(error), field="name", remedy="join with another name (--name)") from None
 
 
 def name_of(hostname: str) -> str:

@@ -187,6 +187,28 @@ async def test_an_invitation_that_makes_no_sense_is_not_made(
     assert refused.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("hostname", "name"),
+    [("münchen", "m-nchen"), ("7", "7"), ("A" * 200, "a" * 63), ("Saw_1.hall.example", "saw_1")],
+)
+async def test_a_host_lends_its_name_as_far_as_it_can_be_a_workstations(
+    conn: Conn, hostname: str, name: str
+) -> None:
+    assert (await AMachine(hostname).join(conn, await invited(conn))).name == name
+
+
+@pytest.mark.parametrize("hostname", ["server", "any", "---", ".example"])
+async def test_a_machine_whose_host_cannot_lend_its_name_is_told_to_say_one(
+    conn: Conn, hostname: str
+) -> None:
+    token = await invited(conn)
+    with pytest.raises(Invalid) as refused:
+        await AMachine(hostname).join(conn, token)
+    assert refused.value.field == "name"
+    assert "--name" in (refused.value.remedy or "")
+    assert (await AMachine(hostname).join(conn, token, name="saw-1")).name == "saw-1"
+
+
 @pytest.mark.parametrize("field", ["public_key", "sealing_key"])
 @pytest.mark.parametrize("given", ["", "no key", "A" * 42, "é" * 43])
 async def test_a_machine_without_proper_keys_is_not_let_in(
