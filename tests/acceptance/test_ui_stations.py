@@ -56,6 +56,7 @@ def a_pressing(type: str, station: str, gates: Path) -> dict[str, Any]:
                 "approval": {"message": "Is the first piece good?", "form": form},
             },
             step("produce", ["quality"], "Watch the oil."),
+            {"name": "tidy", "needs": ["produce"], "approval": {"message": "Is all tidy?"}},
         ],
     }
 
@@ -149,6 +150,8 @@ async def test_work_is_held_goes_on_is_approved_and_drained_at_the_station(
         page = await operator.open(f"/ui/stations/{name}")
         await expect(page.locator("#notices")).to_contain_text("the oil leaks")
         (tmp_path / "produce").touch()
+        await becomes(operator, page.locator("main"), "Is all tidy?")  # while nobody does anything
+        await asks.get_by_role("button", name="Approve").click()
         assert (await api.ended(run))["status"] == "COMPLETED"
 
 

@@ -67,7 +67,7 @@ async def sent(someone: Browser, path: str, ending: str, **fields: Any) -> Page:
 
 async def told(dsn: str, query: str) -> list[Any]:
     async with await AsyncConnection.connect(dsn) as conn:
-        return await (await conn.execute(query)).fetchall()  # type: ignore[call-overload, no-any-return]
+        return await (await conn.execute(query)).fetchall()
 
 
 async def test_the_fleet_says_who_is_there_and_what_each_has_and_keeps(admin: Browser) -> None:

@@ -40,6 +40,7 @@ async def station(
     runs: Sequence[Told] = await known(verbs, "runs")
     work = [of_run(each) for each in runs if each["state"] not in DONE]
     work += [of_attempt(each) for each in told["attempts"] if is_own(each)]
+    work.sort(key=lambda each: each.state in OVER)  # what goes on comes first
     questions = (await known(verbs, "questions"))[:ASKED]
     types = (await known(verbs, "types"))[:BEGINS]
     return Station(
