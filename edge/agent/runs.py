@@ -241,7 +241,7 @@ class Runs:
     # What is there
 
     def shown(self, given: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-        """What concerns whoever stands there; with `all`, everything that is known."""
+        """What goes on, and what has ended within a day; with `all`, everything that is known."""
         if self.loaded is None:
             return []
         limit = given.get("limit")

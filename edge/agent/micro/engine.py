@@ -294,10 +294,10 @@ class Engine:
     # What is there.
 
     def shown(self, most: int, *, since: float | None = None) -> list[dict[str, Any]]:
-        """What goes on, and what failed or was stopped since then; without that, everything."""
+        """What goes on, and what has ended since then; without that, everything."""
         found = self.ledger.rows(
             """select id from micro_runs
-                where not is_over or ?1 is null or (state <> 'COMPLETED' and finished >= ?1)
+                where not is_over or ?1 is null or finished >= ?1
                 order by is_over, created desc, id desc limit ?2""",
             *(since, most),
         )
