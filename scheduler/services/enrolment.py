@@ -157,7 +157,7 @@ async def enrol(
     async def look() -> Row:
         return await joined(conn, machine, source)
 
-    found = await tries.counted(conn, f"stations {network_of(source)}", settings, look)
+    found = await tries.counted(conn, f"joining from {network_of(source)}", settings, look)
     server_key = identity.public(await signing.key(conn, keys))
     fingerprint = identity.fingerprint(machine.public_key)
     return Enrolled(found["name"], found["state"], fingerprint, server_key)

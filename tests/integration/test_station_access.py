@@ -380,6 +380,15 @@ async def test_one_workstation_that_fails_does_not_shut_its_neighbours_out(conn:
     with pytest.raises(TooMany):
         await ask(saw, "saw-1", saw.public_key)
     await ask(press, "press-1", press.server_key)
+    # Nor do those that are not there any more.
+    await workstations.remove(conn, "saw-1")
+    for _ in range(SHARED):
+        with pytest.raises(Unauthenticated):
+            await ask(saw, "saw-1", saw.server_key)
+    with pytest.raises(TooMany):
+        await ask(saw, "saw-1", saw.server_key)
+    machine = enrolment.Machine(**AMachine("saw-2").body(await invited(conn)))
+    await enrolment.enrol(conn, KEYS, machine, source=HOME, settings=few)
 
 
 # Tokens.
