@@ -30,7 +30,17 @@ NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 ADDRESS = r"^[^@\s,<>\"\x00-\x1f\x7f]{1,64}@[A-Za-z0-9.-]{1,253}$"
 Name = Annotated[str, Path(pattern=NAME)]
 Id = Annotated[int, Path(ge=1, le=BIG)]
-Event = Literal["failed", "failed_often", "late", "missed", "longer", "approval", "dead_letters"]
+Event = Literal[
+    "failed",
+    "failed_often",
+    "late",
+    "missed",
+    "longer",
+    "approval",
+    "dead_letters",
+    "cloned",
+    "unreachable",
+]
 
 
 class Webhook(BaseModel, extra="forbid"):

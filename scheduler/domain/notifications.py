@@ -32,6 +32,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "longer": ("factor", "count"),
     "approval": ("after",),
     "dead_letters": ("count",),
+    "cloned": (),
+    "unreachable": ("after",),
 }
 TITLES = {
     "failed": "a run failed",
@@ -41,6 +43,8 @@ TITLES = {
     "longer": "a run takes longer than usual",
     "approval": "an approval is waited for",
     "dead_letters": "dead letters are growing",
+    "cloned": "the identity of a workstation is used twice",
+    "unreachable": "a workstation is out of reach",
     "test": "this is a test",
 }
 KINDS = ("webhook", "email", "run")

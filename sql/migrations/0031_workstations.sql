@@ -167,3 +167,10 @@ create trigger audit_workstation_invitations after insert or delete on workstati
 create trigger audit_workstation_commands after insert on workstation_commands
     for each row when (current_setting('procession.actor', true) <> '')
     execute function audit_row('id');
+
+-- Rules may speak of workstations.
+alter table notification_rules drop constraint notification_rules_event_check;
+alter table notification_rules add constraint notification_rules_event_check check (event in (
+    'failed', 'failed_often', 'late', 'missed', 'longer', 'approval', 'dead_letters', 'cloned',
+    'unreachable', 'test'
+));

@@ -163,6 +163,29 @@ select 'dead_letters ' || coalesce(%(type)s, '') || ' ' || floor(log(2, open))::
                  limit 10000) as few) as c
  where open >= %(count)s;
 
+-- name: cloned
+-- Told by the gateway, when another agent than the one it speaks with shows the same key.
+select 'cloned ' || id as key, key as subject, data
+  from events
+ where type = 'workstation.cloned' and received_at >= %(since)s
+ order by received_at
+ limit 200;
+
+-- name: unreachable
+-- Once for each stretch of silence, of those that are to be there.
+select 'unreachable ' || id || ' ' || round(extract(epoch from heard_at) * 1000) as key,
+       name as subject,
+       jsonb_build_object(
+           'workstation', name, 'since', heard_at,
+           'in_hand', (select count(*) from workstation_hands h
+                        where h.workstation = w.id and h.stage <> 'OVER')
+       ) as data
+  from workstations w
+ where state = 'ACCEPTED' and heard_at < clock_timestamp() - %(after)s::interval
+   and heard_at >= %(since)s::timestamptz - %(after)s::interval
+ order by heard_at
+ limit 200;
+
 -- name: add
 -- Each thing once; silent if nobody is to be told, which is also written down.
 insert into notifications (rule, key, subject, data, silent)

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
+from edge.gateway import cloning
 from executor.http import Policy
 from scheduler.chores.catalog import KINDS
 from scheduler.chores.notifications import deliver
+from scheduler.domain.events import NewEvent
 from scheduler.domain.webhooks import Call, WebhookSpec, verify
-from scheduler.services import notifications, secrets
+from scheduler.services import events, notifications, secrets
 from scheduler.services.keyring import Keys
 from scheduler.settings import MailSettings
 from scheduler.store import connections
@@ -459,3 +461,37 @@ async def test_servers_look_and_deliver_by_themselves(api: Api, conn: Conn, hook
     await failed(conn)
     async with carrying(a_plane(api.url, KINDS, make=tools_with(policy=LOOPBACK))):
         await becomes(lambda: asyncio.sleep(0, len(hook.calls)))
+
+
+async def a_workstation(conn: Conn, silent: str) -> None:
+    await conn.execute(
+        "insert into workstations (name, state, public_key, created_by, heard_at)"
+        " values ('saw-1', 'ACCEPTED', 'key', 'test', clock_timestamp() - %s::interval)",
+        [silent],
+    )
+
+
+async def test_a_workstation_out_of_reach_is_told_once_for_each_silence(
+    api: Api, conn: Conn, hook: Hook
+) -> None:
+    await hooked(api, hook, "unreachable", after="1m", quiet="0s")
+    await a_workstation(conn, "50 seconds")
+    assert await notifications.look(conn) == 0
+    again = "update workstations set heard_at = clock_timestamp() - interval '61 seconds'"
+    for expected in (1, 0):
+        if expected:
+            await conn.execute(again)
+        assert await notifications.look(conn) == expected
+    [found_one] = await found(conn)
+    assert found_one["subject"] == "saw-1"
+    await conn.execute(again)
+    assert await notifications.look(conn) == 1
+
+
+async def test_an_identity_that_is_used_twice_is_told(api: Api, conn: Conn, hook: Hook) -> None:
+    await hooked(api, hook, "cloned")
+    event = NewEvent(source="workstation:saw-1", id="1", type=cloning.TYPE, key="saw-1", data={})
+    await events.receive(conn, [event], by="gateway")
+    assert [await notifications.look(conn) for _ in range(2)] == [1, 0]
+    [found_one] = await found(conn)
+    assert found_one["subject"] == "saw-1"
