@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from edge import attempts
-from edge import wire
+from edge import attempts, wire
 from edge.agent.book import Book, Job, Shut
 from edge.messages import (
     NEWEST,
@@ -52,6 +51,7 @@ from edge.messages import (
 )
 
 FINAL = frozenset({Verb.STOP, Verb.KILL})
+BEGUN = frozenset({Phase.STARTING, Phase.RUNNING})
 EXPIRED = "EXPIRED"
 REMEMBERED = 1_000  # attempts of which a session knows that they are over
 
@@ -61,6 +61,7 @@ class Rules:
     resend: float = 5.0  # seconds without progress until something is said again
     greeting: float = 10.0  # seconds until an unanswered hello is given up
     silence: float = 3.0  # beats without a word until the line counts as cut
+    alone: float = 60.0  # seconds without the server until what shall not go on alone is stopped
     window: int = 64  # items of a lane on their way
     piece: int = 64 << 10  # bytes of a log sent at once
     pieces: int = 16  # of one log on their way
@@ -164,6 +165,7 @@ class Agent:
         self.book, self.profile, self.rules = book, profile, rules or Rules()
         self.object_to = object_to  # the owner's policy
         self.link: Link | None = None
+        self.seen: float | None = None  # when the server was last heard
         self.sizes: dict[str, int] = {}  # bytes printed so far by what runs
         self.unheard: set[int] = set()  # commands whose fate the server has not been told
         self.on_run: OnRun | None = None  # who decides about runs of our own
@@ -498,6 +500,25 @@ class Agent:
         return effects
 
     def tick(self, now: float, clock: float) -> list[Effect]:
+        return self.look_alone(now) + self.look_at_link(now, clock)
+
+    def look_alone(self, now: float) -> list[Effect]:
+        """Some work may go on only where the server sees it."""
+        if self.link is not None and self.link.session:
+            self.seen = self.link.heard
+        elif self.seen is None:
+            self.seen = now
+        elif now - self.seen >= self.rules.alone:
+            return [each for job in list(self.book.jobs.values()) for each in self.end_alone(job)]
+        return []
+
+    def end_alone(self, job: Job) -> list[Effect]:
+        if not ends_alone(job) or job.phase not in BEGUN or job.wanted in FINAL:
+            return []
+        self.book.put_job(replace(job, wanted=Verb.STOP))
+        return [Steer(job.attempt, Verb.STOP)]
+
+    def look_at_link(self, now: float, clock: float) -> list[Effect]:
         link = self.link
         if link is None:
             return []
@@ -590,6 +611,10 @@ class Agent:
             effects.append(SendLog(job.attempt, way.sent, piece, last))
             way.sent += piece
         return effects
+
+
+def ends_alone(job: Job) -> bool:
+    return job.offer.on_lost == "stop"
 
 
 GONE: Body = Missing("it was given up for want of room")

@@ -36,6 +36,7 @@ from edge.agent.core import (
     SendLog,
     Spawn,
     Steer,
+    ends_alone,
     unbegun,
 )
 from edge.agent.hands import Hands, Met
@@ -77,6 +78,7 @@ RETRY = 5.0  # seconds until the disk is tried again
 KEEP_METRICS = 24 * 3600.0
 MOST_KEPT = 256 << 20  # bytes of the outbox; then measures and progress are given up first
 STOPPED = "stopped at the workstation"
+ALONE = "stopped, as was agreed, since the server was out of sight"
 PATIENCE = 10.0  # seconds that the server may wait for us to meet the runner
 
 
@@ -431,11 +433,19 @@ class Program:
         job = self.book.jobs.get(ended.attempt)
         if job is None:
             return [Erase(ended.attempt)]
-        said = self.stopped.pop(ended.attempt, None if job.command else STOPPED)
-        if ended.ending == "STOPPED" and job.wanted in FINAL and said:
-            # For the server, which has not asked for it, it has failed: people decide what follows.
-            ended = replace(ended, ending="FAILED", retryable=False, error=said)
+        if ended.ending == "STOPPED" and job.wanted in FINAL:
+            ended = self.of_stopped(ended, job)
         return self.core.ended(ended)
+
+    def of_stopped(self, ended: Ended, job: Job) -> Ended:
+        """What the server has not asked for is a failure there. What somebody here has stopped,
+        people decide about; what was not to go on alone may be tried again."""
+        said = self.stopped.pop(ended.attempt, None)
+        if said is None and job.command:
+            return ended
+        if said is None and ends_alone(job):
+            return replace(ended, ending="FAILED", error=ALONE)
+        return replace(ended, ending="FAILED", retryable=False, error=said or STOPPED)
 
     def read(self, log: Log) -> None:
         """Pieces of logs are written down nowhere: they are said as they are found."""

@@ -77,7 +77,7 @@ def offer_of(task: Row, values: Values, sealing_key: str | None) -> Offer:
         attempt,
         {**shown, invocations.ABOUT: about},
         start_before=seconds(placement.get("start_before")),
-        on_lost="wait",
+        on_lost="stop" if placement.get("on_disconnect") == "stop" else "wait",
     )
 
 

@@ -9,13 +9,14 @@ import pytest
 from edge import wire
 from edge.agent import allowing, orders, packing, units
 from edge.agent.backoff import Windows
-from edge.agent.core import SendLog
+from edge.agent.book import Job, MemoryBook
+from edge.agent.core import Agent, Profile, Rules, SendLog, Steer
 from edge.agent.hands import logs
 from edge.agent.home import Config, check_url, read_config
 from edge.agent.machine import Meter, facts
 from edge.agent.policy import parse
 from edge.agent.program import next_minute
-from edge.messages import Frame, Log, Offer
+from edge.messages import Frame, Lane, Log, Offer, Phase, Verb, Welcome
 from executor.link import Chunk, Piece
 
 # When to try again.
@@ -79,6 +80,47 @@ def test_a_log_that_nobody_has_any_more_comes_to_its_end() -> None:
     assert (end.offset, end.gap) == (5, 85)
     [lost] = logs(Piece("1.1", 5, (), None, known=False), SendLog("1.1", 5, 64, last=True))
     assert (lost.offset, lost.gap) == (5, 64)
+
+
+# Alone.
+
+
+def an_agent_with(on_lost: str) -> Agent:
+    agent = Agent(MemoryBook("b"), Profile(slots=2), Rules(alone=60.0))
+    agent.book.put_job(Job(Offer("1.1", {}, on_lost=on_lost), Phase.RUNNING))
+    return agent
+
+
+def greeted(agent: Agent, now: float) -> None:
+    agent.connect(now, now)
+    nothing = (0,) * len(Lane)
+    welcome = Welcome(agent.link.greeting if agent.link else 0, 1, 1, now, (), nothing, nothing)
+    agent.receive(Frame(1, (welcome,)), now, now)
+
+
+def test_what_shall_not_go_on_alone_is_stopped_once_a_minute_after_the_server_was_last_heard() -> (
+    None
+):
+    agent = an_agent_with("stop")
+    greeted(agent, 100.0)
+    assert not [each for each in agent.tick(101.0, 101.0) if isinstance(each, Steer)]
+    agent.disconnect()
+    assert agent.tick(159.9, 159.9) == []
+    assert agent.tick(161.0, 161.0) == [Steer("1.1", Verb.STOP)]
+    assert agent.tick(162.0, 162.0) == []
+
+
+def test_an_agent_that_has_just_been_started_waits_a_minute_for_the_server_too() -> None:
+    agent = an_agent_with("stop")
+    assert agent.tick(5000.0, 0.0) == []
+    assert agent.tick(5059.0, 0.0) == []
+    assert agent.tick(5060.0, 0.0) == [Steer("1.1", Verb.STOP)]
+
+
+def test_what_may_go_on_alone_does_so_for_as_long_as_it_takes() -> None:
+    agent = an_agent_with("wait")
+    agent.tick(0.0, 0.0)
+    assert agent.tick(10 * 24 * 3600.0, 0.0) == []
 
 
 # Orders.
