@@ -3,15 +3,15 @@
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
+from psycopg import AsyncConnection, Error
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from edge.gateway import frames
 from edge.gateway.dispatch import Claims, Dispatcher, queues_of, unheard
@@ -261,6 +261,9 @@ async def opened(gateway: Gateway) -> AsyncIterator[Gateway]:
         gateway.url, name="gateway", size=POOL, options=connections.ENGINE_OPTIONS, timeout=PATIENCE
     ) as pool:
         gateway.pool = pool
+        with suppress(Error, PoolTimeout):
+            async with pool.connection() as conn:  # who comes first is told of all who come
+                gateway.known = await workstations.count(conn)
         try:
             yield gateway
         finally:

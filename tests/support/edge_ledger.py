@@ -93,12 +93,19 @@ class Ledger:
         for row in rows:
             n, lines = row["input"]["n"], row["input"]["lines"]
             assert (row["exit_code"], row["detail"]["pid"]) == (n % 3, pids[n]), told
-            assert hashlib.sha256(row["output"]).hexdigest() == printed(lines), told
+            found = row["output"] or b""
+            assert hashlib.sha256(found).hexdigest() == printed(lines), f"{told}; {wrong(row)}"
 
     def recorded(self) -> list[dict[str, Any]]:
         url = self.system.environment["PROCESSION_DATABASE_URL"]
         with psycopg.connect(url, row_factory=dict_row) as conn:
             return conn.execute(RECORDED, [self.types]).fetchall()
+
+
+def wrong(row: dict[str, Any]) -> str:
+    """Which output is not what was printed, and how it differs."""
+    found, given = row["output"] or b"", row["input"]
+    return f"{given} printed {len(found)} bytes, which end {found[-40:]!r}: {row['detail']}"
 
 
 def printed(lines: int) -> str:

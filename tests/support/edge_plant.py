@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 from tests.support.agents import SHELL, Station
 from tests.support.edge_net import SERVER, Cable, Space, Switch, a_switch
 from tests.support.postgres import Databases
-from tests.support.system import PROCESSION, ROOT, Asking, System, clean_environment
+from tests.support.system import PROCESSION, ROOT, Asking, System, clean_environment, free_port
 from tests.support.waiting import patience, until
 
 PORT, TLS_PORT = 8080, 8443
@@ -39,18 +39,18 @@ AGILE = {  # signs of life come often, so that a cut is soon known
 
 @dataclass
 class Server:
-    """In the network where the cables end."""
-
-    space: Space
     system: System
     process: asyncio.subprocess.Process | None = None
     starts: int = 0
 
+    @property
+    def argv(self) -> list[str]:
+        raise NotImplementedError
+
     async def start(self) -> None:
-        argv = self.space.inside(*PROCESSION, "serve", "--port", str(PORT))
         with (self.system.folder / "serve.log").open("a") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *argv, env=self.system.environment, stderr=log
+                *self.argv, env=self.system.environment, stderr=log
             )
         self.starts += 1
         async with self.system.asking() as api, asyncio.timeout(patience(90)):
@@ -68,6 +68,18 @@ class Server:
             self.process.send_signal(number)
             await self.process.wait()
             self.process = None
+
+
+@dataclass
+class Hub(Server):
+    """In the network where the cables end."""
+
+    space: Space | None = None
+
+    @property
+    def argv(self) -> list[str]:
+        assert self.space is not None
+        return self.space.inside(*PROCESSION, "serve", "--port", str(PORT))
 
 
 @dataclass
@@ -127,17 +139,8 @@ async def a_plant(
 ) -> AsyncIterator[Plant]:
     names = [f"ws-{number}" for number in range(count)]
     with a_switch(names) as switch, databases.cloned() as dsn, relayed(switch, folder) as url:
-        token = f"pn_admin_{secrets.token_urlsafe(32)}"
-        environment = {
-            **clean_environment(),
-            **AGILE,
-            "PROCESSION_DATABASE_URL": dsn,
-            "PROCESSION_DATA_DIR": str(folder / "data"),
-            "PROCESSION_ADMIN_TOKEN": token,
-            **settings,
-        }
-        system = System(folder, url, token, environment)
-        plant = Plant(switch, Server(switch.space, system), system)
+        system = a_system_at(url, dsn, folder, {**AGILE, **settings})
+        plant = Plant(switch, Hub(system, space=switch.space), system)
         server = f"https://{SERVER}:{TLS_PORT}"
         for name, cable in zip(names, switch.cables, strict=True):
             plant.stations.append(Wired(system, name, server, folder / f"{name}.home", cable=cable))
@@ -150,6 +153,18 @@ async def a_plant(
         finally:
             await asyncio.gather(*(each.leave_nothing() for each in plant.stations))
             await plant.server.end()
+
+
+def a_system_at(url: str, dsn: str, folder: Path, settings: Mapping[str, str]) -> System:
+    token = f"pn_admin_{secrets.token_urlsafe(32)}"
+    environment = {
+        **clean_environment(),
+        "PROCESSION_DATABASE_URL": dsn,
+        "PROCESSION_DATA_DIR": str(folder / "data"),
+        "PROCESSION_ADMIN_TOKEN": token,
+        **settings,
+    }
+    return System(folder, url, token, environment)
 
 
 @contextmanager
@@ -205,3 +220,30 @@ def certify(folder: Path) -> None:
         serialization.NoEncryption(),
     )
     (folder / "key.pem").write_bytes(private)
+
+
+@dataclass
+class Loopback(Server):
+    """In the tests' own network, where no cable is needed."""
+
+    port: int = PORT
+
+    @property
+    def argv(self) -> list[str]:
+        return [*PROCESSION, "serve", "--port", str(self.port)]
+
+
+@asynccontextmanager
+async def a_loopback(
+    databases: Databases, folder: Path, **settings: str
+) -> AsyncIterator[Loopback]:
+    """A server that can be killed and started again at the same address."""
+    port = free_port()
+    with databases.cloned() as dsn:
+        system = a_system_at(f"http://127.0.0.1:{port}", dsn, folder, settings)
+        server = Loopback(system, port=port)
+        try:
+            await server.start()
+            yield server
+        finally:
+            await server.end()

@@ -354,7 +354,10 @@ class Server:
     def shut_again(self, rows: Rows, number: int, *, is_shut: bool) -> None:
         """One whose disk was lost does not know any more that it takes nothing new."""
         asked = rows.asked.get(number)
-        if asked and asked.known is not None and is_shut != (asked.verb is Verb.DRAIN):
+        if asked is None:
+            if is_shut:  # a restored server does not know why: somebody looks, and opens it
+                self.ask(rows, number, Verb.UNDRAIN)
+        elif asked.known is not None and is_shut != (asked.verb is Verb.DRAIN):
             self.ask(rows, number, asked.verb)
 
     def accepted(self, rows: Rows, number: int, attempt: str) -> None:
