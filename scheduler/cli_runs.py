@@ -30,7 +30,7 @@ TASKS: list[Column] = [
     ("ATTEMPT", lambda task: task["attempt"] or ""),
     ("EXIT", of("exit_code")),
     ("TOOK", lambda task: show.lasted(task, datetime.now(UTC))),
-    ("NOTE", lambda task: task["error"] or task["reason"]),
+    ("NOTE", lambda task: task["error"] or task["reason"] or show.place(task)),
 ]
 PRIORITY = click.IntRange(0, 9)
 MOST_REASONS = 5  # `why` gives them all

@@ -185,3 +185,14 @@ def task_line(task: Row, now: datetime) -> str:
 def summary(run: Row, tasks: Sequence[Row], now: datetime) -> str:
     done = run["tasks"] - run["tasks_open"]
     return f"run {short(run['id'])} {run['status']}: {done} of {run['tasks']}, {lasted(run, now)}"
+
+
+def place(task: Mapping[str, Any]) -> str:
+    """Which workstation carries a task out, or which may."""
+    placement = task.get("placement")
+    if placement is None:
+        return ""
+    labels = ",".join(
+        f"{name}={value}" for name, value in placement["on"].get("labels", {}).items()
+    )
+    return f"on {placement['taken'] or placement['on'].get('workstation') or labels or 'any'}"

@@ -98,3 +98,12 @@ def test_a_failure_says_what_went_wrong_once() -> None:
     assert show.task_line(task, datetime.now(UTC)) == (
         "FAILED       task-0  exit code 1  attempt 3"
     )
+
+
+def test_where_a_task_is_carried_out_is_told_by_who_took_it_or_who_may() -> None:
+    labels = {"labels": {"line": "2"}}
+    assert show.place({"placement": None}) == ""
+    assert show.place({"placement": {"on": labels, "taken": "press-2"}}) == "on press-2"
+    assert show.place({"placement": {"on": labels, "taken": None}}) == "on line=2"
+    assert show.place({"placement": {"on": {"any": True}, "taken": None}}) == "on any"
+    assert show.place({"placement": {"on": {"workstation": "saw"}, "taken": None}}) == "on saw"

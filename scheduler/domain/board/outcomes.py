@@ -98,9 +98,7 @@ def too_late(table: Table) -> None:
     """What was to begin by now, and waits for a workstation still, does not begin any more."""
     for task in table.of_state(T.READY):
         if task.state is T.READY and placing.is_too_late(table, task):
-            assert task.placement is not None
-            place = places.read(task.placement["on"])
-            error = f"expired: it was to begin before {task.placement['start_before']}, on {place}"
+            error = f"expired: it was to begin {placing.by_when(task)}"
             give_up(table, task, Outcome(ending=Ending.FAILED, error=error, retryable=False))
     settle_run(table)
 

@@ -81,6 +81,12 @@ def is_too_late(table: Table, task: Task) -> bool:
     return last is not None and datetime.fromisoformat(last) <= table.now
 
 
+def by_when(task: Task) -> str:
+    assert task.placement is not None
+    last = datetime.fromisoformat(task.placement["start_before"])
+    return f"before {last:%Y-%m-%d %H:%M:%S %Z}, on {places.read(task.placement['on'])}"
+
+
 def moment(at: datetime) -> str:
     """In one form and one zone: the database compares them as texts."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds")
