@@ -174,16 +174,20 @@ with mine as (
 )
 select r.id, r.type, r.type_version, r.record_id, r.state::text as state, r.created_at,
        r.started_at, r.finished_at, r.total, r.open, r.workstation, left(r.error, 300) as error,
-       case when pg_column_size(r.input) < 65536 then r.input else '{}' end as input, t.task, t.position, t.attempt, t.stage, t.progress, t.since
+       case when pg_column_size(r.input) < 65536 then r.input else '{}' end as input, t.task,
+       t.position, t.attempt, t.progress, t.since,
+       r.workstation is not null and exists (
+           select from tasks k
+            where k.run_id = r.id and k.state = 'WAITING' and k.reason = 'approval'
+       ) as asks_there
   from mine m
   join runs r on r.id = m.run_id
   left join lateral (
-    select k.name as task, k.position, h.attempt, h.stage::text as stage, k.progress,
-           coalesce(k.started_at, h.accepted_at, h.offered_at) as since
-      from workstation_hands h
-      join tasks k on k.id = h.task_id
-     where h.run_id = r.id and h.workstation = %(workstation)s and h.stage <> 'OVER'
-     order by h.offered_at
+    select k.name as task, k.position, k.attempt, k.progress, k.started_at as since
+      from tasks k
+      join workstations w on w.holder = k.holder
+     where k.run_id = r.id and k.state = 'IN_PROGRESS' and w.id = %(workstation)s
+     order by k.started_at
      limit 1
   ) as t on true
  where t.task is not null

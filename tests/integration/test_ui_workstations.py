@@ -297,3 +297,18 @@ async def test_workstations_are_found_by_their_names_and_are_no_workers(admin: B
     assert hrefs[:3] == [f"/ui/workstations/presse-{n}" for n in (1, 2, 3)]
     assert "/ui/stations/presse-1" in hrefs
     assert "ws:presse-1" not in (await admin.open("/ui/workers")).text
+
+
+async def test_what_a_machine_decides_about_is_asked_of_it(admin: Browser, dsn: str) -> None:
+    async with await AsyncConnection.connect(dsn, autocommit=True) as conn:
+        await conn.execute(
+            "update runs set workstation = (select id from workstations where name = 'presse-1')"
+        )
+    page = await admin.open("/ui/stations/presse-1")
+    assert "Put W-204 in." in page.text
+    await sent(admin, "/ui/stations/presse-1", "/hold")
+    [(run,)] = await told(dsn, "select id::text from runs")
+    query = "select verb, attempt from workstation_commands where done_at is null and attempt like "
+    assert ("hold", run) in await told(dsn, f"{query} '%-%'")
+    page = await admin.open(f"/ui/runs/{run}")
+    assert "/ui/workstations/presse-1" in page.links
