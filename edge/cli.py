@@ -159,6 +159,19 @@ def run(home: Any, attach: bool, called: bool, **listening: Any) -> None:
     running.become(home, attach=attach, given=given)
 
 
+@edge.command(
+    add_help_option=False,
+    hidden=True,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+@click.pass_context
+def runner(context: click.Context) -> None:
+    """Own the commands of an agent, and outlive it: what its unit runs."""
+    from executor.runner import main
+
+    sys.exit(main(context.args))
+
+
 @edge.command()
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
 @at_home

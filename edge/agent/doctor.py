@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,12 +191,8 @@ def runner(home: Home, told: Mapping[str, Any] | None) -> Finding:
 async def beyond(home: Home, config: Config) -> list[Finding]:
     web, found = Web(config.server, config.authorities), list[Finding]()
     try:
-        for step in (names(web), certificates(web), answers(web), identified(web, home, config)):
-            finding = await step
-            if isinstance(finding, tuple):
-                found += finding
-            else:
-                found.append(finding)
+        for step in (names, certificates, answers, partial(identified, home, config)):
+            found += await step(web)
             if found[-1].level is Level.FAULT:
                 break
     finally:
@@ -203,33 +200,33 @@ async def beyond(home: Home, config: Config) -> list[Finding]:
     return found
 
 
-async def names(web: Web) -> Finding:
+async def names(web: Web) -> list[Finding]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             web.host, web.port, type=socket.SOCK_STREAM
         )
     except OSError as error:
         remedy = "correct the name in config.json, or /etc/resolv.conf; or the network is away"
-        return fault("dns", f"{web.host} is not known here: {error.strerror}", remedy)
-    return fine("dns", f"{web.host} is {found[0][4][0]}")
+        return [fault("dns", f"{web.host} is not known here: {error.strerror}", remedy)]
+    return [fine("dns", f"{web.host} is {found[0][4][0]}")]
 
 
-async def certificates(web: Web) -> Finding:
+async def certificates(web: Web) -> list[Finding]:
     if not web.is_secure:
-        return fine("tls", "none: the server is on this machine")
+        return [fine("tls", "none: the server is on this machine")]
     try:
         async with asyncio.timeout(PATIENCE):
             _, writer = await asyncio.open_connection(
                 web.host, web.port, ssl=web.context(), server_hostname=web.host
             )
     except ssl.SSLCertVerificationError as error:
-        return fault("tls", error.verify_message, certificate_remedy(error))
+        return [fault("tls", error.verify_message, certificate_remedy(error))]
     except (OSError, Unanswered) as error:
         says = f"{web.host}:{web.port}: {getattr(error, 'strerror', None) or error}"
-        return fault("tls", says, "the server, a firewall or the network is in the way")
+        return [fault("tls", says, "the server, a firewall or the network is in the way")]
     said = writer.get_extra_info("ssl_object").version()
     writer.close()
-    return fine("tls", f"{said}, the certificate is trusted")
+    return [fine("tls", f"{said}, the certificate is trusted")]
 
 
 def certificate_remedy(error: ssl.SSLCertVerificationError) -> str:
@@ -238,18 +235,18 @@ def certificate_remedy(error: ssl.SSLCertVerificationError) -> str:
     return "give the authority that has signed it: `authorities` in config.json names its file"
 
 
-async def answers(web: Web) -> tuple[Finding, ...]:
+async def answers(web: Web) -> list[Finding]:
     asked_at = time.time()
     try:
         answer = await web.ask("GET", LIVE)
     except Unanswered as error:
         remedy = "start the server, or correct the address in config.json"
-        return (fault("server", error.why, remedy),)
+        return [fault("server", error.why, remedy)]
     theirs = answer.clock
     here = fine("server", f"answers in {(time.time() - asked_at) * 1000:.0f} ms")
     if theirs is None:
-        return (here,)
-    return clock(theirs - (asked_at + time.time()) / 2), here
+        return [here]
+    return [clock(theirs - (asked_at + time.time()) / 2), here]
 
 
 def clock(ahead: float) -> Finding:
@@ -262,13 +259,13 @@ def clock(ahead: float) -> Finding:
     return fine("clock", says)
 
 
-async def identified(web: Web, home: Home, config: Config) -> Finding:
+async def identified(home: Home, config: Config, web: Web) -> list[Finding]:
     try:
         await Tokens(web, config.name, KeyRing(home), config.server_key).get()
     except (Unanswered, OSError, identity.BadProof) as error:
         remedy = getattr(error, "remedy", "") or "ask who runs the server, or join again"
-        return fault("identity", str(error), remedy)
-    return fine("identity", f"the server knows this machine as {config.name}")
+        return [fault("identity", str(error), remedy)]
+    return [fine("identity", f"the server knows this machine as {config.name}")]
 
 
 def steps(findings: list[Finding]) -> Iterator[str]:

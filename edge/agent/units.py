@@ -21,7 +21,7 @@ Documentation=man:systemd.service(5)
 StartLimitIntervalSec=0
 
 [Service]
-ExecStart={command} runner --slots {slots} -- {home}/runner
+ExecStart={command} edge runner --slots {slots} -- {home}/runner
 User={user}
 Restart=always
 RestartSec=1
