@@ -141,6 +141,7 @@ class Company:
             call.get("input") or {},
             by=f"{self.me.name}, run {send.attempt.partition('/')[0]}",
             parent={"attempt": send.attempt, "station": self.me.name},
+            start_before=send.start_before,
             version=call.get("version"),
             labels=call.get("labels") or {},
         )

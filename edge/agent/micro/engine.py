@@ -56,6 +56,7 @@ class Send:
     attempt: str
     station: str
     call: Mapping[str, Any]  # type, version, input, labels
+    start_before: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,21 +412,20 @@ class Engine:
         if task.state is not TaskState.READY:
             return
         own = decision.begin(work, task)
-        if why := self.lateness(work, task, since, decision) or self.refusal(own, work, task):
+        before = self.start_before(work, task, since)
+        if why := lateness(before, decision.stamp) or self.refusal(own, work, task):
             outcome = Outcome(ending=Ending.FAILED, counted=False, error=why, retryable=False)
             decision.on(own.run, lambda board: record(board, own, outcome))
             return
-        offer = Offer(str(own), self.invocation(work, task), on_lost="wait")
+        offer = Offer(str(own), self.invocation(work, task), before, on_lost="wait")
         self.book.put_job(Job(offer, Phase.STARTING))
         self.effects.append(self.spawn(offer))
 
-    def lateness(self, work: Work, task: Task, since: float, decision: Decision) -> str | None:
-        """Work that was to begin by now never does."""
+    def start_before(self, work: Work, task: Task, since: float) -> float | None:
         definition, _ = self.ledger.type(work.case.run.type, work.case.run.type_version)
         placement = placement_of(definition, task.name)
         within = placement.start_before if placement else None
-        late = decision.stamp - since - (within.total_seconds() if within else 0.0)
-        return f"expired: it was to begin {late:.0f} s ago" if within and late > 0 else None
+        return since + within.total_seconds() if within else None
 
     def refusal(self, own: Own, work: Work, task: Task) -> str | None:
         if task.kind in alone.COMMANDS:
@@ -446,7 +446,7 @@ class Engine:
         call = offer.invocation.get(PROCESS)
         if call is None:
             return Spawn(offer)
-        return Send(offer.attempt, call["on"], call)
+        return Send(offer.attempt, call["on"], call, offer.start_before)
 
     def steer_tasks(self, work: Work) -> None:
         """What is wanted of commands from now on."""
@@ -485,6 +485,12 @@ class Engine:
 def description_of(definition: ProcessType | None, name: str) -> str:
     tasks = () if definition is None else alone.all_tasks(definition)
     return next((task.description for task in tasks if task.name == name), "")
+
+
+def lateness(before: float | None, now: float) -> str | None:
+    """Work that was to begin by now never does."""
+    late = 0.0 if before is None else now - before
+    return f"expired: it was to begin {late:.0f} s ago" if late > 0 else None
 
 
 def placement_of(definition: Any, name: str) -> Any:
