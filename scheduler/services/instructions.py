@@ -5,8 +5,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from scheduler.domain import templates
-from scheduler.domain.errors import Invalid
+from scheduler.domain.instructions import filled
 from scheduler.services.catalog import Catalog
 
 Conn = AsyncConnection[Any]
@@ -20,11 +19,3 @@ async def of_task(
     definition = await catalog.get(conn, type, version)
     text = next((each.description for each in definition.tasks if each.name == task), "")
     return filled(text, given)[:LONGEST]
-
-
-def filled(text: str, given: Mapping[str, Any]) -> str:
-    """With what the run was given; a text that needs more stays as it was written."""
-    try:
-        return templates.read(text).fill({"input": given})
-    except Invalid:
-        return text

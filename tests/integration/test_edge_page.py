@@ -49,6 +49,7 @@ class Agent:
     def verbs(self) -> Verbs:
         verbs = Verbs()
         verbs.add("status", lambda given: self.status)
+        verbs.add("run", lambda given: {"input": {"tool": "W-7"}})
         for name in ("runs", "questions", "types", "coming"):
             verbs.add(name, lambda given, name=name: self.lists.get(name, []))  # type: ignore[misc]
         for name in ("hold", "resume", "stop", "drain", "undrain", "answer", "start", "hold-run",
@@ -119,11 +120,13 @@ async def test_what_is_pressed_is_asked_of_the_agent() -> None:
 
 async def test_runs_that_are_decided_here_are_held_and_begun_again() -> None:
     run = {"run": "r1", "type": "tool-change", "state": "IN_PROGRESS", "task": "lift", "total": 3}
+    run["text"] = "Lift ${{ input.tool }} out."
     agent = Agent(lists={"runs": [run, {**run, "run": "r2", "state": "FAILED", "error": "E17"}]})
     agent.status["attempts"] = []
     async with shown(agent) as client:
         page = await opened(client)
         assert "E17" in page.text
+        assert "Lift W-7 out." in page.text
         await sent(client, "/do/hold")
         await sent(client, "/do/reset")
     assert [(verb, given["run"]) for verb, given in agent.asked] == [

@@ -16,6 +16,7 @@ from ui.sent import Form
 SHOWN, ASKED, COMING, BEGINS = 6, 6, 5, 20
 ANSWER, INPUT = "data.", "input."
 BY = "the station page"
+OPENING = "${{"
 ENDED = "ended"
 STATES = {"accepted": "READY", "starting": "IN_PROGRESS", "running": "IN_PROGRESS"}
 WANTED = {"hold": "HELD", "stop": "STOPPING", "kill": "STOPPING"}
@@ -37,8 +38,8 @@ async def station(
 ) -> Station:
     """`form` is what was typed for the question or the start `refused`, and `fault` why it was."""
     told: Told = await verbs.ask("status", {})
-    runs: Sequence[Told] = await known(verbs, "runs")
-    work = [of_run(each) for each in runs if each["state"] not in DONE]
+    runs = [each for each in await known(verbs, "runs") if each["state"] not in DONE]
+    work = [of_run(each, await text_of(verbs, each)) for each in runs]
     work += [of_attempt(each) for each in told["attempts"] if is_own(each)]
     work.sort(key=lambda each: each.state in OVER)  # what goes on comes first
     questions = (await known(verbs, "questions"))[:ASKED]
@@ -68,6 +69,17 @@ async def station(
 async def known(verbs: Verbs, verb: str) -> Sequence[Told]:
     """Nothing where the agent has no such part."""
     return await verbs.ask(verb, {}) if verb in verbs.answers else []
+
+
+async def text_of(verbs: Verbs, run: Told) -> str:
+    """With what the run was given, where it speaks of that."""
+    text: str = run.get("text") or ""
+    if OPENING not in text or "run" not in verbs.answers:
+        return text
+    from scheduler.domain.instructions import filled
+
+    given: Told = await verbs.ask("run", {"run": run["run"]})
+    return filled(text, given.get("input") or {})
 
 
 def state_of(told: Told) -> str:
@@ -135,14 +147,14 @@ def of_attempt(attempt: Told) -> Work:
     )
 
 
-def of_run(run: Told) -> Work:
+def of_run(run: Told, text: str) -> Work:
     return Work(
         id=OF_RUN + str(run["run"]),
         title=run["type"],
         record=run.get("record"),
         state=run["state"],
         task=run.get("task"),
-        text=run.get("text") or "",
+        text=text,
         since=moment(run.get("since")),
         over=run.get("over", 0),
         total=run.get("total", 0),
