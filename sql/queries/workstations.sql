@@ -141,7 +141,7 @@ returning id;
 -- name: claim
 -- The most urgent READY tasks of one queue, as `claim` of tasks.sql takes them, with what is written
 -- down of them as offers. Sent after `lock`, so that what is counted and looked at here is true; in
--- another session, or while nothing new is wanted there, nothing is claimed.
+-- another session, or while nothing new is wanted there, nothing is claimed; nor what is too late.
 with station as materialized (
     select w.id, w.holder,
            least(
@@ -159,6 +159,7 @@ with station as materialized (
       from tasks t
      where t.state = 'READY' and t.queue = %(queue)s
        and not exists (select from queues where name = %(queue)s and paused_at is not null)
+       and coalesce((t.placement ->> 'start_before')::timestamptz > clock_timestamp(), true)
      order by t.rank, t.ready_seq
      limit greatest(0, coalesce((select room from station), 0))
        for update of t skip locked
@@ -278,7 +279,8 @@ select h.workstation, h.task_id, h.attempt, h.run_id, w.heard_at
  where h.stage = 'RUNNING'
    and w.heard_at < clock_timestamp() - case
            when t.placement ->> 'on_disconnect' = 'stop'
-               then least(%(stopped)s::interval, %(usual)s::interval)
+               then %(stopped)s::interval
+                    + coalesce((t.invocation ->> 'grace')::float8, 10) * interval '1 second'
            else coalesce(
                (t.placement ->> 'lost_after')::float8 * interval '1 second', %(usual)s::interval
            )

@@ -227,8 +227,12 @@ async def test_what_is_too_late_is_not_begun_by_a_workstation_that_comes_back(
     )
     async with a_line(served, presses[0]):
         await has_greeted(presses[0])
+        other = await order(served, "run: y, on: {workstation: press-1}")
+        await served.becomes(COMPLETED, other)
+        assert [each.invocation["argv"] for each in presses[0].begun] == [["y"]]
         await comes(served, FAILED, run)
-    assert not presses[0].begun
+    hands = "select count(*) from workstation_hands where run_id = %s"
+    assert await served.one(hands, run) == 0
 
 
 async def test_a_command_that_was_typed_runs_where_it_is_wanted(

@@ -30,7 +30,8 @@ def late(
     assert task.placement is not None
     match task.placement["reconcile"]:
         case "keep_original":
-            keep(table, task, attempt, outcome)
+            by = f"workstation {station}" if station else "its workstation"
+            keep(table, task, attempt, outcome, by=by)
         case "ask":
             ask(table, task, attempt, outcome)
     settle_run(table)
@@ -46,7 +47,7 @@ def told(outcome: Outcome, station: str | None) -> dict[str, Any]:
     return {"ending": outcome.ending, "exit_code": outcome.exit_code} | given
 
 
-def keep(table: Table, task: Task, attempt: int, outcome: Outcome) -> None:
+def keep(table: Table, task: Task, attempt: int, outcome: Outcome, *, by: str) -> None:
     if task.state is T.IN_PROGRESS:
         originals.remember(table, task, attempt, outcome)
         if not task.is_ending:
@@ -56,7 +57,7 @@ def keep(table: Table, task: Task, attempt: int, outcome: Outcome) -> None:
         table.asked.outputs[task.id] = outcome.output
         came_to(table, task, outcome)
     elif task.state is T.FAILED and may_still_count(table, task):
-        rounds.mark_done(table, "its workstation", task.name, output_of(outcome), WHY)
+        rounds.mark_done(table, by, task.name, output_of(outcome), WHY)
         task.exit_code, task.error = outcome.exit_code, None
 
 
