@@ -14,6 +14,7 @@ from scheduler.store.rows import (
     execute,
     fetch_all,
     fetch_column,
+    fetch_row,
     fetch_rows,
     fetch_value,
 )
@@ -29,6 +30,9 @@ class Taken:
 
     given_back: frozenset[int]
     queues: frozenset[str]
+
+
+NOTHING = Taken(frozenset(), frozenset())
 
 
 async def ready_queues(conn: Conn) -> list[str]:
@@ -52,26 +56,26 @@ async def note_taken(conn: Conn, tasks: Sequence[int], id: int) -> Taken:
     """In the transaction in which a workstation has claimed from one queue of labels, before any of
     it is offered: what goes together in a run is all its, or what it has claimed is not."""
     if not tasks:
-        return Taken(frozenset(), frozenset())
-    mine, workstation = list(tasks), await name_of(conn, id)
-    await execute(conn, PLACEMENTS["note"], tasks=mine, workstation=workstation)
-    back = await fetch_rows(conn, PLACEMENTS["give_back"], tasks=mine, workstation=workstation)
-    given_back = frozenset(row["id"] for row in back)
-    rest = [task for task in mine if task not in given_back]
-    kept = await fetch_rows(conn, PLACEMENTS["keep"], tasks=rest, workstation=workstation)
-    queues = {row["queue"] for row in back}
-    if together := sorted({row["run_id"] for row in kept if row["sticky"]}):
-        queues |= set(await gather(conn, together, workstation))
-    return Taken(given_back, frozenset(queues))
+        return NOTHING
+    claim = await fetch_row(conn, PLACEMENTS["claim"], tasks=list(tasks), id=id)
+    assert claim is not None  # it has claimed
+    name, sticky = claim["name"], claim["sticky"]
+    back = await give_back(conn, sticky, name) if sticky else NOTHING
+    rest = [task for task in tasks if task not in back.given_back]
+    kept = await fetch_rows(conn, PLACEMENTS["keep"], tasks=rest, workstation=name)
+    if together := sorted({row["run_id"] for row in kept if row["id"] in sticky}):
+        gathered = await fetch_column(conn, PLACEMENTS["gather"], runs=together, workstation=name)
+        return Taken(back.given_back, back.queues.union(gathered))
+    return back
 
 
-async def name_of(conn: Conn, id: int) -> str:
-    name: str = await fetch_value(conn, PLACEMENTS["name_of"], id=id)
-    return name
-
-
-async def gather(conn: Conn, runs: Sequence[UUID], workstation: str) -> list[str]:
-    return await fetch_column(conn, PLACEMENTS["gather"], runs=list(runs), workstation=workstation)
+async def give_back(conn: Conn, tasks: Sequence[int], workstation: str) -> Taken:
+    """Of what goes together, all that others have taken the first of."""
+    await execute(conn, PLACEMENTS["note"], tasks=list(tasks), workstation=workstation)
+    rows = await fetch_rows(
+        conn, PLACEMENTS["give_back"], tasks=list(tasks), workstation=workstation
+    )
+    return Taken(frozenset(row["id"] for row in rows), frozenset(row["queue"] for row in rows))
 
 
 async def leave(conn: Conn, run: UUID, selector: str) -> list[str]:

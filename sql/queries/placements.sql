@@ -46,8 +46,14 @@ select p.selector, p.workstation
   join workstations w on w.name = p.workstation and w.state = 'ACCEPTED'
  where p.run_id = %(run)s;
 
--- name: name_of
-select name from workstations where id = %(id)s;
+-- name: claim
+-- Who has claimed, and which of it goes together with other tasks of its run.
+select name, array(
+           select id from tasks
+            where id = any(%(tasks)s::bigint[]) and placement @> '{"sticky": true}'
+       ) as sticky
+  from workstations
+ where id = %(id)s;
 
 -- name: note
 -- Whoever claims the first of what goes together in a run takes the rest as well, and whoever claims
@@ -88,7 +94,7 @@ select id, queue from back;
 update tasks
    set placement = placement || jsonb_build_object('taken', %(workstation)s::text)
  where id = any(%(tasks)s::bigint[]) and queue like 'on:%%' and placement is not null
-returning run_id, queue, placement @> '{"sticky": true}' as sticky;
+returning id, run_id;
 
 -- name: gather
 -- The rest of what goes together in these runs waits for the same workstation. What somebody is just
