@@ -18,6 +18,7 @@ BENCHMARKS = (
     "events",
     "retention",
     "pages",
+    "edge",
 )
 ALL = "all"
 
@@ -31,6 +32,7 @@ SHORT = {
     "idle": 3.0,
     "seconds": 1.0,
     "events": 200,
+    "agents": 20,
 }
 
 
@@ -51,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--layout", choices=("arrival", "scattered"), default="arrival")
     parser.add_argument("--samples", type=int, default=100, help="starts that `latency` times")
+    parser.add_argument("--agents", type=int, default=1000, help="of the fleet of `edge`")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load of `api`")
     parser.add_argument("--idle", type=float, default=25.0, help="seconds of being idle")
     return parser

@@ -98,3 +98,11 @@ def test_every_page_of_the_dashboard_is_measured() -> None:
     assert figures["large_log_end_statements"] > 0
     assert figures["worst_kib"] > 0
     assert {"over_ms", "over_kib", "without_an_answer"} <= figures.keys()
+
+
+def test_workstations_are_measured_one_at_work_and_many_idle() -> None:
+    figures = figures_of("edge", "--samples", "2", "--idle", "0.5", "--agents", "5")
+    for what in ("push_to_running", "push_to_done", "poll_to_running"):
+        assert 0 < figures[f"{what}_ms_p50"] <= figures[f"{what}_ms_p99"]
+    assert (figures["agents"], figures["agents_connected"]) == (5, 5)
+    assert {"ready_ms", "agent_resident_mib", "server_of_all_idle_percent"} <= figures.keys()
