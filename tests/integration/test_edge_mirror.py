@@ -167,6 +167,18 @@ async def test_what_only_the_workstation_can_do_with_its_run_is_refused_here(
     assert press.name in answer.json()["detail"]
 
 
+async def test_the_run_that_waits_for_it_takes_it_along_when_it_is_held_and_resumed(
+    served: Served, press: Alone
+) -> None:
+    run, child = await a_child(served, press)
+    state = "select 1 from runs where id = %s and state::text = %s"
+    async with a_line(served, press):
+        for verb, becomes in (("hold", "HOLDING"), ("resume", "IN_PROGRESS")):
+            answer = await served.api.post(f"/runs/{run}/{verb}", json={})
+            assert answer.status_code in (200, 202), answer.text
+            await served.becomes(state, child, becomes)
+
+
 async def test_the_run_that_waits_for_it_takes_it_along_when_it_is_stopped(
     served: Served, press: Alone
 ) -> None:

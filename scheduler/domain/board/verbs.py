@@ -9,6 +9,7 @@ from scheduler.domain.board.following import ready
 from scheduler.domain.board.table import Table
 from scheduler.domain.errors import Conflict
 from scheduler.domain.states import Reason, RunState, TaskState
+from scheduler.domain.tasks import Task
 
 R, T = RunState, TaskState
 
@@ -29,8 +30,15 @@ def hold(table: Table, by: str, *, freeze: bool = False) -> None:
             table.move(task, T.WAITING, Reason.HOLD)
         elif task.reason is Reason.CHILD:
             parking.tell_children(table, task, "hold")
+        elif is_elsewhere(task) and not task.is_ending:
+            table.want(task, "freeze")
     table.move_run(R.HOLDING, "run.holding", {"by": by} | ({"freeze": True} if freeze else {}))
     settle_run(table)
+
+
+def is_elsewhere(task: Task) -> bool:
+    """A child that a workstation decides about: it hears of what is wanted as of a command."""
+    return task.kind == "process" and task.state is T.IN_PROGRESS
 
 
 def freeze_commands(table: Table) -> None:
