@@ -227,3 +227,42 @@ async def ended_well(api: Asking, run: str, name: str) -> None:
             if next(each["status"] for each in tasks if each["name"] == name) == "COMPLETED":
                 return
             await asyncio.sleep(0.1)
+
+
+async def test_a_run_that_was_handed_over_is_approved_before_the_machine_without_a_server(
+    system: System, api: Asking, chromium: Browser, tmp_path: Path
+) -> None:
+    async with (
+        a_cable(system) as cable,
+        a_station(system, api, "handed", server=cable.url) as station,
+    ):
+        allow_page(station)
+        await station.run()
+        whole = a_pressing("handed-pressing", "handed", tmp_path)
+        await api.publish(whole)
+        child = {"type": "handed-pressing", "input": {"tool": "W-9"}}
+        task = {"name": "press", "process": child, "on": {"workstation": "handed"}}
+        await api.publish({"name": "order", "tasks": [task]})
+        run = (await api.post("/runs", {"type": "order"}))["id"]
+        async with before_it(chromium, station) as operator:
+            page = await operator.open("/")
+            await shown(operator, page, "Put tool W-9 in, and close the guard.")
+            await cable.pull()
+            await shown(operator, page, "Working alone since")
+            (tmp_path / "change-tool").touch()
+            await shown(operator, page, "Is the first piece good?")
+            asks = page.locator(".ask-big")
+            await asks.get_by_label("Diameter").fill("41.5")
+            await asks.get_by_role("button", name="Approve").click()
+            await expect(page.locator(".said")).to_contain_text("Approved")
+            await shown(operator, page, "Watch the oil.")
+            await press(page, "Hold")
+            (tmp_path / "produce").touch()
+            await shown(operator, page, re.compile("held.*Resume", re.DOTALL))
+            await press(page, "Resume")
+            await shown(operator, page, "Is all tidy?")
+            await asks.get_by_role("button", name="Approve").click()
+            await shown(operator, page, re.compile(r"to send.*Nothing is in hand", re.DOTALL))
+            await cable.plug()
+            await station.ask("connect")
+        assert (await api.ended(run))["status"] == "COMPLETED"
