@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from edge.agent.micro import timetable
-from edge.messages import Ticked
+from edge.messages import Lane, RunTold, Ticked
 from scheduler.domain import rehearsal
 from scheduler.domain.definitions import ProcessType
 from scheduler.domain.rehearsal import Given
-from tests.support.edge_micro import Bench, Crash, a_type
+from tests.support.edge_micro import Bench, Crash, Listener, Mirrored, a_type, deliver
 
 ALL = """
 name: all
@@ -218,3 +218,25 @@ def test_of_a_schedule_and_a_crash_at_any_step_comes_one_run_for_each_tick(folde
         assert bench.crashes == 1
         assert len(bench.runner.starts) == len(ticks_told(bench)) == 3
         bench.close()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_happened_alone_is_told_once_over_a_line_that_loses_frames(
+    folder: Path, seed: int
+) -> None:
+    bench = Bench(folder, a_type(MEASURE), given={"read": Given(output=21)}, slots=4)
+    timed(bench, every="10m")
+    bench.play(until=bench.now + timedelta(days=1))
+    said = [body for _, body in bench.items(Lane.RESULTS)]
+    listener = Listener(seed, loss=0.2)
+    deliver(bench, listener)
+    heard = [body for body in listener.told if isinstance(body, RunTold | Ticked)]
+    assert heard == said
+    mirrored: dict[str, Mirrored] = {}
+    for body in heard:
+        if isinstance(body, RunTold):
+            mirrored.setdefault(body.run, Mirrored()).hear(body)
+    assert len(mirrored) == 24 * 6
+    assert {each.row["state"] for each in mirrored.values()} == {"COMPLETED"}
+    assert {tuple(each.attempts) for each in mirrored.values()} == {((0, 1),)}
+    assert not bench.book.jobs

@@ -7,7 +7,7 @@ commands. A `Crash` may come at any step at which something has, or has not yet,
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,15 @@ from edge.agent.micro.alone import Here
 from edge.agent.micro.engine import Effects, Engine, Over, Send
 from edge.agent.micro.ledger import Case, Ledger
 from edge.agent.store import DiskBook
-from edge.messages import NUMBERED, Body, Ended, Lane, Offer, RunTold, Verb
+from edge.desk import Change, Desk, Greeted, Noted, Station, Taken
+from edge.messages import NUMBERED, Body, Ended, Frame, Lane, Offer, RunTold, Verb
 from scheduler.domain import process_types
 from scheduler.domain.definitions import ProcessType
 from scheduler.domain.rehearsal import BEGIN, WELL, Given
 from scheduler.domain.states import Reason
 from scheduler.domain.tasks import Task
 
-MOST_STEPS = 20_000
+MOST_STEPS = 100_000
 FINAL = (Verb.STOP, Verb.KILL)
 AWAITED = (Reason.SIGNAL, Reason.APPROVAL)
 
@@ -295,12 +296,60 @@ class Mirrored:
         self.events += [json.loads(text)["seq"] for text in told.events]
 
 
+class Listener:
+    """The server's end over a line that loses frames; what it hears it hears once."""
+
+    def __init__(self, seed: int, loss: float) -> None:
+        self.chance, self.loss = random.Random(seed), loss
+        self.station = Station()
+        self.told: list[Body] = []
+        self.frames = 0
+
+    def is_lost(self) -> bool:
+        self.frames += 1
+        return self.chance.random() < self.loss
+
+    def hear(self, frame: Frame, clock: float) -> Frame | None:
+        if self.is_lost():
+            return None
+        desk = Desk(self.station, clock)
+        session = desk.hear(frame)
+        for change in desk.changes:
+            self.keep(change)
+        return None if self.is_lost() else Frame(session, tuple(desk.answers))
+
+    def keep(self, change: Change) -> None:
+        match change:
+            case Greeted(session, hello):
+                self.station = replace(
+                    self.station, session=session, greeting=hello.greeting, lineage=hello.lineage
+                )
+            case Taken(lane, seq):
+                have = list(self.station.have)
+                have[lane] = seq
+                self.station = replace(self.station, have=tuple(have), safe=tuple(have))
+            case Noted(body):
+                self.told.append(body)
+
+
+def deliver(bench: Bench, listener: Listener) -> float:
+    """Until the server has everything; how many seconds that takes by the clock of the line."""
+    now, agent = 0.0, bench.agent
+    waiting = agent.connect(now, bench.stamp)
+    while bench.book.jobs or bench.book.have(Lane.RESULTS) < bench.book.last(Lane.RESULTS):
+        frame = agent.frame(waiting)
+        bench.book.commit()
+        answer = listener.hear(frame, bench.stamp) if frame.messages else None
+        now += 0.02 if answer else 1.0
+        if agent.link is None:
+            waiting = agent.connect(now, bench.stamp)
+        elif answer is not None:
+            waiting = agent.receive(answer, now, bench.stamp)
+        else:
+            waiting = agent.tick(now, bench.stamp)
+    return now
+
+
 def a_type(text: str) -> ProcessType:
     [found] = process_types.parse(text)
     return found
-
-
-def shuffled(seed: int, count: int) -> list[int]:
-    numbers = list(range(1, count + 1))
-    random.Random(seed).shuffle(numbers)
-    return numbers
