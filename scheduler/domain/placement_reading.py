@@ -61,7 +61,7 @@ def placement(cursor: Cursor) -> Placement | None:
         on_disconnect=cast("Any", section.take("on_disconnect", one_of("keep", "stop"), "keep")),
         lost_after=section.take("lost_after", duration, None) or USUAL.lost_after,
         replace=section.take("replace", flag, USUAL.replace),
-        reconcile=cast("Any", section.take("reconcile", one_of(*RECONCILE), USUAL.reconcile)),
+        reconcile=cast("Any", section.take("reconcile", one_of(*RECONCILE), "keep_original")),
         start_before=section.take("start_before", duration, None),
     )
 

@@ -73,6 +73,6 @@ def test_a_command_for_a_workstation_says_which_as_a_task_does() -> None:
 
 
 def test_a_place_that_makes_no_sense_is_told_in_the_words_of_the_wish() -> None:
-    with pytest.raises(Invalid, match=r"on\.workstation: 'A B' is no workstation's name") as refused:
+    with pytest.raises(Invalid, match=r"on\.workstation: 'A B' is no") as refused:
         as_type(AdHoc(argv=["x"], on={"workstation": "A B"}))
     assert refused.value.field == "on"
