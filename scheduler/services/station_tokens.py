@@ -140,7 +140,8 @@ def require_accepted(row: Row) -> None:
     if row["state"] != "ACCEPTED":
         raise Forbidden(
             f"the workstation {row['name']!r} was revoked by {row['revoked_by']}",
-            remedy="join again with a new invitation that replaces it",
+            remedy="it comes back with a new invitation: `procession workstation add "
+            f"{row['name']} --replace`",
         )
 
 

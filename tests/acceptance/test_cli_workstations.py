@@ -1,20 +1,28 @@
 """Workstations from the command line: the printed line is run on a machine, as a person would."""
 
 import asyncio
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from scheduler import cli
 from scheduler.services.access import Role
 from tests.support.api import tokens_of
 from tests.support.postgres import Databases
+from tests.support.runners import processes_of
 from tests.support.servers import served
+from tests.support.waiting import patience
 
 PROCESSION = [sys.executable, "-m", "scheduler"]
 
@@ -26,7 +34,12 @@ class Shell:
     folder: Path
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.carry_out([*PROCESSION, *arguments], PROCESSION_TOKEN=self.admin)
+        """Within this process: a new one for each takes longer than all that it does."""
+        out, error = io.StringIO(), io.StringIO()
+        place = {"PROCESSION_SERVER": self.url, "PROCESSION_TOKEN": self.admin}
+        with patch.dict(os.environ, place), redirect_stdout(out), redirect_stderr(error):
+            code = cli.carry_out(list(arguments))
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), error.getvalue())
 
     def carry_out(self, argv: list[str], **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -46,6 +59,32 @@ class Shell:
     def shown(self, name: str) -> dict[str, object]:
         found: dict[str, object] = json.loads(self.says("workstation", "show", name, "--json"))
         return found
+
+    def becomes(self, name: str, **wanted: object) -> dict[str, object]:
+        """What is shown of it once it is so."""
+        end = time.monotonic() + patience(60)
+        while not wanted.items() <= (found := self.shown(name)).items():
+            assert time.monotonic() < end, found
+        return found
+
+    @contextmanager
+    def running(self, machine: str) -> Iterator[None]:
+        """Its agent, until it is told to end."""
+        with (self.folder / f"{machine}.log").open("w") as log:
+            agent = subprocess.Popen(
+                [*PROCESSION, "edge", "run"],
+                env={**os.environ, "PROCESSION_EDGE_HOME": str(self.folder / machine)},
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                yield
+            finally:
+                agent.terminate()
+                agent.wait()
+                for pid in processes_of(self.folder / machine / "runner"):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
 
     def paste(self, line: str, machine: str) -> subprocess.CompletedProcess[str]:
         """The line, in a shell of the machine."""
@@ -123,3 +162,33 @@ def test_a_machine_that_waits_is_accepted_by_the_fingerprint_that_it_shows(shell
     assert shell.shown("press-1")["state"] == "ACCEPTED"
     shell.says("workstation", "withdraw", str(made["id"]))
     assert shell.says("workstation", "invitations").strip() == "nobody is invited"
+
+
+def test_an_agent_that_runs_takes_another_key_up_and_is_sent_away_when_it_is_revoked(
+    shell: Shell,
+) -> None:
+    line = shell.says("workstation", "add", "saw-3").strip()
+    assert shell.paste(line, "saw-3").returncode == 0
+    with shell.running("saw-3"):
+        before = shell.becomes("saw-3", seen="ONLINE", carrier="stream")
+        home = str(shell.folder / "saw-3")
+        done = shell.carry_out([*PROCESSION, "edge", "rotate"], PROCESSION_EDGE_HOME=home)
+        assert done.returncode == 0, done.stderr
+        mark = done.stdout.split()[-1]
+        assert mark != before["fingerprint"]
+        end = time.monotonic() + patience(60)
+        while shell.shown("saw-3")["connected_at"] == before["connected_at"]:
+            assert time.monotonic() < end, "it did not come back with its new key"
+        shell.becomes("saw-3", seen="ONLINE", fingerprint=mark)
+        shell.says("workstation", "revoke", "saw-3", "--yes")
+        gone = shell.becomes("saw-3", seen="REVOKED")
+        doctor = shell.carry_out([*PROCESSION, "edge", "doctor"], PROCESSION_EDGE_HOME=home)
+        assert doctor.returncode == 1
+        assert "was revoked by" in doctor.stdout
+        assert "--replace" in doctor.stdout
+    # A machine that was set up anew takes its place, with all that is known of it.
+    line = shell.says("workstation", "add", "saw-3", "--replace").strip()
+    assert shell.paste(line, "saw-3 anew").returncode == 0
+    found = shell.shown("saw-3")
+    assert (found["state"], found["created_at"]) == ("ACCEPTED", gone["created_at"])
+    assert found["fingerprint"] != mark

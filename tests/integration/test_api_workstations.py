@@ -258,7 +258,7 @@ async def test_a_workstation_that_is_revoked_is_told_so_and_its_name_is_free_whe
     assert asked.status_code == 401
     refused = await prove(api, machine, "saw-1")
     assert refused.status_code == 403
-    assert "replaces" in refused.json()["remedy"]
+    assert "--replace" in refused.json()["remedy"]
     assert (await api.admin.delete("/workstations/saw-1")).status_code == 204
     assert (await api.admin.get("/workstations/saw-1")).status_code == 404
     await a_workstation(api)
