@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CERTIFICATE = "certificate.pem"
+BUSY = 4409
 HERE = "the workstation"  # who orders, where nobody says a name
 WAIT = 3600.0  # seconds that a command may wait for a result
 
@@ -111,7 +112,10 @@ class Company:
             await self.listener.close()
 
     async def called(self, socket: "ServerConnection", visitor: "Visitor") -> None:
-        """By the server: what is said is the same as when we call it."""
+        """By the server: what is said is the same as when we call it, of which one is enough."""
+        if self.program.line is not None and self.program.config.carrier != "called":
+            await socket.close(BUSY, "this workstation has called by itself")
+            return
         from edge.agent.carriers import stream
 
         await stream.carry(stream.Stream(socket, "stream"), self.program)

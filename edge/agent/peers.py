@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 LOOK = 0.25  # seconds between two looks at who has to be called
 LINGER = 30.0  # seconds that a line is kept for what may be ordered next
+LASTING = 10.0  # seconds: a call that ended sooner has come to nothing
 FASTEST = 100.0  # messages a second that are taken of one peer; the rest waits on its way
 WAITING = 1_000  # messages for one peer: who takes none of so many is cut off
 PRUNE = 3600.0
@@ -272,11 +273,13 @@ class Peers:
         windows = Windows()
         try:
             while peer in self.asker.awaited():
+                began = time.monotonic()
                 try:
                     await self.meet(peer)
-                    windows.succeeded(1.0)
                 except (NoWay, Unreached, Refused) as error:
                     self.miss(peer, error)
+                if time.monotonic() - began >= LASTING:
+                    windows.succeeded(1.0)
                 await asyncio.sleep(windows.next(time.monotonic()))
         finally:
             del self.calls[peer]

@@ -29,13 +29,14 @@ from scheduler.loops.pulse import Pulse
 from scheduler.services import signing
 from scheduler.store import calling, station_access
 from scheduler.store.rows import Row
-from scheduler.store.workstations import SILENCE
 
 log = logging.getLogger(__name__)
 
 Conn = AsyncConnection[Any]
 
 EVERY = 2.0  # seconds between two looks at who is to be called
+LASTING = 10.0  # seconds: a call that ended sooner has come to nothing
+FENCED = 4409
 LASTS = 60.0  # seconds that the server's token for a workstation holds
 MISSES = (Unreached, Refused, Refusal, Error, PoolTimeout, ValueError)
 
@@ -56,7 +57,7 @@ class Dialer:
             await self.hang_up(self.calls)
 
     async def look(self, conn: Conn) -> None:
-        found = {row["id"]: row for row in await calling.called(conn, list(self.calls), SILENCE)}
+        found = {row["id"]: row for row in await calling.called(conn)}
         for id, call in list(self.calls.items()):
             if call.done():
                 call.result()  # which it never is without a fault of ours
@@ -78,13 +79,14 @@ class Dialer:
     async def call(self, row: Row) -> None:
         windows = Windows()
         while True:
+            why, began = None, time.monotonic()
             try:
                 await self.once(row)
-                windows.succeeded(1.0)
-                why = None
             except MISSES as error:
                 why = str(error)[:500]
                 log.info("workstation not reached", extra={"workstation": row["name"], "why": why})
+            if time.monotonic() - began >= LASTING:
+                windows.succeeded(1.0)
             await self.tell(row, why)
             await asyncio.sleep(windows.next(time.monotonic()))
 
@@ -118,6 +120,8 @@ class Dialer:
             await talk.go_on()
         finally:
             socket.transport.abort()
+        if socket.close_code in (doors.AWAY, FENCED):
+            raise Unreached(f"sent away: {socket.close_reason}")
 
     async def tell(self, row: Row, why: str | None) -> None:
         assert self.gateway.pool is not None

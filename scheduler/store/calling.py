@@ -1,7 +1,5 @@
 """Workstations that servers call. One function for each statement in calling.sql."""
 
-from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -13,8 +11,8 @@ CALLING = statements("calling")
 Conn = AsyncConnection[Any]
 
 
-async def called(conn: Conn, mine: Sequence[int], silence: timedelta) -> list[Row]:
-    return await fetch_rows(conn, CALLING["called"], mine=list(mine), silence=silence)
+async def called(conn: Conn) -> list[Row]:
+    return await fetch_rows(conn, CALLING["called"])
 
 
 async def take(conn: Conn, workstation: int) -> bool:

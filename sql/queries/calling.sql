@@ -1,10 +1,8 @@
 -- name: called
--- Those that a server has to call: not those that have called one themselves. `mine` are called here.
+-- Those that servers call.
 select id, name, address, public_key
   from workstations
  where is_dialled and state = 'ACCEPTED' and address is not null
-   and (server is null or heard_at < clock_timestamp() - %(silence)s::interval
-        or id = any(%(mine)s::bigint[]))
  order by id;
 
 -- name: take

@@ -41,7 +41,7 @@ class Floor:
 
 @pytest.fixture
 async def floor(databases: Databases, tmp_path: Path) -> AsyncIterator[Floor]:
-    """As the page of the example says it is set up."""
+    """As the page of the example says it is set up, but that the server calls the press."""
     port = free_port()
     async with AsyncExitStack() as stack:
         dsn = stack.enter_context(databases.cloned())
@@ -55,7 +55,7 @@ async def floor(databases: Databases, tmp_path: Path) -> AsyncIterator[Floor]:
         at = listens(press)
         for words in (
             ("apply", str(EXAMPLE)),
-            ("workstation", "address", "press", at),
+            ("workstation", "address", "press", at, "--dial"),
             ("workstation", "allow", "saw", "press", "--type", "press-job"),
         ):
             done = await asyncio.to_thread(system.cli, *words)
@@ -66,9 +66,10 @@ async def floor(databases: Databases, tmp_path: Path) -> AsyncIterator[Floor]:
 
 
 def listens(station: Station) -> str:
-    """As `edge run --listen` would, in its settings."""
+    """As `edge run --listen … --called` would, in its settings."""
     config, place = station.home / "config.json", f"127.0.0.1:{free_port()}"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "listen": place}))
+    given = {"listen": place, "carrier": "called"}
+    config.write_text(json.dumps({**json.loads(config.read_text()), **given}))
     return f"wss://{place}"
 
 

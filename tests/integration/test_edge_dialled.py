@@ -155,6 +155,19 @@ async def test_why_one_is_not_reached_is_told(served: Served) -> None:
         assert station.address in await served.becomes(query, station.machine.name)
 
 
+async def test_one_that_has_called_by_itself_sends_the_server_away(served: Served) -> None:
+    async with called(served) as station:
+
+        async def busy(socket: ServerConnection, visitor: Visitor) -> None:
+            await socket.close(4409, "this workstation has called by itself")
+
+        station.listener.guests = {STREAM: busy}
+        await has_address(served, station.machine.name, station.address)
+        query = "select unreached from workstations where name = %s and unreached is not null"
+        why = await served.becomes(query, station.machine.name)
+        assert why == "sent away: this workstation has called by itself"
+
+
 async def test_another_machine_at_its_address_is_told_nothing(served: Served) -> None:
     async with called(served) as station:
         other = await a_machine(served, f"called-{next(NUMBERS)}")
