@@ -90,6 +90,70 @@ def test_a_run_goes_here_as_it_would_on_a_server(folder: Path, course: str) -> N
     assert (found.output, found.compensated) == (expected.output, expected.compensated)
 
 
+SHAPES = {
+    "first of two": """
+name: shape
+tasks:
+  - {name: a, run: a, needs: []}
+  - {name: b, run: b, needs: []}
+  - {name: c, run: c, needs: [a, b], join: {count: 1, stop_rest: true}}
+""",
+    "a handler": """
+name: shape
+tasks:
+  - {name: a, run: a, on_failure: {handler: mend}}
+  - {name: b, run: b, needs: [a]}
+  - {name: mend, run: mend}
+""",
+    "on failure": """
+name: shape
+tasks:
+  - {name: a, run: a, needs: []}
+  - {name: b, run: b, needs: [], on_failure: continue}
+  - {name: sorry, run: sorry, needs: [a], when: {after: on_failure}}
+  - {name: last, run: last, needs: [a, b], when: {after: always}}
+""",
+    "enough of them": """
+name: shape
+tasks:
+  - {name: each, for_each: {in: "${{ [1, 2, 3, 4] }}", min_success: 0.5, max_parallel: 2},
+     run: "x ${{ item.value }}", output: json}
+  - {name: sum, needs: [each], run: "sum ${{ size(tasks.each.output) }}"}
+""",
+    "places": """
+name: shape
+max_parallel: 1
+concurrency: {key: "one"}
+tasks:
+  - {name: a, run: a, needs: [], limit: {key: oven, max: 1}}
+  - {name: b, run: b, needs: [], limit: {key: oven, max: 1}}
+  - {name: c, run: c, needs: [a, b], rate: {key: slow, max: 1, per: 1m}}
+  - {name: d, run: d, needs: [a, b], rate: {key: slow, max: 1, per: 1m}}
+""",
+}
+GIVEN: dict[str, dict[str, Given]] = {
+    "well": {},
+    "a fails": {"a": Given(fails=None)},
+    "b fails": {"b": Given(fails=None)},
+    "two of each fail": {"each[0]": Given(fails=None), "each[1]": Given(fails=None)},
+    "three of each fail": {f"each[{n}]": Given(fails=None) for n in range(3)},
+}
+
+
+@pytest.mark.parametrize("given", GIVEN)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_comes_to_the_same_end_here_as_on_a_server(
+    folder: Path, shape: str, given: str
+) -> None:
+    expected, found = both(folder, a_type(SHAPES[shape]), {}, GIVEN[given])
+    assert (found.status, found.error, found.tasks, found.output) == (
+        expected.status,
+        expected.error,
+        expected.tasks,
+        expected.output,
+    )
+
+
 SHORT = """
 name: short
 tasks:
