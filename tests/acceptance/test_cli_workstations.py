@@ -20,8 +20,8 @@ from scheduler import cli
 from scheduler.services.access import Role
 from tests.support.api import tokens_of
 from tests.support.postgres import Databases
-from tests.support.runners import processes_of
 from tests.support.servers import served
+from tests.support.system import arguments_of, pids
 from tests.support.waiting import patience
 
 PROCESSION = [sys.executable, "-m", "scheduler"]
@@ -82,9 +82,14 @@ class Shell:
             finally:
                 agent.terminate()
                 agent.wait()
-                for pid in processes_of(self.folder / machine / "runner"):
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+                self.end_runner(str(self.folder / machine / "runner"))
+
+    def end_runner(self, place: str) -> None:
+        """It outlives its agent."""
+        for pid in pids():
+            if place in arguments_of(pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def paste(self, line: str, machine: str) -> subprocess.CompletedProcess[str]:
         """The line, in a shell of the machine."""
