@@ -54,7 +54,7 @@ def test_what_cannot_be_done_alone_is_said_before_anything_begins(
 
 def test_what_the_owner_does_not_allow_is_said_before_anything_begins(tmp_path: Path) -> None:
     bench = Bench(tmp_path, a_type(TWO), here=refuses("drill", "it is loud"))
-    with pytest.raises(CannotAlone, match="drill is refused by the policy of this machine: it is loud"):
+    with pytest.raises(CannotAlone, match="drill is refused by the policy"):
         bench.start("two")
 
 
@@ -139,7 +139,7 @@ def test_a_question_is_answered_here_once_by_its_form(tmp_path: Path) -> None:
     bench = Bench(tmp_path, a_type(ASKS))
     run = bench.start("asks")
     [asked] = bench.engine.questions()
-    answer = {"approve": True, "by": "anna"}
+    answer: dict[str, Any] = {"approve": True, "by": "anna"}
     with pytest.raises(Invalid, match="flat"):
         bench.engine.answer(asked["id"], bench.now, **answer)
     bench.turn(lambda: bench.engine.answer(asked["id"], bench.now, data={"flat": True}, **answer))
@@ -169,7 +169,7 @@ tasks:
     run = bench.start("waits")
 
     def scan(id: str, **data: Any) -> None:
-        given = {"key": "7", "data": data, "source": "scanner", "id": id}
+        given: dict[str, Any] = {"key": "7", "data": data, "source": "scanner", "id": id}
         bench.turn(lambda: bench.engine.happen("scanned", bench.now, **given))
 
     scan("1", ok=False)
