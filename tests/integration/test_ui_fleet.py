@@ -146,6 +146,29 @@ async def test_a_queue_is_paused_with_a_note_resumed_and_given_a_size(
     assert queue["size"] is None
 
 
+PLACED = """
+name: placed
+tasks:
+  - {name: one, run: x, on: {workstation: {labels: {line: "2"}}}}
+"""
+
+
+async def test_a_queue_of_a_place_is_served_by_workstations(dsn: str, someone: Browser) -> None:
+    async with await engine(dsn) as conn:
+        await publish(conn, PLACED)
+        await start(conn, "placed")
+        page = await someone.open("/ui/queues/on:line=2")
+        assert "There is no such workstation" in page.text
+        await conn.execute(
+            "insert into workstations (name, state, labels, public_key, created_by) "
+            "values ('press-2', 'ACCEPTED', '{\"line\": \"2\"}', 'key', 'test')"
+        )
+    page = await someone.open("/ui/queues/on:line=2")
+    assert "What is here waits for a workstation with line: 2" in page.text
+    assert "PROCESSION_WORKER__QUEUES" not in page.text
+    assert "1 workstation" in (await someone.open("/ui/queues")).text
+
+
 @pytest.mark.parametrize("size", ["0", "many", "100001", "-1", "1" * 30])
 async def test_a_size_that_makes_no_sense_is_told_and_kept_in_its_field(
     dsn: str, someone: Browser, size: str

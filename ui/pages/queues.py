@@ -14,8 +14,9 @@ from scheduler.domain import ids
 from scheduler.domain.counts import MOST
 from scheduler.domain.errors import Invalid, NotFound, Refusal
 from scheduler.domain.names import TYPE_NAME, TYPE_NAME_RULE
+from scheduler.domain.places import Around, of_queue
 from scheduler.services import queues
-from scheduler.store import fleet, statistics
+from scheduler.store import fleet, placements, statistics
 from scheduler.store import queues as stored
 from scheduler.store.rows import Row
 from ui import frame, lists
@@ -29,7 +30,7 @@ SHOWN, EXPORTED, OF_ONE = 100, 200, 50
 LOOKED_AT = 2_000  # runs, and attempts, that rates are read off
 LATELY = timedelta(minutes=5)
 
-Queue = Annotated[str, Path(alias="queue", min_length=1, max_length=200)]
+Queue = Annotated[str, Path(alias="queue", min_length=1, max_length=1200)]
 Key = Annotated[str, Path(alias="key", min_length=1, max_length=1000)]
 
 LIST = Listing(
@@ -123,9 +124,25 @@ def reading(asked: Asked, limit: int = EXPORTED) -> lists.Read[Row]:
 
     async def read(conn: AsyncConnection[Any], after: str) -> tuple[list[Row], str | None]:
         rows = await fleet.queues(conn, limit=limit + 1, most=MOST + 1, after=after, text=text)
-        return rows[:limit], rows[limit - 1]["name"] if len(rows) > limit else None
+        shown = await with_stations(conn, rows[:limit])
+        return shown, rows[limit - 1]["name"] if len(rows) > limit else None
 
     return read
+
+
+async def with_stations(conn: AsyncConnection[Any], rows: list[Row]) -> list[Row]:
+    """A queue of a place is served by the workstations that may claim from it."""
+    places = {row["name"]: place for row in rows if (place := of_queue(row["name"]))}
+    around = Around(await placements.stations(conn) if places else ())
+    serving = {name: len(around.those(place)) for name, place in places.items()}
+    return [
+        {
+            **row,
+            "is_place": row["name"] in places,
+            "workers": serving.get(row["name"], row["workers"]),
+        }
+        for row in rows
+    ]
 
 
 async def oldest(conn: AsyncConnection[Any]) -> dict[str, Row]:
@@ -165,7 +182,8 @@ async def queue_page(
         conn,
         "queue.html",
         status=frame.status_of(fault) if fault else 200,
-        queue=found[0] if found else {**UNKNOWN, "name": name},
+        queue=(await with_stations(conn, found))[0] if found else {**UNKNOWN, "name": name},
+        place=of_queue(name),
         oldest=(await oldest(conn)).get(name),
         rate=(await rates(conn)).get(name, (0.0, 0.0)),
         ahead=await fleet.next_up(conn, name, limit=OF_ONE),
