@@ -40,7 +40,8 @@ async def refresh(conn: Conn, seen: str) -> str:
         system = (await variables.of_record(conn, None)).system
         known = Known(rows)
         for station in stations:
-            content = known.content(station, schedules, system)
+            asked = asked_by_peers(stations, station["name"])
+            content = known.content(station, schedules, asked, system)
             await stocks.put(conn, station["id"], digest(content), content)
         return await stocks.watermark(conn)
 
@@ -59,6 +60,12 @@ async def assigned(conn: Conn, stations: Sequence[Row]) -> list[Row]:
     return ours
 
 
+def asked_by_peers(stations: Sequence[Row], name: str) -> set[str]:
+    """Types that other workstations may start there; who may start all says none by name."""
+    allowed = ((row["peers"] or {}) for row in stations)
+    return {type for peers in allowed for each in (name, "*") for type in peers.get(each, ())}
+
+
 class Known:
     """The newest types, read once."""
 
@@ -67,10 +74,14 @@ class Known:
         self.types = {row["name"]: each for row in rows if (each := readable(row)) is not None}
 
     def content(
-        self, station: Row, schedules: Sequence[Row], system: Mapping[str, Any]
+        self,
+        station: Row,
+        schedules: Sequence[Row],
+        asked: set[str],
+        system: Mapping[str, Any],
     ) -> dict[str, Any]:
         mine = [row for row in schedules if row["spec"]["workstation"] == station["name"]]
-        names = {row["type"] for row in mine} | set(self.placed(station))
+        names = {row["type"] for row in mine} | set(self.placed(station)) | asked
         found: dict[str, Any] = {"types": [], "schedules": [told(row, system) for row in mine]}
         size = len(json.dumps(found))
         for name in self.closure(names):

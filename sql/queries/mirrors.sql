@@ -39,7 +39,7 @@ insert into tasks (
     holder, invocation, exit_code, output, error, started_at, finished_at, role, of, item, iteration
 )
 select %(run)s, n.position, n.name, n.kind, n.state, n.reason,
-       case when n.state = 'WAITING' then coalesce(n.blocked_on, %(queue)s) end, %(queue)s, n.rank,
+       case when n.reason = 'limit' then %(queue)s else n.blocked_on end, %(queue)s, n.rank,
        case when n.state = 'READY' then 0 end, n.required, n.needed, n.open, n.passed,
        n.successors, n.handler, n.settles, n.judged, 'wait', n.attempt, n.counted, n.lost,
        case when n.state = 'IN_PROGRESS' then %(holder)s::bigint end, n.invocation, n.exit_code,

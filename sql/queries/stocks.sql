@@ -9,14 +9,17 @@ select md5(concat_ws(
     (select count(*) from process_type_versions),
     (select concat_ws('-', count(*), max(updated_at), count(paused_at), max(paused_at))
        from schedules),
-    (select string_agg(concat_ws('-', id, name, labels, told_labels), ',' order by id)
+    (select string_agg(concat_ws('-', id, name, labels, told_labels, peers), ',' order by id)
        from workstations
       where state = 'ACCEPTED'),
     (select count(*) from workstation_schedules)
 ));
 
 -- name: stations
-select id, name, told_labels || labels as labels from workstations where state = 'ACCEPTED' order by id;
+select id, name, told_labels || labels as labels, peers
+  from workstations
+ where state = 'ACCEPTED'
+ order by id;
 
 -- name: types
 -- The newest version of each.

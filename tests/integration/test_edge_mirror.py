@@ -143,6 +143,22 @@ def fail(board: Board, task: int, outcome: Outcome) -> None:
     board.record(task, 1, board.by_id[task].holder or 0, outcome)
 
 
+async def test_a_run_of_a_workstation_is_shown_like_any_other(
+    served: Served, press: Alone
+) -> None:
+    _, child = await a_child(served, press)
+    for path in ("", "/tasks", "/events", "/why", "/plan"):
+        answer = await served.api.get(f"/runs/{child}{path}")
+        assert answer.status_code in (200, 404), (path, answer.text)
+        assert (answer.status_code == 200) == (path != "/plan"), path
+    [task] = await served.rows("select id from tasks where run_id = %s and name = 'cut'", child)
+    answer = await served.api.get(f"/tasks/{task[0]}")
+    assert answer.status_code == 200, answer.text
+    page = await served.api.get(f"{served.url}/ui/runs/{child}")
+    assert page.status_code in (200, 303), page.text
+    assert f"workstation {press.name}" in (await served.api.get(f"/runs/{child}")).text
+
+
 async def test_a_run_of_a_workstation_is_held_and_stopped_from_the_server(
     served: Served, press: Alone
 ) -> None:
@@ -268,3 +284,18 @@ async def test_what_is_placed_on_a_workstation_can_be_started_there_without_the_
     run = press.start(f"part-{press.name}")
     async with a_line(served, press):
         await served.becomes("select 1 from runs where id = %s and finished_at is not null", run)
+
+
+async def test_what_a_peer_may_start_at_a_workstation_is_there(
+    served: Served, press: Alone
+) -> None:
+    await publish(served, f"name: asked-{press.name}\ntasks: [{{name: a, noop: true}}]\n")
+    peer = await alone(served, f"peer-of-{press.name}")
+    answer = await served.api.patch(
+        f"/workstations/{peer.name}", json={"peers": {press.name: [f"asked-{press.name}"]}}
+    )
+    assert answer.status_code == 200, answer.text
+    await served.watch()
+    async with a_line(served, press):
+        await until(lambda: press.engine.types() or None)
+    assert [each["name"] for each in press.engine.types()] == [f"asked-{press.name}"]
