@@ -55,6 +55,7 @@ FOR_EVER = timedelta(days=365 * 7000)  # its holder is judged by what was agreed
 STREAMS = (1, 2)
 NO_ROOM = frozenset({Refusal.BUSY, Refusal.DRAINING})  # it may do something else as little
 MOST_METRICS = 16 << 10
+LATE = 1.0  # seconds
 SILENCE = 3.0  # beats, after which nobody is there any more
 EPOCH, LAST_MOMENT = 0.0, 253_000_000_000.0
 
@@ -348,6 +349,18 @@ class Hearing:
             heard.wake.merge(
                 await recording.record(self.conn, self.catalog, holder, name, closings)
             )
+            await self.date(closings)
+
+    async def date(self, closings: Sequence[Closing]) -> None:
+        """What was told of when it was long over ended then, and not when we heard of it."""
+        ended = {
+            each.key: each.verdict.ended.at + self.ahead
+            for each in closings
+            if isinstance(each.verdict, desk.Recorded)
+        }
+        late = {key: moment(at, self.clock) for key, at in ended.items() if self.clock - at > LATE}
+        if late:
+            await workstations.ended(self.conn, late)
 
     def closing(self, change: Change) -> Closing | None:
         """None for what nobody here has ever given it: whatever it says of that is noise."""

@@ -1,6 +1,6 @@
 """Workstations and what they have in hand. One function for each statement in workstations.sql."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -121,6 +121,16 @@ async def close(conn: Conn, workstation: int, over: Sequence[tuple[Key, str | No
         **keys_of([key for key, _, _ in over]),
         refusals=[refusal for _, refusal, _ in over],
         whys=[why for _, _, why in over],
+    )
+
+
+async def ended(conn: Conn, moments: Mapping[Key, datetime]) -> None:
+    await execute(
+        conn,
+        WORKSTATIONS["ended"],
+        tasks=[task for task, _ in moments],
+        attempts=[attempt for _, attempt in moments],
+        ats=list(moments.values()),
     )
 
 

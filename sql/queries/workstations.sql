@@ -79,6 +79,14 @@ update workstation_hands h
   ) as k (task_id, attempt, refusal, why)
  where h.workstation = %(workstation)s and h.task_id = k.task_id and h.attempt = k.attempt;
 
+-- name: ended
+-- What was told later than it happened has ended when it did, as far as that can be.
+update tasks t
+   set finished_at = greatest(t.started_at, least(k.at, t.finished_at))
+  from unnest(%(tasks)s::bigint[], %(attempts)s::integer[], %(ats)s::timestamptz[])
+    as k (task_id, attempt, at)
+ where t.id = k.task_id and t.attempt = k.attempt and t.finished_at is not null;
+
 -- name: append_output
 -- Its log comes after its result as well, so who holds the task does not matter: whose attempt it
 -- was does, and that was asked for. Of a run that is gone nothing is kept.

@@ -1,6 +1,7 @@
 """What a workstation says over its connection counts once, whatever becomes of the connection."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from itertools import count
@@ -105,6 +106,33 @@ async def test_a_task_is_carried_out_by_the_workstation_that_it_names(
         assert await served.one("select output from tasks where run_id = %s", run) == {"pieces": 4}
         await saw.until(lambda: not saw.book.jobs)
     assert await served.one("select count(*) from attempts where run_id = %s", run) == 1
+
+
+async def test_what_ended_while_nobody_could_hear_of_it_ended_then(
+    served: Served, saw: Machine
+) -> None:
+    """Neither before it began nor in the future, whatever the machine says of its time."""
+    took = {}
+    moments = {"then": 60.0, "before": 3 * 86_400.0, "future": -3 * 86_400.0}
+    for number, (name, ago) in enumerate(moments.items(), start=1):
+        async with a_line(served, saw):
+            run = await order(served, saw)
+            offer = await saw.has_begun(number)
+        await served.rows(
+            "update tasks set started_at = clock_timestamp() - interval '100 s'"
+            " where run_id = %s returning id",
+            run,
+        )
+        saw.end(offer.attempt, at=time.time() - ago)
+        async with a_line(served, saw):
+            await served.becomes(COMPLETED, run)
+        took[name] = await served.one(
+            "select extract(epoch from finished_at - started_at)::float from tasks"
+            " where run_id = %s",
+            run,
+        )
+    assert 40 <= took["then"] < 100 <= took["future"] < 3_600
+    assert took["before"] == 0
 
 
 def ends(message: Message) -> bool:

@@ -197,11 +197,13 @@ class Machine:
         self.printed[attempt] = self.printed.get(attempt, b"") + data
         self.agent.printed(attempt, len(self.printed[attempt]))
 
-    def end(self, attempt: str, ending: str = "SUCCEEDED", **more: Any) -> None:
+    def end(
+        self, attempt: str, ending: str = "SUCCEEDED", at: float | None = None, **more: Any
+    ) -> None:
         printed = len(self.printed.get(attempt, b""))
         more.setdefault("exit_code", 0 if ending == "SUCCEEDED" else 1)
         self.carry_out(
-            self.agent.ended(Ended(attempt, ending, time.time(), printed=printed, **more))
+            self.agent.ended(Ended(attempt, ending, at or time.time(), printed=printed, **more))
         )
 
     async def until(self, condition: Callable[[], Any], *, within: float = 30.0) -> Any:
