@@ -11,6 +11,7 @@ from datetime import datetime
 from ui.schema_forms import Field
 
 HOLD, RESUME, STOP, RESET = "hold", "resume", "stop", "reset"
+OFTEN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,6 @@ class Station:
     labels: dict[str, str] = field(default_factory=dict)
 
 
-def asks(verb: str) -> bool:
-    """Whether somebody is asked once more before it is done."""
-    return verb == STOP
+def refresh(station: Station, begin: str = "") -> int | None:
+    """Seconds until a page without a script loads itself anew: not while somebody writes on it."""
+    return None if begin or station.questions else OFTEN

@@ -161,6 +161,20 @@ async def test_a_process_is_started_with_its_input_and_a_key_of_its_form() -> No
     assert len(given["key"]) == 32
 
 
+async def test_a_page_without_a_script_does_not_go_while_somebody_writes_on_it() -> None:
+    agent = Agent(lists={"types": [{"name": "tool-change", "input": FORM}]})
+    async with shown(agent) as client:
+        assert 'http-equiv="refresh"' in (await opened(client)).answer.text
+        [stays] = [each for each in (await opened(client)).links if "begin=" in each]
+        page = Page(await client.get("/" + stays))
+        assert 'http-equiv="refresh"' not in page.answer.text
+        assert ("details", "open") in {(tag, name) for tag, told in page.tags for name in told}
+        agent.lists["questions"] = [{"id": 7, "message": "Good?", "form": FORM}]
+        page = await opened(client)
+        assert 'http-equiv="refresh"' not in page.answer.text
+        assert "Look again" in page.text
+
+
 async def test_what_the_agent_refuses_is_told_on_the_page() -> None:
     async with shown(Agent(refuses="it is being stopped")) as client:
         answer = await sent(client, "/do/hold")

@@ -91,7 +91,9 @@ async def page(
         ],
         fault=None if is_asked else fault,
         stream="/ui/stream",
-        refresh=10,
+        refresh=kiosk.refresh(station),
+        again=station.home,
+        begin="",
     )
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from ui import templating, words
+from ui import kiosk, templating, words
 from ui.kiosk import Station
 
 SHAPES = {"hold": "HELD", "resume": "IN_PROGRESS", "stop": "STOPPED", "reset": "REDRIVEN"}
@@ -19,13 +19,19 @@ SAID = {
     "rejected": "Rejected: the task has failed.",
     "start": "It has been started.",
 }
-REFRESH = 10  # seconds between two looks of a browser without a script
 HEADERS = {**templating.HEADERS, "Cache-Control": "no-store"}
 KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
 def page(
-    station: Station, *, token: str, heard: str, said: str, is_live: bool, fault: str = ""
+    station: Station,
+    *,
+    token: str,
+    heard: str,
+    said: str,
+    is_live: bool,
+    fault: str = "",
+    begin: str = "",
 ) -> bytes:
     """`heard` is what this page knows; whoever listens is told when that is not all any more."""
     now = datetime.now(UTC)
@@ -40,7 +46,9 @@ def page(
         "form_secret": "" if is_live else token,
         "stream": "/stream",
         "heard": heard,
-        "refresh": REFRESH,
+        "refresh": kiosk.refresh(station, begin),
+        "again": "/",
+        "begin": begin,
         "installation": None,
         "look": SimpleNamespace(theme="auto", tz=zone),
         "now": now,

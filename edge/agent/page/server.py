@@ -125,7 +125,9 @@ class Page:
 
         if request.path == "/":
             return await self.page(
-                said=request.query.get("said", ""), is_live="x-live" in request.headers
+                said=request.query.get("said", ""),
+                begin=request.query.get("begin", ""),
+                is_live="x-live" in request.headers,
             )
         found = drawing.asset(request.path.removeprefix(STATIC))
         if not request.path.startswith(STATIC) or found is None:
@@ -140,6 +142,7 @@ class Page:
         is_live: bool = False,
         form: object = None,
         fault: str = "",
+        begin: str = "",
     ) -> Answer:
         from edge.agent.page import drawing, state
         from ui.sent import Form
@@ -160,6 +163,7 @@ class Page:
             said=said,
             is_live=is_live,
             fault="" if is_beside else fault,
+            begin=refused or begin,
         )
         return Answer(status, body, headers=drawing.HEADERS)
 
