@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 
 from scheduler.domain.why import Surroundings, explain
 from scheduler.services import runs as run_service
-from scheduler.store import holders, limits, placements, queues, tasks
+from scheduler.store import holders, limits, mirrors, placements, queues, tasks
 from scheduler.store.rows import Row
 from scheduler.store.workstations import SILENCE
 
@@ -18,7 +18,18 @@ Conn = AsyncConnection[Any]
 async def why(conn: Conn, run: UUID) -> list[str]:
     found = await run_service.get(conn, run)
     rows = await tasks.of_run(conn, run)
+    station = None if found["finished_at"] else await mirrors.station_of(conn, run)
+    if station is not None:
+        return there(rows, station)
     return explain(found, rows, await surroundings(conn, rows))
+
+
+def there(tasks: Sequence[Row], station: Row) -> list[str]:
+    """What a workstation decides about is known as it was last heard."""
+    heard = station["heard_at"].isoformat(timespec="seconds") if station["heard_at"] else "never"
+    said = f"The workstation {station['name']} decides about this run, and was last heard {heard}."
+    open = [task for task in tasks if task["state"] in ("READY", "WAITING", "IN_PROGRESS")]
+    return [said, *(f"{task['name']} is {task['state']} there." for task in open)]
 
 
 async def surroundings(conn: Conn, tasks: Sequence[Row]) -> Surroundings:

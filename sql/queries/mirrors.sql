@@ -112,7 +112,7 @@ on conflict (task_id, attempt) do update
 
 -- name: station_of
 -- Who decides about a run, if that is a workstation.
-select w.id, w.name, w.state::text as state
+select w.id, w.name, w.state::text as state, w.heard_at
   from runs r
   join workstations w on w.id = r.workstation
  where r.id = %(run)s;

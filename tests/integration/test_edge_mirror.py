@@ -151,9 +151,8 @@ async def test_a_run_of_a_workstation_is_shown_like_any_other(
         answer = await served.api.get(f"/runs/{child}{path}")
         assert answer.status_code in (200, 404), (path, answer.text)
         assert (answer.status_code == 200) == (path != "/plan"), path
-    [task] = await served.rows("select id from tasks where run_id = %s and name = 'cut'", child)
-    answer = await served.api.get(f"/tasks/{task[0]}")
-    assert answer.status_code == 200, answer.text
+    told = (await served.api.get(f"/runs/{child}/why")).text
+    assert f"The workstation {press.name} decides about this run" in told
     page = await served.api.get(f"{served.url}/ui/runs/{child}")
     assert page.status_code in (200, 303), page.text
     assert f"workstation {press.name}" in (await served.api.get(f"/runs/{child}")).text
