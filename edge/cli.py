@@ -267,16 +267,24 @@ def connect(home: Any) -> None:
 
 
 def steering(verb: str, says: str) -> click.Command:
-    @click.argument("attempt", required=False, metavar="[ATTEMPT|RUN]")
+    @click.argument("attempt", required=False, metavar="[ATTEMPT|RUN|ORDER]")
     @click.option("--why", default="", help="For whoever reads the run.")
     @at_home
     def steer(home: Any, attempt: str | None, why: str) -> None:
         if attempt is not None and attempts.is_run(attempt):
-            asked(home, f"{verb}-run", why=why, run=attempt)
+            asked(home, f"{verb}-{kind_of(home, attempt)}", why=why, run=attempt)
         else:
             asked(home, verb, why=why, **({"attempt": attempt} if attempt else {}))
 
     return click.command(verb, help=f"{says} One attempt, or all that are in hand.")(steer)
+
+
+def kind_of(home: Any, run: str) -> str:
+    """A run of this workstation, or one that was ordered of another."""
+    from edge.agent import local
+
+    orders = local.ask(home.path, "orders")["orders"]
+    return "order" if run in [each["run"] for each in orders] else "run"
 
 
 def asked(home: Any, verb: str, **given: Any) -> None:

@@ -76,7 +76,7 @@ def start(
 def order_ended(home: Any, run: str) -> Mapping[str, Any]:
     from edge.agent import local
 
-    found: Mapping[str, Any] = local.ask(home.path, "wait for order", patience=LONGEST, run=run)
+    found: Mapping[str, Any] = local.ask(home.path, "wait-order", patience=LONGEST, run=run)
     return found
 
 

@@ -215,9 +215,9 @@ class Company:
         verbs = self.program.verbs
         verbs.add("order", self.order)
         verbs.add("orders", lambda given: self.peers.status())
-        verbs.add("wait for order", self.wait)
+        verbs.add("wait-order", self.wait)
         for verb in sorted(STEERING):
-            verbs.add(f"order {verb.value}", self.wishing(verb))
+            verbs.add(f"{verb.value}-order", self.wishing(verb))
 
     async def order(self, given: Given) -> Mapping[str, Any]:
         peer, type = text(given, "on"), text(given, "type")
