@@ -71,11 +71,11 @@ class Runs:
 
     def object_to(self, offer: Offer) -> Objection:
         """Said when it is offered, and not midway: what cannot be done here alone."""
-        from scheduler.domain.errors import Refusal as Refused
+        from edge.agent.micro.engine import UNFIT
 
         try:
             self.engine.examine(offer)
-        except (Refused, ValueError, TypeError, KeyError) as error:
+        except UNFIT as error:
             return Refusal.UNABLE, str(error)
         return None
 
@@ -224,15 +224,15 @@ class Runs:
 
     async def decided(self, act: Callable[[float], Answer]) -> Answer:
         """Returns when it is written down; the engine refuses in words of its own."""
-        from scheduler.domain.errors import Refusal as Declined
+        from edge.agent.micro.engine import UNFIT
 
         found: list[Answer] = []
 
         def happens(now: float, clock: float) -> list[Effect]:
             try:
                 found.append(act(clock))
-            except Declined as refusal:
-                raise Refused(str(refusal), refusal.remedy or "") from None
+            except UNFIT as refusal:
+                raise Refused(str(refusal), getattr(refusal, "remedy", None) or "") from None
             return self.do(self.engine.effects)
 
         await self.program.decided(happens)

@@ -1,14 +1,15 @@
 """What people and programs ask of a workstation's own runs, and what they are told."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge.agent.book import Shut
+from edge.agent.book import Job, Shut
 from edge.agent.micro.alone import CannotAlone, Here
-from edge.messages import Lane, Verb
+from edge.messages import Ended, Lane, Offer, Phase, Stock, Verb
 from scheduler.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from scheduler.domain.rehearsal import Given
 from tests.support.edge_micro import Bench, a_type
@@ -213,3 +214,33 @@ def test_what_is_over_and_told_is_forgotten_in_time(tmp_path: Path) -> None:
     bench.book.put_have(Lane.RESULTS, bench.book.last(Lane.RESULTS))
     assert bench.engine.tidy(bench.now) == 1
     assert bench.engine.ledger.load(run) is None
+
+
+UNFIT: dict[str, Any] = {
+    "no types": {"types": 3, "type": "one"},
+    "a type that is none": {"types": ["x"], "type": "one"},
+    "a document that is none": {"types": [{"document": {}, "version": 1}], "type": "one"},
+    "an input that is none": {"type": "one", "input": 7},
+    "a time that is none": {"type": "one", "timeout": "soon"},
+    "an unknown type": {"type": ["one"]},
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_an_unfit_process_ends_its_attempt_and_nothing_else(tmp_path: Path, name: str) -> None:
+    bench = Bench(tmp_path, a_type(ONE))
+    offer = Offer("7.1", {"process": UNFIT[name]})
+    bench.book.put_job(Job(offer, Phase.STARTING))
+    bench.turn(lambda: bench.engine.take(offer, bench.now))
+    [ended] = [body for body in bench.told() if isinstance(body, Ended)]
+    assert (ended.attempt, ended.ending, ended.retryable) == ("7.1", "FAILED", False)
+    assert bench.living() == []
+
+
+def test_what_is_unfit_of_a_stock_is_left_out(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, a_type(ONE))
+    well = {"id": 3, "key": "one/main", "type": "one", "spec": {"every": "1h"}}
+    unfit = ("7", "{}", json.dumps({**well, "id": 4, "spec": {"every": "never"}}))
+    stock = Stock("r", types=("[]", "{}"), schedules=(*unfit, json.dumps(well)))
+    bench.turn(lambda: bench.engine.stocked(stock, bench.now))
+    assert [each["type"] for each in bench.engine.coming()] == ["one"]

@@ -5,6 +5,7 @@ calls it commits the book first and carries the effects out then.
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ from scheduler.domain.errors import Conflict, NotFound, Refusal
 from scheduler.domain.states import RunState, TaskState
 from scheduler.domain.tasks import Task
 
+log = logging.getLogger(__name__)
+
 PROCESS = "process"  # the part of an offer that asks for a whole run
 HTTP = "http"
 VERBS: Mapping[Verb, str] = {
@@ -45,6 +48,8 @@ WANTED: Mapping[str, Verb] = {
     "freeze": Verb.HOLD,
     "thaw": Verb.RESUME,
 }
+# Whatever is wrong with what somebody says: it ends no agent.
+UNFIT = (Refusal, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 KEEP = 7 * 86_400.0  # seconds that a run is shown after its end, once the server has it
 MOST_KEPT = 500  # runs
 
@@ -121,7 +126,7 @@ class Engine:
                 self.agent.began(offer.attempt, 0, decision.stamp)
             if order.about.attempt is None:
                 self.agent.ended(begun(offer.attempt, run, now))
-        except (Refusal, ValueError, TypeError, KeyError) as error:
+        except UNFIT as error:
             self.effects = []
             why = f"{offer.invocation[PROCESS].get('type')!r} cannot be taken: {error}"
             self.agent.ended(refused(offer.attempt, why, now))
@@ -381,10 +386,20 @@ class Engine:
 
     def stocked(self, stock: Stock, now: datetime) -> Effects:
         """Types stay, since runs may be of them; schedules are these and no others."""
-        for told in map(json.loads, stock.types):
-            self.put_type(told)
-        schedules = {int(each["id"]): each for each in map(json.loads, stock.schedules)}
-        timetable.replace_all(self.ledger, schedules, now)
+        for text in stock.types:
+            try:
+                self.put_type(json.loads(text))
+            except UNFIT as error:
+                log.warning("a type cannot be kept", extra={"reason": str(error)[:300]})
+        wanted: dict[int, timetable.Told] = {}
+        for text in stock.schedules:
+            try:
+                told = json.loads(text)
+                timetable.check(told)
+                wanted[int(told["id"])] = told
+            except UNFIT as error:
+                log.warning("a schedule cannot be kept", extra={"reason": str(error)[:300]})
+        timetable.replace_all(self.ledger, wanted, now)
         return self.wake(now)
 
     # What a decision comes to.

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 from edge.agent.micro import alone, starting
@@ -17,11 +17,13 @@ from edge.agent.micro.ledger import About, Ledger, moment, stamp
 from edge.messages import Ticked
 from scheduler.domain.errors import Refusal
 from scheduler.domain.schedule_reading import read_schedule
-from scheduler.domain.schedules import Overlap, Plan
+from scheduler.domain.schedules import EPOCH, Overlap, Plan
 from scheduler.domain.ticks import Entry, Standing, TickState, Turn, decide
 
 if TYPE_CHECKING:
     from edge.agent.micro.decision import Decision
+
+Told: TypeAlias = Mapping[str, Any]
 
 REPLACED = "a later tick took its place"
 COLUMNS = "id, document, next_tick, next_at, queued"
@@ -50,6 +52,13 @@ class Timed:
     def standing(self) -> tuple[datetime | None, datetime | None]:
         tick = None if self.next_tick is None else moment(self.next_tick)
         return tick, None if self.queued is None else moment(self.queued)
+
+
+def check(told: Told) -> None:
+    """Raises where nothing could be fired by it."""
+    Plan(read_schedule(told["spec"]), str(told["key"])).after(EPOCH)
+    if not isinstance(told["type"], str):
+        raise TypeError("type: a text is due")
 
 
 def all_of(ledger: Ledger) -> list[Timed]:
