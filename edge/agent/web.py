@@ -146,12 +146,14 @@ class Web:
         headers: Mapping[str, str],
     ) -> Answer:
         connection.request(method, target, data, dict(headers))
-        answer = connection.getresponse()
-        body = answer.read(LARGEST + 1)
-        if len(body) > LARGEST:
-            raise http.client.HTTPException(f"an answer of more than {LARGEST} bytes")
-        found = {name.lower(): value for name, value in answer.getheaders()}
-        return Answer(answer.status, found, body)
+        with connection.getresponse() as answer:
+            body = answer.read(LARGEST + 1)
+            if len(body) > LARGEST:
+                raise http.client.HTTPException(f"an answer of more than {LARGEST} bytes")
+            if answer.length:
+                raise http.client.HTTPException("the answer was cut off")
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, found, body)
 
     def connection(self) -> http.client.HTTPConnection:
         host, port = self.host, self.port
