@@ -133,9 +133,9 @@ class Talk:
     async def speak(self) -> None:
         """Until it is to be closed. Who takes nothing for so long is not there any more."""
         try:
-            while (frame := await self.stream.next()) is not None:
+            while (text := await self.stream.next()) is not None:
                 async with asyncio.timeout(SENT_WITHIN):
-                    await self.websocket.send_text(wire.encode(frame))
+                    await self.websocket.send_text(text)
             code, self.why = self.stream.why or (1000, "")
             async with asyncio.timeout(SENT_WITHIN):
                 await self.end(code)

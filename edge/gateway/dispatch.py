@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 Conn = AsyncConnection[Any]
 
 LOOK_EVERY = 5.0  # seconds: a word that was lost costs so much
-MOST_AT_ONCE = 50
+MOST_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,13 +220,15 @@ class Dispatcher:
         self, conn: Conn, stream: Stream, queues: Sequence[str], limit: int | None = None
     ) -> int:
         room = stream.room if limit is None else min(stream.room, limit)
-        if room <= 0 or stream.draining:
+        if room <= 0 or stream.draining or stream.is_behind:
             return 0
         session, wake = stream.session, Wake()
         found = await self._claims.claim(conn, stream.id, session, queues, limit=room, wake=wake)
         stream.room -= len(found)
         stream.say(session, found)
         self._say(wake)
+        if limit is None and len(found) == MOST_AT_ONCE:
+            self._named.add(stream.name)  # there may be more, when others have had their turn
         return len(found)
 
     async def _share(self, conn: Conn) -> int:

@@ -13,7 +13,8 @@ from uuid import uuid4
 from psycopg import AsyncConnection, Error
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from edge.gateway import frames
+from edge import wire
+from edge.gateway import dispatch, frames, offers
 from edge.gateway.dispatch import Claims, Dispatcher, queues_of, unheard
 from edge.gateway.frames import Heard, Place
 from edge.gateway.rates import Rates
@@ -39,6 +40,7 @@ MARK = "workstation:"
 FLUSH_EVERY = 5.0  # seconds
 COMING_BACK = 7.0  # a second, of all together: then hardly ever more than 20 in one of them
 POOL = 4
+SPARE = 4 << 10  # bytes of a frame around its messages
 PATIENCE = 15.0  # when all come at once; meanwhile nothing more is read of them
 
 
@@ -180,11 +182,18 @@ class Gateway:
             await workstations.ask_wanted(conn, [row["id"]])
             fresh, _ = await unheard(conn, row["id"])
             found += [each for each in fresh if each not in heard.answers]
-            if room > 0:
-                queues = await queues_of(conn, row["name"], labels)
-                found += await self._claims.claim(
-                    conn, row["id"], heard.session, queues, limit=room, wake=wake
+            queues = await queues_of(conn, row["name"], labels) if room > 0 else []
+            size = size_of([*heard.answers, *found])
+            for _ in range(min(room, dispatch.MOST_AT_ONCE)):
+                if size + offers.LARGEST > wire.LARGEST - SPARE:
+                    break  # at its next poll
+                claimed = await self._claims.claim(
+                    conn, row["id"], heard.session, queues, limit=1, wake=wake
                 )
+                if not claimed:
+                    break
+                found += claimed
+                size += size_of(claimed)
         self.say(wake)
         return found
 
@@ -268,3 +277,7 @@ async def opened(gateway: Gateway) -> AsyncIterator[Gateway]:
             yield gateway
         finally:
             gateway.pool = None
+
+
+def size_of(messages: Sequence[FromServer]) -> int:
+    return len(wire.encode(Frame(0, tuple(messages))).encode())

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from edge import invocations, sealing
+from edge import invocations, sealing, wire
 from edge.gateway import handing
-from edge.messages import Offer
+from edge.messages import Frame, Offer
+from edge.wire import BadFrame
 from scheduler.domain import sealed
 from scheduler.domain.errors import Invalid, Refusal
 from scheduler.services import secrets
@@ -19,6 +20,8 @@ from scheduler.services.keyring import Keys
 from scheduler.store.rows import Row
 
 Conn = AsyncConnection[Any]
+LARGEST = 640 << 10  # bytes of an offer: there has to be room for something beside it
+
 Values = dict[tuple[UUID, str], str | Refusal]
 
 
@@ -40,12 +43,28 @@ async def make(
     for task in claimed:
         try:
             if task["kind"] == handing.PROCESS:
-                offers.append(await handing.offer(conn, task))
+                offers.append(sayable(await handing.offer(conn, task)))
             else:
-                offers.append(offer_of(task, values, sealing_key))
+                offers.append(sayable(offer_of(task, values, sealing_key)))
         except (Refusal, sealing.BadSeal) as error:
             refused.append(Refused(task, words_of(error)))
     return offers, refused
+
+
+def sayable(offer: Offer) -> Offer:
+    """What no frame could carry would never be heard, and come back for ever."""
+    text = wire.encode(Frame(1, (offer,)))
+    if len(text.encode()) > LARGEST:
+        raise Invalid(
+            f"what is to be carried out has {len(text)} characters as JSON, more than {LARGEST} "
+            "cannot be sent to a workstation",
+            remedy="give it a name or a place to fetch what is large from",
+        )
+    try:
+        wire.decode(text)
+    except BadFrame as error:
+        raise Invalid(f"it cannot be said to a workstation: {error}") from None
+    return offer
 
 
 async def values_for(conn: Conn, keys: Keys, asked: set[tuple[UUID, str]]) -> Values:

@@ -5,12 +5,15 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
+from edge.agent import packing
 from edge.gateway.frames import Heard
 from edge.messages import Frame, FromServer, Have, Lease, Message
 from scheduler.domain import places
 from scheduler.store.rows import Row
 
 MOST_WAITING = 500  # frames: who takes none of so many is not there any more
+MOST_CHARACTERS = 16 << 20  # in them
+BEHIND = 1 << 20  # characters that wait: it gets no more work until it has taken them
 
 
 class Stream:
@@ -34,7 +37,8 @@ class Stream:
         self.is_fresh = False  # heard since that was written down
         self.began_at = self.heard_at
         self.why: tuple[int, str] | None = None  # it is to be closed
-        self.waiting: deque[Frame] = deque()
+        self.waiting: deque[str] = deque()
+        self.size = 0  # of what waits
         self._arrived = asyncio.Event()
 
     # Speaking.
@@ -42,25 +46,33 @@ class Stream:
     def say(self, session: int, messages: Sequence[FromServer]) -> None:
         if not messages or self.why:
             return
-        if len(self.waiting) >= MOST_WAITING:
+        if len(self.waiting) >= MOST_WAITING or self.size >= MOST_CHARACTERS:
             self.close(4408, "it takes nothing of what it is sent")
             return
-        self.waiting.append(Frame(session, tuple(messages)))
+        for text in packing.texts(session, messages):
+            self.waiting.append(text)
+            self.size += len(text)
         self._arrived.set()
+
+    @property
+    def is_behind(self) -> bool:
+        return self.size >= BEHIND
 
     def close(self, code: int, why: str) -> None:
         if self.why is None:
             self.why = (code, why)
         self._arrived.set()
 
-    async def next(self) -> Frame | None:
-        """What is to be sent; None when it is to be closed and nothing is left."""
+    async def next(self) -> str | None:
+        """A frame that is to be sent; None when it is to be closed and nothing is left."""
         while not self.waiting:
             if self.why:
                 return None
             self._arrived.clear()
             await self._arrived.wait()
-        return self.waiting.popleft()
+        text = self.waiting.popleft()
+        self.size -= len(text)
+        return text
 
     # Hearing.
 

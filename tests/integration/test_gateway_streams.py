@@ -1,0 +1,205 @@
+"""Many workstations at one server: none keeps another waiting, and quiet ones cost nothing."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from websockets.asyncio.client import connect
+
+from edge import wire
+from edge.gateway.frames import Heard
+from edge.gateway.streams import MOST_WAITING, Stream, Streams
+from edge.messages import Forget, Frame, Have, Hello, Item, Lane, Lease, Metrics
+from tests.support.gateways import Line, Served, a_line, a_machine, a_server, poll
+from tests.support.postgres import Databases
+from tests.support.waiting import patience, until
+
+pytestmark = pytest.mark.anyio
+
+ROW: dict[str, Any] = {
+    "id": 1,
+    "name": "saw-1",
+    "public_key": "key",
+    "labels": {"line": "2"},
+    "told_labels": {},
+    "draining": False,
+}
+
+
+@pytest.fixture(scope="module")
+async def served(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Served]:
+    with databases.cloned() as dsn:
+        async with a_server(dsn, tmp_path_factory.mktemp("server")) as served:
+            yield served
+
+
+def greeted(slots: int = 2, **labels: str) -> Heard:
+    hello = Hello(1, 1, 1, "book", slots, 0.0, labels=labels)
+    return Heard(7, [], (0,) * 5, (0,) * 5, slots, greeted=hello)
+
+
+def a_stream(slots: int = 2, **labels: str) -> Stream:
+    stream = Stream(ROW)
+    stream.took(greeted(slots, **labels))
+    return stream
+
+
+LEASE = Lease((), 1, 100.0)
+
+
+def test_a_sign_of_life_that_changes_nothing_is_answered_from_memory() -> None:
+    stream = a_stream()
+    answer = stream.quick(Frame(7, (LEASE,)), 90.0)
+    assert answer == [Have((0,) * 5, (0,) * 5, {}, 90.0)]
+    assert (stream.room, stream.skew) == (1, 10.0)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Frame(6, (LEASE,)),
+        Frame(7, ()),
+        Frame(7, (LEASE, Item(Lane.METRICS, 1, Metrics(1.0, {})))),
+    ],
+    ids=["an older session", "nothing", "more than a lease"],
+)
+def test_everything_else_is_asked_of_the_rows(frame: Frame) -> None:
+    assert a_stream().quick(frame, 90.0) is None
+
+
+def test_while_a_command_is_not_answered_every_lease_repeats_it() -> None:
+    stream = a_stream()
+    stream.commands = 1
+    assert stream.quick(Frame(7, (LEASE,)), 90.0) is None
+
+
+def test_what_people_call_a_workstation_stands_before_what_it_says() -> None:
+    assert a_stream(line="1", hall="a").labels == {"line": "2", "hall": "a"}
+
+
+def test_who_takes_nothing_of_what_it_is_sent_is_given_up() -> None:
+    stream = a_stream()
+    for _ in range(MOST_WAITING + 1):
+        stream.say(7, [Forget("1.1")])
+    assert stream.why is not None
+    assert stream.why[0] == 4408
+
+
+def test_a_newer_stream_of_the_same_workstation_counts() -> None:
+    streams, older, newer = Streams(), a_stream(), a_stream()
+    streams.begin(older)
+    streams.begin(newer)
+    assert older.why is not None
+    assert older.why[0] == 4409
+    assert not streams.end(older)
+    assert streams.get("saw-1") is newer
+
+
+async def test_all_that_come_at_once_are_let_in(served: Served) -> None:
+    machines = [await a_machine(served, f"one-{n}") for n in range(60)]
+    async with AsyncExitStack() as stack:
+
+        async def come(machine: Any) -> None:
+            await stack.enter_async_context(a_line(served, machine))
+            await machine.has_session()
+
+        async with asyncio.TaskGroup() as group:
+            for each in machines:
+                group.create_task(come(each))
+    assert all(len(each.begun) == 0 for each in machines)
+
+
+async def test_quiet_workstations_ask_nothing_of_the_database(served: Served) -> None:
+    """A lease is answered from memory; that it was heard is written together with all others."""
+    saw, pool = await a_machine(served, "quiet-1"), served.gateway.pool
+    assert pool is not None
+    async with a_line(served, saw) as line:
+        session = await saw.has_session()
+        lease = wire.encode(Frame(session, (Lease((), 2, time.time()),)))
+        await answered(line, lease)
+        before = pool.get_stats()["requests_num"]
+        for _ in range(50):
+            await answered(line, lease)
+        assert pool.get_stats()["requests_num"] == before
+    await served.becomes("select 1 from workstations where name = 'quiet-1' and skew is not null")
+
+
+async def answered(line: Line, text: str) -> None:
+    seen = len(line.haves())
+    await line.socket.send(text)
+    await until(lambda: len(line.haves()) > seen)
+
+
+async def test_one_that_reads_nothing_keeps_nobody_waiting(served: Served) -> None:
+    slow, quick = await a_machine(served, "slow-1", slots=50), await a_machine(served, "quick-1")
+    quick.works = b"done"
+    async with connect(
+        f"ws{served.url[4:]}/api/v1/workstations/{slow.name}/stream",
+        additional_headers={"Authorization": f"Bearer {slow.token}"},
+        sock=narrow(served.url),
+        proxy=None,
+    ) as line:
+        await line.send(wire.encode(Frame(0, (Hello(1, 1, 1, "book", 50, time.time()),))))
+        await line.recv()
+        line.transport.pause_reading()
+        await order(served, slow.name, 30)
+        stream = served.gateway.streams.get(slow.name)
+        assert stream is not None
+        await until(lambda: stream.is_behind)
+        async with a_line(served, quick):
+            await order(served, quick.name, 1)
+            await until(lambda: quick.begun and not quick.book.jobs)
+        assert stream.is_behind
+        line.transport.abort()
+
+
+def narrow(url: str) -> socket.socket:
+    """A connection that takes little before it is read."""
+    there = urlsplit(url)
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.connect((there.hostname, there.port))
+    return made
+
+
+async def order(served: Served, name: str, count: int, *, length: int = 250_000) -> None:
+    """Runs of a task that is long to say."""
+    text = f"name: long-{name}\ntasks:\n  - name: cut\n    run: [cut]\n    stdin: {'x' * length}\n"
+    answer = await served.api.post(
+        "/process-types",
+        content=f"{text}    on: {{workstation: {name}}}\n",
+        headers={"Content-Type": "application/yaml"},
+    )
+    assert answer.status_code == 200, answer.text[:500]
+    for _ in range(count):
+        answer = await served.api.post("/runs", json={"type": f"long-{name}"})
+        assert answer.status_code == 201, answer.text
+
+
+async def test_what_is_too_long_to_be_said_fails_and_says_so(served: Served) -> None:
+    saw = await a_machine(served, "short-1")
+    async with a_line(served, saw):
+        await order(served, saw.name, 1, length=300_000)
+        error = await served.becomes("select error from tasks where queue = 'ws:short-1'")
+    assert "cannot be said to a workstation" in error
+    assert not saw.begun
+
+
+async def test_orders_that_are_long_to_say_come_one_after_the_other_by_poll(
+    served: Served,
+) -> None:
+    saw = await a_machine(served, "poll-1", slots=8)
+    saw.works = b""
+    await poll(served, saw, fresh=True)
+    await order(served, saw.name, 5)
+    async with asyncio.timeout(patience(30)):
+        while len(saw.begun) < 5:
+            await poll(served, saw)
+    assert len({each.attempt for each in saw.begun}) == 5
