@@ -1,7 +1,4 @@
-"""Nothing grows for ever: of every table somebody removes what nobody needs any more."""
-
-import re
-from importlib.resources import files
+"""What is known of workstations is thinned out as it ages."""
 
 import pytest
 from psycopg import AsyncConnection
@@ -10,59 +7,6 @@ from psycopg.sql import SQL, Identifier
 from scheduler.chores.workstations import FORGETTING
 
 pytestmark = pytest.mark.anyio
-
-# People make these, one by one, and remove what they do not want; or there is a row for each of
-# something that they make.
-BY_PEOPLE = frozenset(
-    {
-        "chore_migrations",
-        "chore_plans",
-        "process_type_tasks",
-        "process_type_versions",
-        "process_types",
-        "queues",
-        "retention_details",
-        "retention_terms",
-        "schedule_stops",
-        "schema_migrations",
-        "secret_keys",
-        "workstation_signing",
-    }
-)
-DELETE = re.compile(r"\bdelete\s+from\s+(?:public\.)?(\w+)", re.IGNORECASE)
-
-TABLES = """
-select c.relname
-  from pg_class c
- where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
-   and not c.relispartition and c.relname not like 'procrastinate%%'
- order by c.relname
-"""
-PARTITIONED = "select relname from pg_class where relkind = 'p' and not relispartition"
-WITH_OTHERS = """
-select c.conrelid::regclass::text
-  from pg_constraint c
- where c.contype = 'f' and c.confdeltype = 'c'
-"""
-
-
-def removed_by_statements() -> set[str]:
-    texts = [each.read_text() for each in (files("sql") / "queries").iterdir()]
-    texts += [each.read_text() for each in (files("sql") / "migrations").iterdir()]
-    return {found for text in texts for found in DELETE.findall(text)}
-
-
-async def test_every_table_has_somebody_who_removes_from_it(db: AsyncConnection) -> None:
-    async def names(query: str) -> set[str]:
-        cursor = await db.execute(query)
-        return {name for (name,) in await cursor.fetchall()}
-
-    tables = await names(TABLES)
-    kept = removed_by_statements() | await names(PARTITIONED) | await names(WITH_OTHERS)
-    left = ", ".join(sorted(tables - kept - BY_PEOPLE))
-    assert left == ""
-    assert not BY_PEOPLE - tables
-
 
 STATION = """
 insert into workstations (name, state, public_key, created_by, heard_at)
