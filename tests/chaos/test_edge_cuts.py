@@ -26,9 +26,9 @@ pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=why_not() or ""),
 ]
 
-STATIONS = 20 if LONG else 6
+STATIONS = 20 if LONG else 5
 CUTS = 200 if LONG else 20
-LONGEST = 3.0  # seconds that a cable is out, mostly
+LONGEST = 3.0 if LONG else 1.5  # seconds that a cable is out, mostly
 NOW_AND_THEN = 60.0
 SEED = int(os.environ.get("PROCESSION_SEED", "0")) or random.randrange(10**6)
 

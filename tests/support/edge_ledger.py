@@ -1,16 +1,19 @@
 """What commands on workstations themselves noted on the disk, held against what was recorded."""
 
+import asyncio
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 from psycopg.rows import dict_row
 
 from tests.support.agents import SHELL
 from tests.support.system import FINAL, Asking, System, ledger_of
+from tests.support.waiting import patience
 
 NOTE = "| dd of={ledger} oflag=append conv=notrunc,fsync status=none"
 # Notes that it begins, prints numbers, pauses, so many times; notes that it ends.
@@ -57,7 +60,16 @@ class Ledger:
 
     async def order(self, type: str, *, lines: int, pause: float) -> None:
         given = {"n": self.count, "lines": lines, "pause": pause}
-        await self.api.post("/runs", {"type": type, "input": given})
+        key = {"Idempotency-Key": f"{type} {self.count}"}
+        async with asyncio.timeout(patience(120)):
+            while True:  # a server that has just been started may have to be asked again
+                answer = await self.api.http.post(
+                    "/runs", json={"type": type, "input": given}, headers=key
+                )
+                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    break
+                await asyncio.sleep(0.2)
+        assert answer.is_success, answer.text
         self.count += 1
 
     def begun(self) -> "Counter[int]":
