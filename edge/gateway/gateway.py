@@ -1,5 +1,6 @@
 """The gateway of one server: frames in, answers out, and the loops behind them."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -40,6 +41,7 @@ MARK = "workstation:"
 FLUSH_EVERY = 5.0  # seconds
 COMING_BACK = 7.0  # a second, of all together: then hardly ever more than 20 in one of them
 POOL = 4
+LEAVE_WITHIN = 2.0
 SPARE = 4 << 10  # bytes of a frame around its messages
 PATIENCE = 15.0  # when all come at once; meanwhile nothing more is read of them
 
@@ -270,13 +272,21 @@ async def opened(gateway: Gateway) -> AsyncIterator[Gateway]:
         gateway.url, name="gateway", size=POOL, options=connections.ENGINE_OPTIONS, timeout=PATIENCE
     ) as pool:
         gateway.pool = pool
-        with suppress(Error, PoolTimeout):
+        with suppress(Error, PoolTimeout, TimeoutError):
             async with pool.connection() as conn:  # who comes first is told of all who come
                 gateway.known = await workstations.count(conn)
         try:
             yield gateway
         finally:
             gateway.pool = None
+            await leave(pool, gateway.name)
+
+
+async def leave(pool: Pool, name: str) -> None:
+    """If the database is away as well, it is seen later that nobody is here."""
+    with suppress(Error, PoolTimeout, TimeoutError):
+        async with asyncio.timeout(LEAVE_WITHIN), pool.connection(LEAVE_WITHIN) as conn:
+            await workstations.leave_all(conn, name)
 
 
 def size_of(messages: Sequence[FromServer]) -> int:

@@ -249,6 +249,10 @@ async def leave(conn: Conn, id: int, *, session: int, server: str) -> bool:
     return bool(found)
 
 
+async def leave_all(conn: Conn, server: str) -> int:
+    return await execute(conn, WORKSTATIONS["leave_all"], server=server)
+
+
 async def see(conn: Conn, workstation: int, *, carrier: str, why: str) -> None:
     await execute(conn, WORKSTATIONS["see"], workstation=workstation, carrier=carrier, why=why)
 

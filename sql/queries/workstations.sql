@@ -250,6 +250,21 @@ update workstations
  where id = %(id)s and session = %(session)s and server = %(server)s
 returning id;
 
+-- name: leave_all
+-- A server ends: whoever was there with it is to come back elsewhere.
+with gone as (
+    update workstations
+       set server = null
+     where id = any(array(
+            select id from workstations where server = %(server)s order by id for no key update
+           ))
+    returning id
+)
+update workstation_sightings s
+   set ended_at = clock_timestamp(), why = 'the server was stopped'
+  from gone
+ where s.workstation = gone.id and s.ended_at is null;
+
 -- name: see
 -- It is there from now on, and what was seen of it before has ended.
 with ended as (

@@ -639,6 +639,21 @@ async def test_two_servers_share_one_database(served: Served, saw: Machine) -> N
         await served.becomes("select 1 from runs where id = %s and state = 'STOPPED'", run)
 
 
+async def test_a_server_that_is_stopped_says_that_nobody_is_there_any_more(
+    served: Served, saw: Machine
+) -> None:
+    there = "select server is not null from workstations where name = %s"
+    async with AsyncExitStack() as lines:
+        async with a_server(served.dsn, served.folder) as other:
+            line = await lines.enter_async_context(a_line(other, saw))
+            await saw.has_session()
+            assert await served.one(there, saw.name) is True
+        await until(lambda: line.closed)
+    assert await served.one(there, saw.name) is False
+    seen = "select why from workstation_sightings s join workstations w on w.id = s.workstation"
+    assert await served.one(f"{seen} where w.name = %s", saw.name)
+
+
 async def test_a_workstation_that_comes_back_elsewhere_is_fenced_where_it_was(
     served: Served, saw: Machine
 ) -> None:
