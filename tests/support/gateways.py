@@ -117,13 +117,14 @@ async def a_server(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Ser
     serving = asyncio.create_task(web.serve(sockets=[listening]))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     try:
+        # Starting keeps this loop busy, in which a connection would be given up.
+        await until(lambda: web.started or None)
         async with await connections.connect(dsn, name="test") as conn:
             token = await create_token(conn, f"admin of {url}", Role.ADMIN)
             headers = {"Authorization": f"Bearer {token}"}
             async with httpx.AsyncClient(
                 base_url=f"{url}/api/v1", headers=headers, timeout=30
             ) as api:
-                await until(lambda: web.started or None)
                 gateway = web.config.app.state.gateway  # type: ignore[union-attr]
                 yield Served(
                     url, dsn, keys, gateway, api, conn, given.server.workstations.accept_within
