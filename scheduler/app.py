@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from starlette.middleware import Middleware
 
-from edge.gateway import carriers, lending
+from edge.gateway import carriers
 from edge.gateway.dialer import Dialer
 from edge.gateway.gateway import Gateway, opened
 from scheduler.api import (
@@ -113,7 +113,6 @@ PREFIX = "/api/v1"
 MOUNTED = [
     *((PREFIX, part.router) for part in PARTS),
     (PREFIX, carriers.router),
-    (PREFIX, lending.router),
     *(("", part.router) for part in (metrics, reference, aliases)),
 ]
 QUICK = {("POST", f"{PREFIX}/runs"): Way("start_run", "runs", starting.quickly)}

@@ -4,9 +4,8 @@ Loaded with the agent, but for the listener and the engine, which come when they
 """
 
 import json
-import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from edge.agent.program import Program
     from edge.knocking import Visitor
 
-log = logging.getLogger(__name__)
-
 CERTIFICATE = "certificate.pem"
 BUSY = 4409
 HERE = "the workstation"  # who orders, where nobody says a name
@@ -57,7 +54,6 @@ class Company:
             self.me.server_key,
             self.heard,
             lambda: program.ring.public,
-            self.lent,
         )
         turns = cast("Turns", program)
         ledger = PeerLedger(program.book)
@@ -77,22 +73,6 @@ class Company:
         names = self.program.known_peers = frozenset(self.directory.known.peers)
         if self.program.runs.loaded is not None:
             self.engine.here = replace(self.engine.here, peers=names)
-
-    def lent(self, types: Sequence[Mapping[str, Any]]) -> None:
-        """What may be started here while the server is away."""
-        if types:
-            self.program.happened(lambda now, clock: self.keep(types), is_ours=False)
-
-    def keep(self, types: Sequence[Mapping[str, Any]]) -> Effects:
-        from scheduler.domain.errors import Refusal
-
-        for each in types:
-            try:
-                if self.engine.ledger.known(str(each["name"]), int(each["version"])) is None:
-                    self.engine.put_type(each)
-            except (Refusal, LookupError, TypeError, ValueError) as error:
-                log.warning("a type is not understood here", extra={"why": str(error)[:300]})
-        return []
 
     # Where it listens.
 

@@ -70,7 +70,6 @@ class Server(Protocol):
 
     async def peers(self) -> Sequence[Mapping[str, Any]]: ...
     async def grant(self, peer: str, types: Sequence[str]) -> Mapping[str, Any]: ...
-    async def types(self) -> Sequence[Mapping[str, Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +93,6 @@ class OverWeb:
         found: Mapping[str, Any] = answer.json()
         return found
 
-    async def types(self) -> Sequence[Mapping[str, Any]]:
-        answer = await self.web.ask("GET", f"{self.path}/types", token=await self.tokens.get())
-        found: Sequence[Mapping[str, Any]] = answer.json()["items"]
-        return found
-
 
 class Directory:
     def __init__(
@@ -108,10 +102,9 @@ class Directory:
         server_key: Callable[[], str],
         heard: Callable[[], None] = lambda: None,
         key: Callable[[], str] | None = None,
-        lent: Callable[[Sequence[Mapping[str, Any]]], None] = lambda types: None,
     ) -> None:
         self.book, self.server, self.server_key = book, server, server_key
-        self.heard, self.lent = heard, lent  # whoever wants to know
+        self.heard = heard  # whoever wants to know
         self.key = key  # ours, which every grant names
         self.known = read(book)
         self.wanted = asyncio.Event()
@@ -193,7 +186,6 @@ class Directory:
             elif self.is_wanting(held, peer, clock):
                 grants[peer.name] = await self.fetch(peer, clock)
         self.keep(Known(peers, grants, time.time()))
-        self.lent(await self.server.types())
 
     def is_wanting(self, held: Held | None, peer: Peer, clock: float) -> bool:
         """A grant that is not there, not for this, soon over, or of a key that we had before."""

@@ -205,7 +205,6 @@ VERDICTS: Mapping[str, Roles] = {
     "sync_workstation": STATION,
     "rotate_workstation_key": STATION,
     "list_workstation_peers": STATION,
-    "list_workstation_types": STATION,
     "grant_workstation_peer": STATION,
     "list_workers": VIEW,
     "drain_worker": OPERATE,

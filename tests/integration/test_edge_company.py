@@ -78,7 +78,9 @@ class Agents:
         parsed = [process_types.to_document(each) for each in process_types.parse(TYPES)]
         types = [{"name": each["name"], "version": 1, "document": each} for each in parsed]
         for program in self.programs:
-            program.company.lent(types)
+            for each in types:
+                program.runs.engine.put_type(each)
+            program.book.commit()
         listener = self.press.company.listener
         assert listener is not None
         key, until_ = self.press.company.me.name, time.time() + 3600

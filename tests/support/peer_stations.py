@@ -129,9 +129,6 @@ class Away:
         grant = Grant(self.station.name, peer, until, types=tuple(types), key=key)
         return {"token": identity.issue(self.hall.signs, grant)}
 
-    async def types(self) -> Sequence[Mapping[str, Any]]:
-        return []
-
 
 class Station:
     def __init__(self, hall: Hall, name: str, folder: Path, *, is_secure: bool = True) -> None:
