@@ -1,5 +1,6 @@
 """Runs that a workstation decides about are seen on the server, and touched by nothing there."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -8,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from edge.messages import Happened, Lane, RunTold
 from executor.base import Ending, Outcome
 from scheduler.domain.board import Board
 from scheduler.domain.tasks import RANKS
@@ -143,9 +145,7 @@ def fail(board: Board, task: int, outcome: Outcome) -> None:
     board.record(task, 1, board.by_id[task].holder or 0, outcome)
 
 
-async def test_a_run_of_a_workstation_is_shown_like_any_other(
-    served: Served, press: Alone
-) -> None:
+async def test_a_run_of_a_workstation_is_shown_like_any_other(served: Served, press: Alone) -> None:
     _, child = await a_child(served, press)
     for path in ("", "/tasks", "/events", "/why", "/plan"):
         answer = await served.api.get(f"/runs/{child}{path}")
@@ -298,3 +298,48 @@ async def test_what_a_peer_may_start_at_a_workstation_is_there(
     async with a_line(served, press):
         await until(lambda: press.engine.types() or None)
     assert [each["name"] for each in press.engine.types()] == [f"asked-{press.name}"]
+
+
+LIES: dict[str, dict[str, Any]] = {
+    "no object": {"row": "[]"},
+    "not JSON": {"row": "{"},
+    "a text that cannot be stored": {"error": "\0"},
+    "another state": {"state": "WONDERFUL"},
+    "a number out of bounds": {"total": 2**40},
+    "an unknown type": {"type": "nothing-of-the-kind"},
+    "more open than there are": {"open": 99},
+}
+
+
+async def test_what_a_workstation_tells_of_runs_that_are_not_its_own_changes_nothing(
+    served: Served, press: Alone
+) -> None:
+    run, child = await a_child(served, press)
+    stranger = await alone(served, f"stranger-of-{press.name}")
+    before = [await rows_of(served, each) for each in (run, child)]
+    for id in (run, child):
+        text = await served.one("select to_jsonb(r)::text from runs r where id = %s", id)
+        row = {**json.loads(text), "state": "COMPLETED", "open": 0, "error": "taken over"}
+        row |= {"created_at": 0, "finished_at": row["created_at"], "timeout": None}
+        stranger.book.add(Lane.RESULTS, RunTold(str(id), 9, 0.0, json.dumps(row)))
+    stranger.book.commit()
+    async with a_line(served, stranger):
+        await until(lambda: stranger.book.have(Lane.RESULTS) == 2)
+    assert [await rows_of(served, each) for each in (run, child)] == before
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_what_cannot_be_kept_is_passed_over_and_the_rest_is_heard(
+    served: Served, press: Alone, lie: str
+) -> None:
+    _, child = await a_child(served, press)
+    said = [body for _, body in press.book.items(Lane.RESULTS, 0, 1) if isinstance(body, RunTold)]
+    wrong = LIES[lie]
+    row = wrong.get("row") or json.dumps({**json.loads(said[0].row), **wrong})
+    before = await rows_of(served, child)
+    press.book.add(Lane.RESULTS, RunTold(str(child), 9, 0.0, row, tasks=("{}",)))
+    press.book.add(Lane.RESULTS, Happened("here", lie, "told", "", "1", 0.0))
+    press.book.commit()
+    async with a_line(served, press):
+        await served.becomes("select 1 from events where event_id = %s", lie)
+    assert await rows_of(served, child) == before
