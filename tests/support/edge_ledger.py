@@ -60,7 +60,7 @@ class Ledger:
 
     async def order(self, type: str, *, lines: int, pause: float) -> None:
         given = {"n": self.count, "lines": lines, "pause": pause}
-        key = {"Idempotency-Key": f"{type} {self.count}"}
+        key = {"Idempotency-Key": f"{type}-{self.count}"}
         async with asyncio.timeout(patience(120)):
             while True:  # a server that has just been started may have to be asked again
                 answer = await self.api.http.post(
