@@ -36,6 +36,7 @@ PARTS = (
 ALONE = {"edge": "edge.cli"}  # loaded without the others: it may run for months
 OURS = frozenset({"scheduler", "executor", "edge", "ui", "sql"})
 INTERRUPTED = 130
+SERVER_EXTRA = "pip install 'procession[server]'"
 
 
 class Whole(click.Group):
@@ -82,7 +83,7 @@ class Whole(click.Group):
             if not self.missing:
                 raise
             lacks = ", ".join(sorted(self.missing))
-            remedy = f"{lacks} is not installed: pip install 'procession[server]'"
+            remedy = f"{lacks} is not installed: {SERVER_EXTRA}"
             raise click.UsageError(f"{error.message} {remedy}", ctx) from None
 
 
@@ -118,6 +119,11 @@ def carry_out(arguments: list[str] | None = None) -> int:
         return complain(str(refused), refused.remedy)
     except Refusal as refusal:
         return complain(str(refusal), refusal.remedy)
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name in OURS:
+            raise
+        return complain(f"{name} is not installed", SERVER_EXTRA)
     except BrokenPipeError:
         sys.stderr.close()
         return 0

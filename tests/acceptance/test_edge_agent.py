@@ -375,8 +375,10 @@ async def test_an_agent_needs_nothing_of_the_server_and_little_of_its_machine(
         assert "WatchdogSec=" in shown.stdout
         assert "--slots" in (await station.edge("runner", "--help")).stdout
         assert resident(station.pid) <= 45 << 20
-        missing = await asyncio.to_thread(without_server, station.environment)
-        assert (missing.returncode, "procession[server]" in missing.stderr) == (2, True)
+        for names in (SERVERS_OWN, ("uvicorn",)):
+            (tmp_path / "sitecustomize.py").write_text(BLOCKER.format(names=names))
+            missing = await asyncio.to_thread(without_server, station.environment)
+            assert (missing.returncode, "procession[server]" in missing.stderr) == (2, True)
 
 
 def resident(pid: int) -> int:
