@@ -6,7 +6,7 @@ import re
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import MISSING, dataclass, fields
-from pathlib import Path
+from itertools import count
 from typing import Any, cast, get_args, get_type_hints
 
 import httpx
@@ -21,6 +21,7 @@ from edge.messages import Ended, Frame, Hello, Item, Known, Lane, Log, Phase
 from scheduler.api.access import OPEN, STATION, VERDICTS
 from scheduler.app import MOUNTED
 from tests.support.gateways import Machine, Served, a_line, a_machine, a_server, a_token, poll
+from tests.support.postgres import Databases
 from ui import access, session
 from ui.app import ROUTERS
 
@@ -35,10 +36,42 @@ tasks:
 """
 
 
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+async def served(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Served]:
+    """One for all: each test has workstations of its own."""
+    with databases.cloned() as dsn:
+        async with a_server(dsn, tmp_path_factory.mktemp("server")) as served:
+            yield served
+
+
 @pytest.fixture
-async def served(dsn: str, tmp_path: Path) -> AsyncIterator[Served]:
-    async with a_server(dsn, tmp_path) as served:
-        yield served
+async def saw(served: Served) -> Machine:
+    return await a_machine(served, f"saw-{next(NUMBERS)}")
+
+
+@pytest.fixture
+async def press(served: Served) -> Machine:
+    return await a_machine(served, f"press-{next(NUMBERS)}")
+
+
+async def order(served: Served, machine: Machine) -> str:
+    """A run of which a task is for this one."""
+    text, name = TYPE.replace("saw-1", machine.name), f"cut-{machine.name}"
+    answer = await served.api.post(
+        "/process-types",
+        content=text.replace("name: cut", f"name: {name}"),
+        headers={"Content-Type": "application/yaml"},
+    )
+    assert answer.status_code == 200, answer.text
+    answer = await served.api.post("/runs", json={"type": name})
+    assert answer.status_code == 201, answer.text
+    id: str = answer.json()["id"]
+    return id
 
 
 # Routes.
@@ -69,14 +102,13 @@ async def asked(
     return iter(found)
 
 
-async def test_no_route_for_people_answers_a_workstation(served: Served) -> None:
-    machine = await a_machine(served, "saw-1")
+async def test_no_route_for_people_answers_a_workstation(served: Served, saw: Machine) -> None:
     wrong, looked_at = [], 0
     for prefix, route in routes():
         if VERDICTS[route.name] in (OPEN, STATION):
             continue
-        path = path_of(prefix, route, "saw-1")
-        for method, answer in await asked(served, route, path, machine.token):
+        path = path_of(prefix, route, saw.name)
+        for method, answer in await asked(served, route, path, saw.token):
             looked_at += 1
             if answer.status_code not in (401, 403):
                 wrong.append((route.name, method, answer.status_code))
@@ -85,12 +117,11 @@ async def test_no_route_for_people_answers_a_workstation(served: Served) -> None
 
 
 async def test_a_route_for_workstations_answers_the_one_that_it_names_and_no_other(
-    served: Served,
+    served: Served, saw: Machine, press: Machine
 ) -> None:
-    saw, press = await a_machine(served, "saw-1"), await a_machine(served, "press-1")
-    await a_machine(served, "saw-2")
-    gone = await a_token(served, "saw-2")
-    await served.conn.execute("delete from workstations where name = 'saw-2'")
+    other = await a_machine(served, f"other-{next(NUMBERS)}")
+    gone = await a_token(served, other.name)
+    assert (await served.api.delete(f"/workstations/{other.name}")).is_success
     admin = served.api.headers["authorization"].removeprefix("Bearer ")
     strangers = {
         "another's": (press.token, 403),
@@ -101,7 +132,7 @@ async def test_a_route_for_workstations_answers_the_one_that_it_names_and_no_oth
     own = [each for each in routes() if VERDICTS[each[1].name] is STATION]
     assert {route.name for _, route in own} >= {"sync_workstation", "grant_workstation_peer"}
     for prefix, route in own:
-        path = path_of(prefix, route, "saw-1")
+        path = path_of(prefix, route, saw.name)
         for who, (token, status) in strangers.items():
             for method, answer in await asked(served, route, path, token):
                 assert answer.status_code == status, (route.name, method, who, answer.text)
@@ -117,12 +148,11 @@ def pages() -> Iterator[tuple[str, str, str]]:
                 yield from ((route.name, method, path) for method in route.methods or ())
 
 
-async def test_no_page_of_the_dashboard_is_a_workstations(served: Served) -> None:
-    machine = await a_machine(served, "saw-1")
+async def test_no_page_of_the_dashboard_is_a_workstations(served: Served, saw: Machine) -> None:
     wrong, looked_at = [], 0
     headers = {
-        "Authorization": f"Bearer {machine.token}",
-        "Cookie": f"{session.NAME}={machine.token}",
+        "Authorization": f"Bearer {saw.token}",
+        "Cookie": f"{session.NAME}={saw.token}",
     }
     for name, method, path in pages():
         if access.VERDICTS[name] is access.OPEN:
@@ -149,13 +179,12 @@ def sockets() -> list[str]:
 
 
 async def test_a_connection_is_open_to_the_workstation_that_it_names_and_to_no_other(
-    served: Served,
+    served: Served, saw: Machine, press: Machine
 ) -> None:
-    saw, press = await a_machine(served, "saw-1"), await a_machine(served, "press-1")
     admin = served.api.headers["authorization"].removeprefix("Bearer ")
     assert sockets() == ["/api/v1/workstations/{workstation}/stream"]
     for path in sockets():
-        url = f"ws{served.url[4:]}{path.format(workstation='saw-1')}"
+        url = f"ws{served.url[4:]}{path.format(workstation=saw.name)}"
         for token, status in ((press.token, 403), (admin, 401), ("nothing", 401)):
             with pytest.raises(InvalidStatus) as refused:
                 await opened(url, token)
@@ -255,7 +284,7 @@ KEPT = (
     "select 'letter', row_to_json(d)::text from dead_letters d",
     "select 'history', row_to_json(h)::text from history h",
     "select 'other', row_to_json(w)::text from (select name, state, labels, session, lineage, have"
-    " from workstations where name = 'saw-1') w",
+    " from workstations where starts_with(name, 'saw-')) w",
 )
 
 
@@ -265,26 +294,22 @@ async def everything(served: Served) -> list[Any]:
 
 
 async def test_nothing_that_a_workstation_says_of_anothers_attempt_changes_anything(
-    served: Served,
+    served: Served, saw: Machine, press: Machine
 ) -> None:
-    saw = await a_machine(served, "saw-1")
+    ordered, run = await order(served, saw), await a_run_of_its_own(served, saw)
     async with a_line(served, saw):
-        answer = await served.api.post(
-            "/process-types", content=TYPE, headers={"Content-Type": "application/yaml"}
-        )
-        assert answer.status_code == 200, answer.text
-        assert (await served.api.post("/runs", json={"type": "cut"})).status_code == 201
         offer = await saw.has_begun()
         await served.becomes("select 1 from workstation_hands where stage = 'RUNNING' and pid = 7")
-    await served.becomes("select 1 from workstations where name = 'saw-1' and server is null")
-    assert (await served.api.post("/workstations/saw-1/drain", json={"reason": "x"})).is_success
+    away = "select 1 from workstations where name = %s and server is null"
+    await served.becomes(away, saw.name)
+    drain = f"/workstations/{saw.name}/drain"
+    assert (await served.api.post(drain, json={"reason": "x"})).is_success
     command = await served.one("select id from workstation_commands where done_at is null")
-    press, run = await a_machine(served, "press-1"), await a_run_of_its_own(served, "saw-1")
     before, wrong = await everything(served), []
     assert any(kind == "hand" for kind, _ in before)
     talk = Talk(served, press)
     for others in (
-        await told_of(served, offer.attempt, command, offer_run(before)),
+        await told_of(served, offer.attempt, command, ordered),
         await told_of(served, f"{run}/0.1", command, run),
     ):
         for name, message in said_of(others):
@@ -299,28 +324,22 @@ async def test_nothing_that_a_workstation_says_of_anothers_attempt_changes_anyth
     own = Talk(served, saw)
     await own.say(hello(offer.attempt, Phase.RUNNING))
     await own.say(Item(Lane.RESULTS, 0, ended))
-    state = "select state::text from runs where workstation is null"
-    assert await served.one(state) == "COMPLETED"
+    state = "select state::text from runs where id = %s"
+    assert await served.one(state, ordered) == "COMPLETED"
     # And of a run of its own.
     await own.say(Item(Lane.EVENTS, 0, about(messages.RunTold, others)))
-    state = "select state::text from runs where workstation is not null"
-    assert await served.one(state) == "COMPLETED"
+    assert await served.one(state, run) == "COMPLETED"
 
 
-async def a_run_of_its_own(served: Served, name: str) -> str:
+async def a_run_of_its_own(served: Served, machine: Machine) -> str:
     """One that this workstation decides about."""
-    answer = await served.api.post("/runs", json={"type": "cut"})
-    id: str = answer.json()["id"]
+    id = await order(served, machine)
     await served.conn.execute(
         "update runs set workstation = w.id from workstations w where w.name = %s and runs.id = %s",
-        [name, id],
+        [machine.name, id],
     )
+    await served.conn.execute("update tasks set queue = %s where run_id = %s", ["ws:own", id])
     return id
-
-
-def offer_run(known: list[Any]) -> str:
-    found: str = next(json.loads(row)["run_id"] for kind, row in known if kind == "hand")
-    return found
 
 
 async def told_of(served: Served, attempt: str, command: int, run: str) -> Others:
@@ -381,14 +400,10 @@ async def test_every_message_that_can_be_said_is_in_the_table() -> None:
         assert wire.decode(json.dumps(told)).messages == (message,)
 
 
-async def test_what_is_offered_to_one_workstation_is_shown_to_no_other(served: Served) -> None:
-    press = await a_machine(served, "press-1")
-    await a_machine(served, "saw-1")
-    answer = await served.api.post(
-        "/process-types", content=TYPE, headers={"Content-Type": "application/yaml"}
-    )
-    assert answer.status_code == 200, answer.text
-    assert (await served.api.post("/runs", json={"type": "cut"})).status_code == 201
+async def test_what_is_offered_to_one_workstation_is_shown_to_no_other(
+    served: Served, saw: Machine, press: Machine
+) -> None:
+    await order(served, saw)
     for fresh in (True, False, False):
         said = await poll(served, press, fresh=fresh)
         assert not [each for each in said if isinstance(each, messages.Offer)]
