@@ -12,7 +12,7 @@ from edge.agent.micro.alone import Here
 from edge.agent.micro.engine import Engine, is_process
 from edge.agent.micro.ledger import Ledger
 from edge.agent.store import DiskBook
-from edge.messages import Ended, Message
+from edge.messages import Ended, Message, Stock
 from tests.support.gateways import Machine, Served, a_machine
 
 
@@ -27,7 +27,10 @@ class Alone(Machine):
         self.agent = self.awake()
         self.engine = Engine(self.agent, Ledger(self.book), Here(name=self.name))
         self.agent.on_run = self.engine.commanded
-        self.agent.on_stock = lambda stock, clock: self.engine.stocked(stock, self.now)
+        self.agent.on_stock = self.stocked
+
+    def stocked(self, stock: Stock, clock: float) -> list[Any]:
+        return self.engine.stocked(stock, self.now)
 
     @property
     def now(self) -> datetime:
@@ -48,13 +51,15 @@ class Alone(Machine):
         self.book.commit()
         return said
 
-    def end(self, attempt: str, ending: str = "SUCCEEDED", **more: Any) -> None:
+    def end(
+        self, attempt: str, ending: str = "SUCCEEDED", at: float | None = None, **more: Any
+    ) -> None:
         if not attempts.is_own(attempt):
-            super().end(attempt, ending, **more)
+            super().end(attempt, ending, at, **more)
             return
         printed = len(self.printed.get(attempt, b""))
         more.setdefault("exit_code", 0 if ending == "SUCCEEDED" else 1)
-        ended = Ended(attempt, ending, time.time(), printed=printed, **more)
+        ended = Ended(attempt, ending, at or time.time(), printed=printed, **more)
         self.carry_out(self.engine.ended(ended, self.now))
 
     def start(self, type: str, **more: Any) -> Any:
