@@ -155,6 +155,9 @@ class Workstation(Outward):
     fingerprint: str = Field(description="Of its key; the machine shows the same.")
     address: str | None
     is_dialled: bool
+    unreached: str | None = Field(
+        description="Why a server that calls it did not reach it; null once one has."
+    )
     slots: int
     in_hand: int = Field(description="How many attempts it has.")
     version: str

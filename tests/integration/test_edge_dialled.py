@@ -152,7 +152,10 @@ async def test_why_one_is_not_reached_is_told(served: Served) -> None:
         await station.listener.close()
         await has_address(served, station.machine.name, station.address)
         query = "select unreached from workstations where name = %s and unreached is not null"
-        assert station.address in await served.becomes(query, station.machine.name)
+        why = await served.becomes(query, station.machine.name)
+        assert station.address in why
+        shown = (await served.api.get(f"/workstations/{station.machine.name}")).json()
+        assert station.address in shown["unreached"]
 
 
 async def test_one_that_has_called_by_itself_sends_the_server_away(served: Served) -> None:
