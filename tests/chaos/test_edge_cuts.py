@@ -22,7 +22,7 @@ from tests.support.waiting import until
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.timeout(3600 if LONG else 300),
+    pytest.mark.timeout(3600 if LONG else 600),
     pytest.mark.skipif(why_not() is not None, reason=why_not() or ""),
 ]
 

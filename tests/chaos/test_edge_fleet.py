@@ -13,7 +13,7 @@ from tests.support.postgres import Databases
 from tests.support.runners import LONG
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 AGENTS = 200 if LONG else 20
 

@@ -16,7 +16,7 @@ from tests.support.runners import LONG
 from tests.support.system import a_system
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(3600 if LONG else 180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(3600 if LONG else 400)]
 
 KILLS = 500 if LONG else 10
 LIVE = 3  # commands at the same time, of four slots

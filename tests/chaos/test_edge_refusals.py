@@ -11,7 +11,7 @@ from tests.support.agents import SHELL, Station, a_station
 from tests.support.postgres import Databases
 from tests.support.system import Asking, a_system
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
 
 POLICY = """
 roots = [{roots}]

@@ -21,7 +21,7 @@ from tests.support.postgres import Databases
 from tests.support.runners import LONG
 from tests.support.system import System, a_system
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1800 if LONG else 180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1800 if LONG else 400)]
 
 RUNS = 5_000 if LONG else 100  # each of them told of twice
 WEEK = timedelta(days=7)
