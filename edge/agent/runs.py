@@ -35,7 +35,7 @@ class Runs:
         # Whoever asks peers is told within the turn, and writes into the same transaction.
         self.sent: Callable[[Send], None] | None = None
         self.over: Callable[[Over], None] | None = None
-        if was_here(program):
+        if goes_on(program):
             self.load()
         program.core.on_run = self.commanded
         program.core.on_stock = self.stocked
@@ -44,6 +44,11 @@ class Runs:
     @property
     def engine(self) -> "Engine":
         return self.loaded or self.load()
+
+    @property
+    def known_here(self) -> "Engine | None":
+        """None where there has never been anything, so that asking for it loads nothing."""
+        return self.engine if self.loaded or has_tables(self.program) else None
 
     def load(self) -> "Engine":
         from edge.agent.micro.alone import Here
@@ -159,7 +164,7 @@ class Runs:
         verbs = self.program.verbs
         verbs.add("start", self.start)
         verbs.add("runs", self.shown)
-        verbs.add("coming", lambda given: [] if self.loaded is None else self.loaded.coming())
+        verbs.add("coming", lambda given: self.coming())
         verbs.add("run", lambda given: self.engine_shows(run_of(given)))
         verbs.add("types", lambda given: self.types())
         verbs.add("questions", lambda given: self.questions())
@@ -242,11 +247,11 @@ class Runs:
 
     def shown(self, given: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """What goes on, and what has ended within a day; with `all`, everything that is known."""
-        if self.loaded is None:
+        if (engine := self.known_here) is None:
             return []
         limit = given.get("limit")
         most = min(max(limit, 1), MOST) if isinstance(limit, int) else USUAL
-        return self.loaded.shown(most, since=None if given.get("all") else time.time() - DAY)
+        return engine.shown(most, since=None if given.get("all") else time.time() - DAY)
 
     def engine_shows(self, run: UUID) -> Mapping[str, Any]:
         from scheduler.domain.errors import NotFound
@@ -257,20 +262,33 @@ class Runs:
             raise Refused(str(missing)) from None
 
     def types(self) -> Sequence[Mapping[str, Any]]:
-        return [] if self.loaded is None else self.loaded.types()
+        return [] if self.known_here is None else self.engine.types()
+
+    def coming(self) -> Sequence[Mapping[str, Any]]:
+        return [] if self.known_here is None else self.engine.coming()
 
     def questions(self) -> Sequence[Mapping[str, Any]]:
-        return [] if self.loaded is None else self.loaded.questions()
+        return [] if self.known_here is None else self.engine.questions()
 
 
 def is_process(offer: Offer) -> bool:
     return isinstance(offer.invocation.get("process"), Mapping)
 
 
-def was_here(program: "Program") -> bool:
-    """Whether the book knows of runs, types or schedules of its own."""
-    rows = program.book.db.execute("select 1 from sqlite_schema where name = 'micro_types'")
+def has_tables(program: "Program") -> bool:
+    rows = program.book.db.execute("select 1 from sqlite_schema where name = 'micro_keys'")
     return rows.fetchone() is not None
+
+
+def goes_on(program: "Program") -> bool:
+    """Whether something of its own waits for nobody's asking: a run, or a time."""
+    if not has_tables(program):
+        return False
+    [[found]] = program.book.db.execute(
+        """select exists (select 1 from micro_runs where not is_over)
+               or exists (select 1 from micro_schedules where next_at is not null)"""
+    )
+    return bool(found)
 
 
 def at(clock: float) -> datetime:
