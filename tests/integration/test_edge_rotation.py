@@ -1,6 +1,7 @@
 """A workstation's key gives way to another one, whatever is lost while it does."""
 
 from collections.abc import AsyncIterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from edge.agent.tokens import Tokens
 from edge.agent.web import Unanswered, Web
 from scheduler.services import station_tokens, workstations
 from tests.support.gateways import Served, a_server
+from tests.support.postgres import Databases
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +39,8 @@ class Joined:
 
     async def known(self) -> str:
         """The key that the server goes by."""
-        found: str = await self.served.one("select public_key from workstations")
+        query = "select public_key from workstations where name = %s"
+        found: str = await self.served.one(query, self.config.name)
         return found
 
     async def served_but_not_answered(self) -> str:
@@ -52,15 +55,26 @@ class Joined:
         return successor
 
 
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+async def served(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Served]:
+    with databases.cloned() as dsn:
+        async with a_server(dsn, tmp_path_factory.mktemp("server")) as served:
+            yield served
+
+
 @pytest.fixture
-async def joined(dsn: str, tmp_path: Path) -> AsyncIterator[Joined]:
-    async with a_server(dsn, tmp_path) as served:
-        made = await served.api.post("/workstations", json={"name": "saw-1"})
-        home = Home(tmp_path / "saw-1")
-        await joining.join(home, served.url, made.json()["token"])
-        machine = Joined(served, home)
-        yield machine
-        machine.web.close()
+async def joined(served: Served, tmp_path: Path) -> AsyncIterator[Joined]:
+    made = await served.api.post("/workstations", json={"name": f"saw-{next(NUMBERS)}"})
+    home = Home(tmp_path / "saw")
+    await joining.join(home, served.url, made.json()["token"])
+    machine = Joined(served, home)
+    yield machine
+    machine.web.close()
 
 
 async def test_a_key_gives_way_to_its_successor(joined: Joined) -> None:
@@ -129,7 +143,7 @@ async def test_a_workstation_that_was_revoked_keeps_its_key_and_is_told_why(
     joined: Joined,
 ) -> None:
     before = joined.key()
-    await joined.served.api.post("/workstations/saw-1/revoke")
+    await joined.served.api.post(f"/workstations/{joined.config.name}/revoke")
     with pytest.raises(Unanswered, match="revoked by"):
         await keys.rotate(joined.home, joined.config)
     assert joined.key() == before
@@ -139,7 +153,9 @@ async def test_a_workstation_that_was_revoked_keeps_its_key_and_is_told_why(
 async def test_a_successor_that_is_nobodys_lets_nobody_in(joined: Joined) -> None:
     KeyRing(joined.home).successor()
     stranger = identity.public(identity.make_key(joined.home.path / "stranger"))
-    await joined.served.conn.execute("update workstations set public_key = %s", [stranger])
+    await joined.served.conn.execute(
+        "update workstations set public_key = %s where name = %s", [stranger, joined.config.name]
+    )
     before = joined.key()
     with pytest.raises(Unanswered, match="does not prove"):
         await joined.tokens().get()
