@@ -11,7 +11,7 @@ from edge.wire import BadFrame
 class Words:
     """The messages that may be said, each by the name of its class."""
 
-    def __init__(self, kinds: Iterable[type[Any]]) -> None:
+    def __init__(self, kinds: Iterable[type]) -> None:
         self.names = {kind: wire.named(kind) for kind in kinds}
         self.readers = {name: wire.record(kind) for kind, name in self.names.items()}
 

@@ -34,7 +34,7 @@ async def test_a_book_that_another_one_has_replaced_begins_no_session(served: Se
             await old.until(lambda: late.closed)
             [bye] = [each for each in late.got if isinstance(each, Bye)]
             assert bye.fenced
-        run = await order(served)
+        run = await order(served, new)
         offer = await new.has_begun()
         new.end(offer.attempt)
         await served.becomes("select 1 from runs where id = %s and state = 'COMPLETED'", run)
@@ -44,7 +44,7 @@ async def test_a_book_that_another_one_has_replaced_begins_no_session(served: Se
 async def test_a_result_that_a_restored_server_has_lost_is_told_again(served: Served) -> None:
     machine = await a_machine(served, "saw-1")
     async with a_line(served, machine):
-        run = await order(served)
+        run = await order(served, machine)
         attempt = (await machine.has_begun()).attempt
     delivered(machine, Ended(attempt, "SUCCEEDED", 1.0, exit_code=0, output={"pieces": 4}))
 
