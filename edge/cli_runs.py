@@ -119,7 +119,9 @@ def orders(home: Any, as_json: bool) -> None:
 def order_lines(found: Any) -> Iterator[str]:
     for each in found["orders"]:
         state = each["ending"] or ("taken" if each["taken"] else "not taken yet")
-        why = each["error"] or each["why"] or ""
+        news = each["news"] or {}
+        where = f"at {news['task']}, {news['over']} of {news['total']}" if news.get("task") else ""
+        why = each["error"] or each["why"] or news.get("why") or where
         yield f"{each['run']}  {state:<13}  {each['type']} at {each['peer']}  {why}".rstrip()
     for each in found["given"]:
         yield f"{each['run']}  {each['ending'] or 'in hand':<13}  {each['type']} for {each['from']}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from edge import knocking
-from edge.agent import asking, taking
+from edge.agent import taking
 from edge.agent.asking import OtherOrder
 from edge.agent.directory import Directory, NoWay, OverWeb
 from edge.agent.home import Config
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CERTIFICATE = "certificate.pem"
 BUSY = 4409
 HERE = "the workstation"  # who orders, where nobody says a name
-WAIT = 3600.0  # seconds that a command may wait for a result
+NEWS = 0.5  # seconds between two looks at how far runs are that peers wait for
 
 
 class Company:
@@ -59,6 +59,8 @@ class Company:
         ledger = PeerLedger(program.book)
         self.peers = Peers(self.me, ledger, self, self.directory, turns, self.object_to)
         self.pending: Effects = []
+        self.news_at = 0.0
+        self.told: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self.listener: Listener | None = None
         program.runs.sent, program.runs.over = self.sent, self.over
         self.heard()
@@ -103,11 +105,30 @@ class Company:
     # In each turn of the agent.
 
     def tick(self, now: float, clock: float) -> Effects:
+        if now >= self.news_at and self.peers.inward:
+            self.news_at = now + NEWS
+            self.tell_news()
         pending, self.pending = self.pending, []
         return [*pending, *self.peers.tick(now, clock)]
 
-    def is_mine(self, effect: object) -> bool:
-        return isinstance(effect, asking.Effect | taking.Effect)
+    def tell_news(self) -> None:
+        """How far runs are that peers wait for: said when it has changed, on each line anew."""
+        told: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        for given in self.peers.ledger.given.values():
+            line = self.peers.taker.line_of(given.station)
+            if line is None or given.result is not None or not given.begun:
+                continue
+            told[given.run] = said = (line, self.news_of(given.run))
+            if self.told.get(given.run) != said:
+                self.peers.told(given.run, said[1])
+        self.told = told
+
+    def news_of(self, run: str) -> Mapping[str, Any]:
+        case = self.engine.ledger.load(UUID(run))
+        if case is None:
+            return {}
+        summary = self.engine.summary(case)
+        return {name: summary[name] for name in ("state", "task", "text", "over", "total")}
 
     def carry_out(self, effect: Any) -> None:
         self.peers.carry_out(effect)

@@ -246,8 +246,8 @@ class Peers:
     def begin(self, order: Order, station: str, now: float, clock: float) -> Effects:
         try:
             effects = self.engine.start_run(order, station, clock)
-        except Refusal as refusal:
-            over = Over(order.run, REFUSED, clock, began=False, error=str(refusal))
+        except (Refusal, ValueError, TypeError, KeyError) as error:  # it is a stranger's
+            over = Over(order.run, REFUSED, clock, began=False, error=str(error))
             return [*self.taker.ended(over, now)]
         return [*effects, *self.taker.began(order.run)]
 

@@ -203,6 +203,9 @@ async def test_somebody_at_the_machine_orders_by_an_id_of_their_own(agents: Agen
         await agents.ask(agents.saw, "order", **{**given, "input": {}}, run=first["run"])
     waiting = asyncio.create_task(agents.ask(agents.saw, "wait-order", run=first["run"]))
     asked = await agents.question()
+    news = agents.saw.company.peers.news
+    told = await until(lambda: (found := news.get(first["run"], {})).get("task") and found)
+    assert (told["task"], told["over"], told["total"]) == ("look", 0, 1)
     await agents.ask(agents.press, "answer", id=asked, approve=True, by="anna")
     ended = await asyncio.wait_for(waiting, 60)
     assert (ended["ending"], ended["output"]["output"]) == ("SUCCEEDED", {"piece": 3, "by": "anna"})
