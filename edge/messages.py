@@ -321,6 +321,7 @@ class Stock:
     revision: str
     types: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
+    labels: Json = field(default_factory=dict)  # people's, over what it says of itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,11 @@ class Known:
     ) -> dict[str, Any]:
         mine = [row for row in schedules if row["spec"]["workstation"] == station["name"]]
         names = {row["type"] for row in mine} | set(self.placed(station)) | asked
-        found: dict[str, Any] = {"types": [], "schedules": [told(row, system) for row in mine]}
+        found: dict[str, Any] = {
+            "labels": station["labels"],
+            "types": [],
+            "schedules": [told(row, system) for row in mine],
+        }
         size = len(json.dumps(found))
         for name in self.closure(names):
             row = {key: self.rows[name][key] for key in ("name", "version", "document")}
@@ -154,7 +158,7 @@ async def due(conn: Conn, workstation: int) -> Stock | None:
     content = row["content"]
     types = tuple(json.dumps(each) for each in content.get("types", ()))
     schedules = tuple(json.dumps(each) for each in content.get("schedules", ()))
-    return Stock(row["wanted"], types, schedules)
+    return Stock(row["wanted"], types, schedules, content.get("labels") or {})
 
 
 async def kept(conn: Conn, workstation: int, revision: str) -> None:

@@ -244,3 +244,13 @@ def test_what_is_unfit_of_a_stock_is_left_out(tmp_path: Path) -> None:
     stock = Stock("r", types=("[]", "{}"), schedules=(*unfit, json.dumps(well)))
     bench.turn(lambda: bench.engine.stocked(stock, bench.now))
     assert [each["type"] for each in bench.engine.coming()] == ["one"]
+
+
+def test_labels_that_people_gave_count_after_a_start_too(tmp_path: Path) -> None:
+    text = "name: t\ntasks: [{name: a, run: x, on: {workstation: {labels: {line: '2'}}}}]\n"
+    bench = Bench(tmp_path, a_type(text))
+    with pytest.raises(CannotAlone, match="line: 2"):
+        bench.start("t")
+    bench.turn(lambda: bench.engine.stocked(Stock("r", labels={"line": "2"}), bench.now))
+    bench.die()
+    assert bench.start("t")

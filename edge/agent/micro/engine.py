@@ -87,6 +87,7 @@ class Engine:
         self.book = ledger.book
         self.world = world or ThisWorld()
         self.effects: Effects = []
+        self.label()
 
     @contextmanager
     def deciding(self, now: datetime) -> Iterator[Decision]:
@@ -400,7 +401,13 @@ class Engine:
             except UNFIT as error:
                 log.warning("a schedule cannot be kept", extra={"reason": str(error)[:300]})
         timetable.replace_all(self.ledger, wanted, now)
+        self.ledger.put_labels(stock.labels)
+        self.label()
         return self.wake(now)
+
+    def label(self) -> None:
+        """What people call it counts before what it says of itself."""
+        self.here = replace(self.here, labels={**self.here.labels, **self.ledger.labels()})
 
     # What a decision comes to.
 
