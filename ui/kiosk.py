@@ -5,7 +5,7 @@ book, when the server is away. Both gather a `Station`, and the template knows n
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from ui.schema_forms import Field
@@ -91,10 +91,8 @@ class Station:
     coming: Sequence[Coming] = ()
     begins: Sequence[Begin] = ()
     more: int = 0  # that is in hand and not shown
-    is_alone: bool = False
     draining: bool = False
     drain: Button | None = None
-    labels: dict[str, str] = field(default_factory=dict)
 
 
 def refresh(station: Station, begin: str = "") -> int | None:

@@ -60,7 +60,6 @@ async def station(
             begin(each, key, form, fault) if each["name"] == refused else begin(each, key)
             for each in types
         ],
-        is_alone=told["state"] != "connected",
         draining=told["draining"],
         drain=Button("drain", "Take work again" if told["draining"] else "Take no more work …"),
     )
