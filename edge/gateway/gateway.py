@@ -269,7 +269,11 @@ class Gateway:
 async def opened(gateway: Gateway) -> AsyncIterator[Gateway]:
     """With its connections; whoever opens it runs its loops."""
     async with connections.open_pool(
-        gateway.url, name="gateway", size=POOL, options=connections.ENGINE_OPTIONS, timeout=PATIENCE
+        gateway.url,
+        name="gateway",
+        size=POOL,
+        options=connections.ENGINE_OPTIONS,
+        patience=PATIENCE,
     ) as pool:
         gateway.pool = pool
         with suppress(Error, PoolTimeout, TimeoutError):

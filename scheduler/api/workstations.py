@@ -166,7 +166,7 @@ class Workstation(Outward):
     carrier: str | None
     connected_at: Time | None
     heard_at: Time | None
-    skew: float | None = Field(description="Seconds that its clock is behind ours.")
+    skew: float | None = Field(description="Seconds that its clock is ahead of ours.")
     draining: bool
     drain_reason: str | None
     drained_by: str | None

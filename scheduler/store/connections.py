@@ -74,13 +74,13 @@ async def connect(url: str, *, name: str, engine: bool = False) -> AsyncConnecti
 
 @asynccontextmanager
 async def open_pool(
-    url: str, *, name: str, size: int = 8, options: str = "", timeout: float = 1.5
+    url: str, *, name: str, size: int = 8, options: str = "", patience: float = 1.5
 ) -> AsyncIterator[AsyncConnectionPool[AsyncConnection[Any]]]:
     pool = AsyncConnectionPool[AsyncConnection[Any]](
         as_app(url, name=name, options=options),
         min_size=1,
         max_size=size,
-        timeout=timeout,
+        timeout=patience,
         kwargs={"autocommit": True},
         configure=teach_types,
         check=AsyncConnectionPool.check_connection,

@@ -203,8 +203,12 @@ async def test_a_restart_that_would_be_refused_stops_nothing(api: Api) -> None:
 
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-# A type may be called like an address: whoever looks at it there is told whether there is one.
-NAMED = {"/api/v1/process-types/validate": {"GET", "HEAD"}}
+# A type or a workstation may be called like an address: whoever asks for it there is told whether
+# there is one.
+NAMED = {
+    "/api/v1/process-types/validate": {"GET", "HEAD"},
+    "/api/v1/workstations/enrol": {"GET", "HEAD", "PATCH", "DELETE"},
+}
 IDS = {"run": "01900000-0000-7000-8000-000000000000"}
 
 
