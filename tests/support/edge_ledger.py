@@ -92,7 +92,7 @@ class Ledger:
                         await self.api.ended(run["id"], within=within)
                 if not page.get("next"):
                     break
-                after = {"after": page["next"]}
+                after = {"cursor": page["next"]}
 
     def check(self, told: str) -> None:
         """Each began once and ended once, and is recorded as what it was."""
