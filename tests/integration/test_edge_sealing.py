@@ -1,6 +1,5 @@
 """What is sealed opens at one workstation, in one place, as it was."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ STATION = X25519PrivateKey.generate()
 KNOWN = sealing.public(STATION)
 
 
-@pytest.mark.parametrize("data", [b"", b"s3cret", "schlüssel ☃".encode(), os.urandom(10_000)])
+@pytest.mark.parametrize("data", [b"", b"s3cret", "schlüssel ☃".encode(), bytes(range(256)) * 40])
 def test_what_was_sealed_is_opened_as_it_was(data: bytes) -> None:
     assert sealing.unseal(STATION, sealing.seal(KNOWN, data, "7.1"), "7.1") == data
 
