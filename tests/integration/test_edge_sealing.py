@@ -1,5 +1,6 @@
 """What is sealed opens at one workstation, in one place, as it was."""
 
+import os
 from pathlib import Path
 
 import pytest
