@@ -101,8 +101,17 @@ def join(
     word = token_of(token)
     for each in allow:
         allowing.program(each)
-    given = {"name": name, "labels": labelled(labels), "slots": slots, "authorities": authorities}
-    joined = asyncio.run(joining.join(home, server, word, **given))  # type: ignore[arg-type]
+    joined = asyncio.run(
+        joining.join(
+            home,
+            server,
+            word,
+            name=name,
+            labels=labelled(labels),
+            slots=slots,
+            authorities=authorities,
+        )
+    )
     policy = home.policy(joined.config)
     is_new = allowing.begin(policy, allow)
     click.echo(f"joined {joined.config.server} as {joined.config.name}")

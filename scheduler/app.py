@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from importlib.metadata import version
@@ -70,7 +70,7 @@ from scheduler.api.state import Server
 from scheduler.domain.wakes import Wake
 from scheduler.loops.listener import Listener
 from scheduler.settings import ServerSettings
-from scheduler.steady import keep_going
+from scheduler.steady import Work, keep_going
 from scheduler.store import connections
 from ui import app as dashboard
 
@@ -117,6 +117,8 @@ MOUNTED = [
 ]
 QUICK = {("POST", f"{PREFIX}/runs"): Way("start_run", "runs", starting.quickly)}
 STATEMENTS_END = "10s"
+
+Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
 def create_app(url: str, settings: ServerSettings) -> FastAPI:
@@ -209,8 +211,10 @@ def lifespan(url: str, server: Server, gateway: Gateway) -> Callable[[FastAPI], 
                 group.create_task(server.callers.work(), name="callers"),
                 group.create_task(server.starts.work(), name="starts"),
                 group.create_task(server.intake.together.work(), name="events"),
-                group.create_task(calling(url, gateway), name="calls"),
-                *(group.create_task(work(), name=name) for name, work in gateway.loops().items()),
+                *(
+                    group.create_task(lasting(name, work), name=name)
+                    for name, work in beside(url, gateway).items()
+                ),
             ]
             yield
             server.pool = server.group = None
@@ -234,25 +238,31 @@ def make_routes_ready(app: FastAPI) -> None:
         route.matches(nowhere)
 
 
-async def calling(url: str, gateway: Gateway) -> None:
-    """Of workstations that cannot call."""
-
-    def connect() -> Awaitable[AsyncConnection[Any]]:
-        return connections.connect(url, name="server calls")
-
-    await keep_going(connect, Dialer(gateway).work, name="calls")
+def beside(url: str, gateway: Gateway) -> Mapping[str, Loop]:
+    """What workstations need besides requests: some are called, since they cannot call."""
+    return {
+        "calls": partial(steadily, url, "calls", Dialer(gateway).work),
+        **gateway.loops(),
+    }
 
 
 async def listening(url: str, hub: Hub, gateway: Gateway) -> None:
-    def connect() -> Awaitable[AsyncConnection[Any]]:
-        return connections.connect(url, name="server listen")
+    """Those who follow look by themselves as well."""
+    await lasting("listen", partial(steadily, url, "listen", partial(hear, hub, gateway)))
 
+
+async def lasting(name: str, work: Loop) -> None:
+    """Requests go on without it, and it begins anew."""
     while True:
         try:
-            await keep_going(connect, partial(hear, hub, gateway), name="listen")
-        except Exception:  # requests go on without it: those who follow look by themselves
-            log.exception("listening failed")
+            return await work()
+        except Exception:
+            log.exception("a loop beside the requests failed", extra={"loop": name})
             await asyncio.sleep(SAFETY)
+
+
+async def steadily(url: str, name: str, work: Work) -> None:
+    await keep_going(lambda: connections.connect(url, name=f"server {name}"), work, name=name)
 
 
 async def hear(hub: Hub, gateway: Gateway, conn: AsyncConnection[Any]) -> None:

@@ -95,7 +95,8 @@ async def hear(
     conn: Conn, catalog: Catalog, workstation: int, frame: Frame, place: Place, clock: float
 ) -> Heard:
     frame = bounds.checked(frame)
-    greets = bool(frame.messages) and isinstance(frame.messages[0], Hello)
+    hello = frame.messages[0] if frame.messages else None
+    greets = isinstance(hello, Hello)
     async with conn.transaction():
         if greets:
             await workstations.ask_wanted(conn, [workstation])
@@ -108,7 +109,7 @@ async def hear(
             hands += await doubtful(conn, row, hands)
         hearing = Hearing(conn, catalog, row, place, clock)
         hearing.own = await mirror.known(conn, row["id"], frame)
-        if greets and frame.messages[0].lineage != row["lineage"]:  # type: ignore[union-attr]
+        if isinstance(hello, Hello) and hello.lineage != row["lineage"]:
             await stocks.forget(conn, row["id"])
         if greets or any(isinstance(each, Lease) for each in frame.messages):
             hearing.stock = await stocking.due(conn, row["id"])

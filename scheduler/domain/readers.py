@@ -160,6 +160,6 @@ def number_or_share(cursor: Cursor) -> int | float:
     elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_ITEMS:
         return value
     raise Invalid(
-        f"a number of items, or a share such as 90%, is expected, not {kind_of(cursor.node)}; "
-        "without it all of them must succeed"
+        "a number of items, or a share such as 0.9 or 90%, is expected, not "
+        f"{kind_of(cursor.node)}; without it all of them must succeed"
     )

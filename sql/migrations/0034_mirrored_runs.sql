@@ -34,6 +34,9 @@ create table workstation_schedules (
 );
 create index workstation_schedules_of on workstation_schedules (workstation);
 
+-- Whether any of them has changed is asked time and again.
+create index schedules_of_workstations on schedules (updated_at) where spec ? 'workstation';
+
 grant select, insert, update, delete on workstation_stores, workstation_schedules to app;
 
 -- What a workstation fires, the clock here leaves alone, whoever moves the schedule.

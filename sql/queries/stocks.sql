@@ -8,7 +8,8 @@ select md5(concat_ws(
     '|',
     (select count(*) from process_type_versions),
     (select concat_ws('-', count(*), max(updated_at), count(paused_at), max(paused_at))
-       from schedules),
+       from schedules
+      where spec ? 'workstation'),
     (select string_agg(concat_ws('-', id, name, labels, told_labels, peers), ',' order by id)
        from workstations
       where state = 'ACCEPTED'),

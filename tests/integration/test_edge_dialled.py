@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from uuid import UUID
@@ -16,7 +17,7 @@ from edge.agent import certificate
 from edge.agent.listener import Listener, Listening
 from edge.doors import PEERS, STREAM
 from edge.identity import Grant
-from edge.knocking import Caller, Self, Visitor
+from edge.knocking import Caller, Self, Signs, Visitor
 from scheduler.services import signing
 from tests.support.gateways import Line, Machine, Served, a_machine, a_server
 from tests.support.postgres import Databases
@@ -48,7 +49,7 @@ class Called:
     peers: int = 0
 
     async def stream(self, socket: ServerConnection, visitor: Visitor) -> None:
-        line = Line(self.machine, socket)  # type: ignore[arg-type]
+        line = Line(self.machine, socket)
         self.lines.append(line)
         self.open += 1
         try:
@@ -182,6 +183,21 @@ async def test_another_machine_at_its_address_is_told_nothing(served: Served) ->
         await forget(served, other.name)
 
 
+def a_pretender(
+    station: Called, sign: Signs, grant: Grant, token: str, nonce: str, binding: str
+) -> Caller:
+    machine = station.machine
+    return Caller(
+        sign,
+        grant.station,
+        token,
+        name=machine.name,
+        key=identity.public(machine.key),
+        nonce=nonce,
+        binding=binding,
+    )
+
+
 async def test_nobody_but_the_server_is_taken_for_it(served: Served) -> None:
     """Whatever it shows: the grant of a peer, a token of another server, one that has expired."""
     async with called(served) as station:
@@ -195,18 +211,8 @@ async def test_nobody_but_the_server_is_taken_for_it(served: Served) -> None:
         ):
             token = identity.issue(key, grant)
 
-            def caller(nonce: str, binding: str, grant=grant, signs=signs, token=token) -> Caller:  # type: ignore[no-untyped-def]
-                return Caller(
-                    knocking.signer(signs),
-                    grant.station,
-                    token,
-                    name=name,
-                    key=identity.public(station.machine.key),
-                    nonce=nonce,
-                    binding=binding,
-                )
-
-            socket, _ = await doors.call(doors.read_address(station.address), STREAM, caller)
+            pretender = partial(a_pretender, station, knocking.signer(signs), grant, token)
+            socket, _ = await doors.call(doors.read_address(station.address), STREAM, pretender)
             async with asyncio.timeout(60):
                 await socket.wait_closed()
             assert (socket.close_code, why in f"sent away: {socket.close_reason}") == (4401, True)

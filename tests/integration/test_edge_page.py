@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
@@ -51,11 +52,14 @@ class Agent:
         verbs.add("status", lambda given: self.status)
         verbs.add("run", lambda given: {"input": {"tool": "W-7"}})
         for name in ("runs", "questions", "types", "coming"):
-            verbs.add(name, lambda given, name=name: self.lists.get(name, []))  # type: ignore[misc]
+            verbs.add(name, partial(self.listed, name))
         for name in ("hold", "resume", "stop", "drain", "undrain", "answer", "start", "hold-run",
                      "reset-run"):  # fmt: skip
-            verbs.add(name, lambda given, name=name: self.take(name, given))  # type: ignore[misc]
+            verbs.add(name, partial(self.take, name))
         return verbs
+
+    def listed(self, name: str, given: Mapping[str, Any]) -> Any:
+        return self.lists.get(name, [])
 
     def take(self, name: str, given: Mapping[str, Any]) -> None:
         if self.refuses:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
+from operator import contains
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from edge.agent.directory import Known, NoWay
 from edge.agent.peering import Order, Over
 from edge.doors import Address, Unreached
 from edge.identity import Grant
-from edge.knocking import Refused
+from edge.knocking import Caller, Refused
 from edge.messages import Verb
 from scheduler.domain.ids import new_id
 from tests.support.peer_stations import Station, two_stations
@@ -66,10 +68,8 @@ async def test_a_run_that_ordered_it_is_given_the_result_and_steers_it_meanwhile
     assert saw.peers.ordered_by("x/1.1") == order
     await until(lambda: press.bench.begun.get(order.run))
     for verb in (Verb.HOLD, Verb.RESUME):
-        saw.turns.decide(
-            lambda now, clock, verb=verb: saw.peers.wish(order.run, verb, now, clock)  # type: ignore[misc]
-        )
-        await until(lambda verb=verb: (order.run, verb) in press.bench.steered)  # type: ignore[misc]
+        saw.turns.decide(partial(saw.peers.wish, order.run, verb))
+        await until(partial(contains, press.bench.steered, (order.run, verb)))
     press.ends(order.run)
     await until(lambda: saw.bench.results)
     assert [(each.run, over.ending) for each, over in saw.bench.results] == [
@@ -160,11 +160,11 @@ async def test_a_grant_that_has_expired_begins_nothing_and_waits_for_another(
 
 
 async def test_a_peer_itself_refuses_what_its_grant_does_not_name(
-    pair: tuple[Station, Station],
+    pair: tuple[Station, Station], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The asking end is an honest one; a changed one is refused all the same."""
     saw, press = pair
-    saw.directory.check_type = lambda name, type: None  # type: ignore[method-assign]
+    monkeypatch.setattr(saw.directory, "check_type", lambda name, type: None)
     order = an_order("melt")
     saw.order("press", order)
     result = await asyncio.wait_for(saw.peers.result(order.run), 60)
@@ -259,7 +259,11 @@ async def test_a_path_that_nobody_serves_is_no_way_in(pair: tuple[Station, Stati
     _, press = pair
     address = doors.read_address(press.address)
     with pytest.raises((Unreached, Refused)):
-        await doors.call(address, doors.STREAM, None)  # type: ignore[arg-type]
+        await doors.call(address, doors.STREAM, nobody)
+
+
+def nobody(nonce: str, binding: str) -> Caller:
+    raise AssertionError("nobody is there to be called")
 
 
 ADDRESSES = {

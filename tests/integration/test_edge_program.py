@@ -142,12 +142,14 @@ async def test_what_ends_while_the_disk_takes_nothing_is_told_of_when_it_does_ag
         assert program.unwritable == ""
 
 
-async def test_a_full_disk_costs_new_work_and_never_a_result(tmp_path: Path) -> None:
+async def test_a_full_disk_costs_new_work_and_never_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with an_agent(tmp_path) as (program, server):
         go = tmp_path / "go"
         await begin(server, "1.1", f"while [ ! -e {go} ]; do sleep 0.05; done; exit 7")
         await until(lambda: program.book.jobs["1.1"].phase == "running")
-        fill(program)
+        fill(program, monkeypatch)
         go.touch()
         await until(lambda: program.full)
         again = await connected(program)
@@ -164,7 +166,7 @@ async def test_a_full_disk_costs_new_work_and_never_a_result(tmp_path: Path) -> 
         await until(lambda: [each for each in again.said(Accept) if each.attempt == "3.1"])
 
 
-def fill(program: Program) -> None:
+def fill(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no page left, but for those that the reserve makes room for."""
     db, give_up = program.book.db, program.reserve.give_up
     [pages] = db.execute("pragma page_count").fetchone()
@@ -179,7 +181,7 @@ def fill(program: Program) -> None:
         db.execute(f"pragma max_page_count = {pages + 50}")
         return give_up()
 
-    program.reserve.give_up = give  # type: ignore[method-assign]
+    monkeypatch.setattr(program.reserve, "give_up", give)
 
 
 async def test_the_service_manager_is_told_that_the_agent_turns_whether_or_not_a_server_is_there(

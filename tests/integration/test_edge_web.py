@@ -11,6 +11,8 @@ import pytest
 from edge import identity
 from edge.agent import web as asking
 from edge.agent.carriers import stream
+from edge.agent.home import Home
+from edge.agent.keys import KeyRing
 from edge.agent.tokens import Tokens, lasts
 from edge.agent.web import Unanswered, Web
 from tests.support.mail import vouched_for
@@ -68,12 +70,14 @@ async def test_nothing_is_streamed_to_whom_the_certificate_does_not_vouch_for(
     async with answering(FINE, vouched.context) as (port, asked):
         web = Web(f"https://127.0.0.1:{port}")
         with pytest.raises(Unanswered, match="is not trusted"):
-            await stream.dial(web, with_token(web))
+            await stream.dial(web, with_token(web, tmp_path))
         assert asked == []
 
 
-def with_token(web: Web) -> Tokens:
-    tokens = Tokens(web, "press-7", lambda: None, "key")  # type: ignore[arg-type]
+def with_token(web: Web, folder: Path) -> Tokens:
+    home = Home(folder)
+    identity.make_key(home.key)
+    tokens = Tokens(web, "press-7", KeyRing(home), "key")
     tokens.token, tokens.until = "secret", float("inf")
     return tokens
 
@@ -101,14 +105,14 @@ async def test_an_answer_that_is_none_is_a_reason(answer: bytes, why: str) -> No
         web.close()
 
 
-async def test_whoever_is_no_server_of_ours_is_found_out() -> None:
+async def test_whoever_is_no_server_of_ours_is_found_out(tmp_path: Path) -> None:
     page = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"
     async with answering(page) as (port, _):
         web = Web(f"http://127.0.0.1:{port}")
         with pytest.raises(Unanswered, match="is this a server of ours"):
             (await web.ask("GET", "/x")).json()
         with pytest.raises(stream.Blocked, match="200 to a stream"):
-            await stream.dial(web, with_token(web))
+            await stream.dial(web, with_token(web, tmp_path))
         web.close()
 
 

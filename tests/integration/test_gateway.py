@@ -247,8 +247,10 @@ async def test_a_poll_fences_the_stream(served: Served, saw: Machine) -> None:
 
 
 async def test_an_older_stream_of_the_same_identity_is_fenced(served: Served, saw: Machine) -> None:
-    async with a_line(served, saw) as older, a_line(served, saw):
-        closed = await until(lambda: older.closed)
+    async with a_line(served, saw) as older:
+        await saw.has_session()
+        async with a_line(served, saw):
+            closed = await until(lambda: older.closed)
     assert closed[0] == 4409
     assert not await clones(served, saw)
 

@@ -113,10 +113,10 @@ async def test_many_are_drained_with_a_reason_after_a_look_and_none_is_never_all
     admin: Browser, dsn: str
 ) -> None:
     token = await admin.form_token()
-    wish = {"_form": token, "action": "drain", "reason": "holiday"}
+    wish: dict[str, Any] = {"_form": token, "action": "drain", "reason": "holiday"}
     nothing = await admin.post("/ui/workstations/chosen/decide", wish)
     assert nothing.status_code == 422
-    wish["id"] = ["presse-1", "saege-1", "alte-saege", "never-was"]  # type: ignore[assignment]
+    wish["id"] = ["presse-1", "saege-1", "alte-saege", "never-was"]
     preview = Page(await admin.post("/ui/workstations/chosen/confirm", wish))
     form = preview.form("/decide")
     assert [value for name, value in form.fields if name == "id"] == ["presse-1", "saege-1"]

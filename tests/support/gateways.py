@@ -16,12 +16,15 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from fastapi import FastAPI
 from psycopg import AsyncConnection
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
+from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
 
 from edge import identity, sealing, wire
 from edge.agent.book import MemoryBook
+from edge.agent.carriers.stream import PROTOCOL
 from edge.agent.core import Agent, Cut, Effect, Erase, Profile, Rules, Say, SendLog, Spawn, Steer
 from edge.gateway.gateway import Gateway
 from edge.gateway.watch import Watch
@@ -125,10 +128,10 @@ async def a_server(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Ser
             async with httpx.AsyncClient(
                 base_url=f"{url}/api/v1", headers=headers, timeout=30
             ) as api:
-                gateway = web.config.app.state.gateway  # type: ignore[union-attr]
-                yield Served(
-                    url, dsn, keys, gateway, api, conn, given.server.workstations.accept_within
-                )
+                app = web.config.app
+                assert isinstance(app, FastAPI)
+                accepts = given.server.workstations.accept_within
+                yield Served(url, dsn, keys, app.state.gateway, api, conn, accepts)
     finally:
         web.should_exit = True
         await serving
@@ -249,7 +252,7 @@ class Died(Exception):
 class Line:
     """A connection of a machine: it carries frames both ways until it is cut."""
 
-    def __init__(self, machine: Machine, socket: ClientConnection) -> None:
+    def __init__(self, machine: Machine, socket: Connection) -> None:
         self.machine, self.socket = machine, socket
         self.got: list[Message] = []
         self.dies: Callable[[Message], bool] = lambda message: False
@@ -302,7 +305,7 @@ async def a_line(
     async with connect(
         f"ws{served.url[4:]}/api/v1/workstations/{machine.name}/stream",
         additional_headers={"Authorization": f"Bearer {machine.token}"},
-        subprotocols=["procession.1"],  # type: ignore[list-item]
+        subprotocols=[PROTOCOL],
         proxy=None,
         ping_interval=None,
     ) as socket:

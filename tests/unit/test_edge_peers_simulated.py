@@ -12,7 +12,7 @@ import pytest
 
 from edge.agent import asking, taking
 from edge.agent.asking import Asker
-from edge.agent.peering import Ask, Asked, Over
+from edge.agent.peering import Ask, Asked, MemoryPeerBook, Over
 from edge.agent.taking import Taker
 from tests.support.peer_world import CALM, Broken, Chances, Station, World
 
@@ -114,8 +114,9 @@ class Weak(Taker):
     def say_over(self, line: int, result: Over, now: float) -> list[taking.Effect]:
         said = super().say_over(line, result, now)
         if not result.began:
+            assert isinstance(self.book, MemoryPeerBook)
             self.book.drop_given(result.run)
-            self.book.over.discard(result.run)  # type: ignore[attr-defined]
+            self.book.over.discard(result.run)
         return said
 
 

@@ -13,6 +13,7 @@ from websockets.exceptions import (
     InvalidStatus,
     ProxyError,
 )
+from websockets.typing import Subprotocol
 
 from edge import wire
 from edge.agent.carriers import Bearer
@@ -21,7 +22,7 @@ from edge.agent.tokens import Tokens
 from edge.agent.web import Unanswered, Web, worded
 from edge.wire import BadFrame
 
-PROTOCOL = "procession.1"
+PROTOCOL = Subprotocol("procession.1")
 OPENING = 15.0  # seconds
 CLOSING = 2.0
 REVOKED, FENCED = 4401, 4409
@@ -56,7 +57,7 @@ async def dial(web: Web, tokens: Tokens) -> Stream:
         socket = await connect(
             f"{scheme}://{host}:{web.port}{path}",
             ssl=web.context(),
-            subprotocols=[PROTOCOL],  # type: ignore[list-item]
+            subprotocols=[PROTOCOL],
             additional_headers={"Authorization": f"Bearer {token}"},
             user_agent_header="procession-edge",
             compression=None,
