@@ -80,5 +80,5 @@ def text(row: Asked | Given) -> str:
 
 def first_of(moment: float) -> str:
     """The ids that were made before sort before this."""
-    stamp = f"{max(0, int(moment * 1000)):012x}"
+    stamp = f"{max(0, round(moment * 1000)):012x}"
     return f"{stamp[:8]}-{stamp[8:]}"

@@ -1,7 +1,6 @@
 """Stopping commands, and what definitions say about how they may run, through a whole system."""
 
 import asyncio
-import contextlib
 import ctypes
 import os
 import signal
@@ -14,6 +13,7 @@ import pytest
 
 from tests.support.people import plain_user
 from tests.support.runners import is_dead, processes_of
+from tests.support.standing import stand_still, states_of
 from tests.support.system import Asking, System
 from tests.support.waiting import until
 
@@ -241,13 +241,8 @@ async def test_a_worker_that_is_interrupted_stops_its_commands_and_hands_them_ba
 TICKING = "while :; do echo tick; touch {folder}/ready; sleep 0.02; done"
 
 
-def states_of(run: str) -> set[str]:
-    """How the kernel sees the processes of a run: T is stopped."""
-    found = set()
-    for pid in left_of(run):
-        with contextlib.suppress(OSError):
-            found.add(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0])
-    return found
+def is_frozen(run: str) -> bool:
+    return stand_still(states_of(left_of(run)))
 
 
 async def test_a_frozen_command_stands_still_and_so_does_its_timeout(
@@ -256,15 +251,15 @@ async def test_a_frozen_command_stands_still_and_so_does_its_timeout(
     run = await planted(api, "frozen", TICKING, tmp_path, timeout="5s")
     held = await api.post(f"/runs/{run}/hold", {"freeze": True})
     assert held["status"] == "HELD"
-    await until(lambda: states_of(run) == {"T"})
+    await until(lambda: is_frozen(run))
     frozen_for = 6.0  # longer than its timeout
     began = time.monotonic()
-    await until(lambda: states_of(run) != {"T"} or time.monotonic() - began > frozen_for)
-    assert states_of(run) == {"T"}
+    await until(lambda: not is_frozen(run) or time.monotonic() - began > frozen_for)
+    assert is_frozen(run)
 
     await api.post(f"/runs/{run}/resume")
 
-    await until(lambda: "T" not in states_of(run))
+    await until(lambda: "T" not in states_of(left_of(run)))
     ended = await api.ended(run)
     assert "timed out after 5 s" in ended["error"]
     assert time.monotonic() - began > frozen_for
@@ -273,7 +268,7 @@ async def test_a_frozen_command_stands_still_and_so_does_its_timeout(
 async def test_a_frozen_command_can_be_stopped(api: Asking, tmp_path: Path) -> None:
     run = await planted(api, "stopped-cold", TICKING, tmp_path)
     await api.post(f"/runs/{run}/hold", {"freeze": True})
-    await until(lambda: states_of(run) == {"T"})
+    await until(lambda: is_frozen(run))
     await api.post(f"/runs/{run}/stop")
     assert (await api.ended(run))["status"] == "STOPPED"
     assert left_of(run) == []

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from executor import kin
 from tests.support.agents import Station, a_cable, a_station, script
 from tests.support.runners import is_dead, processes_of
+from tests.support.standing import stands_still, states_of
 from tests.support.system import ROOT, Asking, System, clean_environment
 from tests.support.waiting import patience, until
 
@@ -191,19 +193,15 @@ async def test_people_at_the_machine_hold_resume_and_stop(
         await until(lambda: begun(tmp_path))
         [pid] = begun(tmp_path)
         assert (await station.edge("hold")).returncode == 0
-        await until(lambda: state_of(pid) == "T")
+        await until(lambda: stands_still(pid))
         await station.edge("resume")
-        await until(lambda: state_of(pid) != "T")
+        await until(lambda: "T" not in states_of([pid, *kin.descendants([pid])]))
         refused = await station.edge("stop", "9999999.1")
         assert (refused.returncode, "is not in hand" in refused.stderr) == (2, True)
         await station.edge("stop", "--why", "the guard is open")
         assert (await api.ended(run))["status"] == "FAILED"
         [attempt] = await api.attempts(run)
         assert attempt["error"] == "stopped at the workstation: the guard is open"
-
-
-def state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 async def test_the_owner_is_asked_again_right_before_a_command_begins(

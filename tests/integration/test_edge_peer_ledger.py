@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.agent.peer_ledger import PeerLedger
+from edge.agent.peer_ledger import PeerLedger, first_of
 from edge.agent.peering import Asked, Given, MemoryPeerBook, Order, Over, asked_at
 from edge.agent.store import DiskBook, NoRoom
 from edge.messages import Verb
@@ -60,3 +60,9 @@ def test_a_disk_remembers_what_is_over_as_memory_does(tmp_path: Path) -> None:
     ledger.load()
     assert ledger.horizon == memory.horizon
     ledger.book.close()
+
+
+def test_what_was_made_in_one_moment_sorts_before_the_next() -> None:
+    for stamp in range(1_795_275_000_000, 1_795_275_002_000):
+        made, after = stamp / 1000, stamp / 1000 + 0.001
+        assert first_of(made) <= f"{stamp:012x}"[:8] + "-" + f"{stamp:012x}"[8:] < first_of(after)
