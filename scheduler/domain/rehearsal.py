@@ -11,11 +11,12 @@ from executor.base import Ending, Outcome
 from scheduler.domain import graph
 from scheduler.domain.board import Board, Gathered
 from scheduler.domain.errors import Invalid
+from scheduler.domain.first_rows import first_row
 from scheduler.domain.places import Around, Place
 from scheduler.domain.process_types import ProcessType, check_input
 from scheduler.domain.runs import Run
 from scheduler.domain.states import Reason, RunState, TaskState
-from scheduler.domain.tasks import Task, rank
+from scheduler.domain.tasks import Task
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 HOLDER = 1
@@ -87,7 +88,10 @@ class _Rehearsal:
         self.given = given
         self.seen = _Seen()
         run = _run(process_type, input)
-        rows = [_row(run, each) for each in graph.templates(process_type)]
+        rows = [
+            first_row(run, each, id=1 + each.position, now=BEGIN)
+            for each in graph.templates(process_type)
+        ]
         self.board = Board(run, rows, process_type, now=BEGIN)
 
     def play(self) -> Played:
@@ -228,45 +232,4 @@ def _run(process_type: ProcessType, input: dict[str, Any]) -> Run:
         finished_at=None,
         timeout=process_type.timeout,
         due_at=None,
-    )
-
-
-def _row(run: Run, template: graph.TaskTemplate) -> Task:
-    state, reason = TaskState.PENDING, None
-    if not template.required:
-        ready = (TaskState.READY, None)
-        state, reason = (TaskState.WAITING, Reason.SETTLE) if template.settles else ready
-    return Task(
-        id=1 + template.position,
-        run_id=run.id,
-        position=template.position,
-        name=template.name,
-        kind=template.kind,
-        state=state,
-        reason=reason,
-        blocked_on=None,
-        due_at=BEGIN if reason else None,
-        queue=template.queue,
-        rank=rank(template.priority, started=False),
-        required=template.required,
-        needed=template.required,
-        open=template.open,
-        passed=None,
-        successors=list(template.successors),
-        handler=template.handler,
-        settles=template.settles,
-        judged=template.judged,
-        on_lost=template.on_lost,
-        limit_keys=[],
-        attempt=0,
-        counted=0,
-        lost=0,
-        holder=None,
-        wanted=None,
-        invocation=template.invocation,
-        exit_code=None,
-        error=None,
-        started_at=None,
-        finished_at=None,
-        placement=template.placement,
     )

@@ -12,11 +12,12 @@ from psycopg.sql import SQL
 from executor.base import Ending, Outcome
 from scheduler.domain import graph
 from scheduler.domain.board import Board
+from scheduler.domain.first_rows import first_row
 from scheduler.domain.ids import new_id
 from scheduler.domain.process_types import ProcessType, parse
 from scheduler.domain.runs import Run
-from scheduler.domain.states import Reason, RunState, TaskState
-from scheduler.domain.tasks import RANKS, Claimed, Task, rank
+from scheduler.domain.states import RunState, TaskState
+from scheduler.domain.tasks import RANKS, Claimed, Task
 from scheduler.domain.wakes import Wake
 from scheduler.loops.promoter import Promoter
 from scheduler.loops.pulse import Pulse
@@ -86,47 +87,7 @@ def its_tasks(run: Run, definition: ProcessType) -> list[Task]:
 
 
 def a_task(run: Run, template: graph.TaskTemplate) -> Task:
-    state, reason = first_state(template)
-    return Task(
-        id=100 + template.position,
-        run_id=run.id,
-        position=template.position,
-        name=template.name,
-        kind=template.kind,
-        state=state,
-        reason=reason,
-        blocked_on=None,
-        due_at=NOW if reason else None,
-        queue=template.queue,
-        rank=rank(template.priority, started=False),
-        required=template.required,
-        needed=template.required,
-        open=template.open,
-        passed=None,
-        successors=list(template.successors),
-        handler=template.handler,
-        settles=template.settles,
-        judged=template.judged,
-        on_lost=template.on_lost,
-        limit_keys=[],
-        attempt=0,
-        counted=0,
-        lost=0,
-        holder=None,
-        wanted=None,
-        invocation=template.invocation,
-        exit_code=None,
-        error=None,
-        started_at=None,
-        finished_at=None,
-        placement=template.placement,
-    )
-
-
-def first_state(template: graph.TaskTemplate) -> tuple[TaskState, Reason | None]:
-    if template.required:
-        return TaskState.PENDING, None
-    return (TaskState.WAITING, Reason.SETTLE) if template.settles else (TaskState.READY, None)
+    return first_row(run, template, id=100 + template.position, now=NOW)
 
 
 def a_board(definition: ProcessType | str, **given: Any) -> Board:

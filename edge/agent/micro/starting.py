@@ -13,10 +13,11 @@ from scheduler.domain import graph, process_types
 from scheduler.domain.board.changes import Event
 from scheduler.domain.definitions import ProcessType
 from scheduler.domain.errors import Invalid, Refusal
+from scheduler.domain.first_rows import first_row
 from scheduler.domain.orders import StartChild, TellChildren
 from scheduler.domain.runs import Run
-from scheduler.domain.states import Reason, RunState, TaskState
-from scheduler.domain.tasks import Task, rank
+from scheduler.domain.states import RunState
+from scheduler.domain.tasks import Task
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -101,44 +102,10 @@ def new_run(
 
 
 def new_task(run: Run, template: graph.TaskTemplate, now: "datetime") -> Task:
-    state, reason = TaskState.PENDING, None
-    if not template.required and template.settles:
-        state, reason = TaskState.WAITING, Reason.SETTLE
-    elif not template.required:
-        state = TaskState.READY
-    return Task(
-        id=task_id(template.position),
-        run_id=run.id,
-        position=template.position,
-        name=template.name,
-        kind=template.kind,
-        state=state,
-        reason=reason,
-        blocked_on=None,
-        due_at=now if reason else None,
-        queue=template.queue,
-        rank=rank(template.priority, started=False),
-        required=template.required,
-        needed=template.required,
-        open=template.open,
-        passed=None,
-        successors=list(template.successors),
-        handler=template.handler,
-        settles=template.settles,
-        judged=template.judged,
-        on_lost=template.on_lost,
-        limit_keys=[],
-        attempt=0,
-        counted=0,
-        lost=0,
-        holder=None,
-        wanted=None,
-        invocation=template.invocation,
-        exit_code=None,
-        error=None,
-        started_at=None,
-        finished_at=None,
-    )
+    """Carried out where it is, or sent from here: it has no place that is looked for."""
+    task = first_row(run, template, id=task_id(template.position), now=now)
+    task.placement = None
+    return task
 
 
 # Children.
