@@ -16,7 +16,7 @@ from scheduler.domain.wakes import Wake
 from scheduler.loops.pulse import Pulse
 from scheduler.services import errands as service
 from scheduler.services.catalog import Catalog
-from scheduler.services.judging import admit, judge, queue_keys, without_queue
+from scheduler.services.judging import Decide, admit, judge, queue_keys, without_queue
 from scheduler.store import errands, limits, placements, queues, runs, tasks
 from scheduler.store.rows import Row
 
@@ -80,32 +80,22 @@ class Promoter:
 
     async def _judge_rest(self, conn: Conn) -> None:
         """What is due and not simply READY now: settling, limits, runs that are held."""
-        due = await tasks.due_runs(conn, BATCH)
-        if not due:
-            return
-        async with conn.transaction():
-            free = await runs.lock_free(conn, due)
-            wake = await judge(conn, self._catalog, free, Board.wake, by="promoter")
-        self._say(wake)
+        await self._judge(conn, await tasks.due_runs(conn, BATCH), Board.wake)
 
     async def _expire(self, conn: Conn) -> int:
-        due = await runs.overdue(conn, BATCH)
-        if not due:
-            return 0
-        async with conn.transaction():
-            free = await runs.lock_free(conn, due)
-            wake = await judge(conn, self._catalog, free, Board.expire, by="promoter")
-        self._say(wake)
-        return len(free)
+        return await self._judge(conn, await runs.overdue(conn, BATCH), Board.expire)
 
     async def _withdraw(self, conn: Conn) -> int:
         """What no workstation has begun in time."""
-        late = await placements.too_late(conn, BATCH)
-        if not late:
+        return await self._judge(conn, await placements.too_late(conn, BATCH), Board.too_late)
+
+    async def _judge(self, conn: Conn, due: Sequence[UUID], decide: Decide) -> int:
+        """Of these, those that nobody else has locked."""
+        if not due:
             return 0
         async with conn.transaction():
-            free = await runs.lock_free(conn, late)
-            wake = await judge(conn, self._catalog, free, Board.too_late, by="promoter")
+            free = await runs.lock_free(conn, due)
+            wake = await judge(conn, self._catalog, free, decide, by="promoter")
         self._say(wake)
         return len(free)
 
