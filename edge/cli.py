@@ -200,13 +200,14 @@ def doctor(home: Any, as_json: bool) -> None:
     from dataclasses import asdict
 
     from edge.agent import doctor as examining
+    from scheduler.domain.findings import Level
 
     found = asyncio.run(examining.examine(home))
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
     else:
         click.echo("\n".join(examining.steps(found)))
-    sys.exit(1 if any(each.level is examining.Level.FAULT for each in found) else 0)
+    sys.exit(1 if any(each.level is Level.FAULT for each in found) else 0)
 
 
 @edge.command()

@@ -188,7 +188,8 @@ def migrate(database_url: str | None) -> None:
 @database_option
 def doctor(quick: bool, as_json: bool, data_dir: Path | None, database_url: str | None) -> None:
     """Look at everything the system rests on; ends with 1 if something is wrong."""
-    from scheduler.doctor import Level, examine
+    from scheduler.doctor import examine
+    from scheduler.domain.findings import Level
 
     settings = settings_with(data_dir=data_dir)
     url = required_url(database_url, data_dir)

@@ -6,15 +6,14 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from psycopg import AsyncConnection, OperationalError
 
+from scheduler.domain.findings import Finding, Level, fine
 from scheduler.store import connections, health
 from scheduler.store.migrations import OLDEST, pending
 
@@ -25,24 +24,6 @@ LEAST_DISK = GiB
 MOST_SKEW = 2.0  # seconds between this machine's clock and the database's
 PATIENCE = timedelta(seconds=15)  # the reaper's, beyond the end of a lease
 MOST_SHOWN = 10
-
-
-class Level(StrEnum):
-    FINE = "ok"
-    WARNING = "warning"
-    FAULT = "fault"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    check: str
-    level: Level
-    says: str
-    remedy: str = ""
-
-
-def fine(check: str, says: str) -> Finding:
-    return Finding(check, Level.FINE, says)
 
 
 async def examine(url: str, data_dir: Path, *, quick: bool = False) -> list[Finding]:

@@ -8,8 +8,6 @@ import sqlite3
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,29 +21,12 @@ from edge.agent.policy import read as read_policy
 from edge.agent.tokens import Tokens
 from edge.agent.web import Unanswered, Web
 from executor import spool
+from scheduler.domain.findings import Finding, Level, fine
 
 MOST_SKEW = 5.0  # seconds
 LEAST_ROOM = 512 << 20
 PATIENCE = 10.0
 LIVE = "/api/v1/health/live"
-
-
-class Level(StrEnum):
-    FINE = "ok"
-    WARNING = "warning"
-    FAULT = "fault"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    check: str
-    level: Level
-    says: str
-    remedy: str = ""
-
-
-def fine(check: str, says: str) -> Finding:
-    return Finding(check, Level.FINE, says)
 
 
 def fault(check: str, says: str, remedy: str) -> Finding:

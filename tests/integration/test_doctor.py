@@ -8,7 +8,8 @@ from psycopg.conninfo import make_conninfo
 
 from scheduler import doctor
 from scheduler.demo import demo_types
-from scheduler.doctor import Finding, Level, examine
+from scheduler.doctor import examine
+from scheduler.domain.findings import Finding, Level
 from scheduler.services import definitions, runs
 from scheduler.services.catalog import Catalog
 from scheduler.services.runs import Order

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -38,14 +39,14 @@ AGILE = {  # signs of life come often, so that a cut is soon known
 
 
 @dataclass
-class Server:
+class Server(ABC):
     system: System
     process: asyncio.subprocess.Process | None = None
     starts: int = 0
 
     @property
-    def argv(self) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def argv(self) -> list[str]: ...
 
     async def start(self) -> None:
         with (self.system.folder / "serve.log").open("a") as log:

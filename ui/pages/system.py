@@ -13,7 +13,7 @@ from psycopg import AsyncConnection, Error
 
 from scheduler import doctor
 from scheduler.api.state import Conn, Server, TheServer
-from scheduler.doctor import Finding, Level
+from scheduler.domain.findings import Finding, Level
 from scheduler.services import system
 from scheduler.services.system import Setting
 from scheduler.settings import Settings, load
