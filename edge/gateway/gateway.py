@@ -15,7 +15,7 @@ from psycopg import AsyncConnection, Error
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from edge import wire
-from edge.gateway import dispatch, frames, offers
+from edge.gateway import dispatch, frames, offers, stocking
 from edge.gateway.dispatch import Claims, Dispatcher, queues_of, unheard
 from edge.gateway.frames import Heard, Place
 from edge.gateway.rates import Rates
@@ -246,7 +246,17 @@ class Gateway:
             return
         rows = {row["id"]: row for row in await workstations.facts(conn, [s.id for s in streams])}
         for stream in streams:
-            self._compare(stream, rows.get(stream.id))
+            row = rows.get(stream.id)
+            self._compare(stream, row)
+            if row is not None and row["lacks"] not in (None, stream.stocked):
+                await self._stock(conn, stream)
+
+    async def _stock(self, conn: Conn, stream: Stream) -> None:
+        """Once: until it has said that it has it, each greeting and each frame repeats it."""
+        stock = await stocking.due(conn, stream.id)
+        if stock is not None:
+            stream.stocked = stock.revision
+            stream.say(stream.session, [stock])
 
     def _compare(self, stream: Stream, row: Row | None) -> None:
         silence = frames.SILENCE * self.settings.beat.total_seconds()

@@ -28,12 +28,16 @@ Conn = AsyncConnection[Any]
 LARGEST = 600 << 10  # characters of all that one workstation has; a frame has room for it
 
 
-async def refresh(conn: Conn, seen: str) -> str:
-    """Work out what workstations are to have, if something has changed since `seen`."""
+async def refresh(conn: Conn, seen: str) -> tuple[str, list[int]]:
+    """Work out what workstations are to have, if something has changed since `seen`.
+
+    Answers the workstations that are to have something else now.
+    """
+    changed = []
     async with conn.transaction():
         mark = await stocks.watermark(conn)
         if mark == seen or not await stocks.lock(conn):
-            return seen
+            return seen, []
         await rouse(conn, await stocks.abandon(conn))
         stations, rows = await stocks.stations(conn), await stocks.types(conn)
         schedules = await assigned(conn, stations)
@@ -42,8 +46,9 @@ async def refresh(conn: Conn, seen: str) -> str:
         for station in stations:
             asked = asked_by_peers(stations, station["name"])
             content = known.content(station, schedules, asked, system)
-            await stocks.put(conn, station["id"], digest(content), content)
-        return await stocks.watermark(conn)
+            if await stocks.put(conn, station["id"], digest(content), content):
+                changed.append(station["id"])
+        return await stocks.watermark(conn), changed
 
 
 async def assigned(conn: Conn, stations: Sequence[Row]) -> list[Row]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from edge.agent import packing
 from edge.gateway.frames import Heard
-from edge.messages import Frame, FromServer, Have, Lease, Message
+from edge.messages import Frame, FromServer, Have, Lease, Message, Stock
 from scheduler.domain import places
 from scheduler.store.rows import Row
 
@@ -32,6 +32,7 @@ class Stream:
         self.have: Sequence[int] = ()
         self.safe: Sequence[int] = ()
         self.commands = 0  # asked for, and not yet answered
+        self.stocked: str | None = None  # as of which revision it was told what to have
         self.skew: float | None = None
         self.heard_at = time.monotonic()
         self.is_fresh = False  # heard since that was written down
@@ -96,6 +97,9 @@ class Stream:
     def took(self, heard: Heard) -> None:
         """What a frame came to, once it is committed."""
         self.have, self.safe, self.commands = heard.have, heard.safe, heard.commands
+        for each in heard.answers:
+            if isinstance(each, Stock):
+                self.stocked = each.revision
         if heard.greeted is not None:
             self.session = heard.session
             self.slots = heard.greeted.slots

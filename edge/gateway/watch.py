@@ -67,7 +67,7 @@ class Watch:
             await workstations.end_sightings(conn, workstations.SILENCE, BATCH)
             await workstations.settle(conn, SAFE_AFTER, BATCH)
             await workstations.expire_commands(conn, BATCH)
-            self._stocked = await stocking.refresh(conn, self._stocked)
+            await self._stock(conn)
         finally:
             await conn.execute("select pg_advisory_unlock(%s)", [LOCK])
         return taken + given_up
@@ -75,6 +75,11 @@ class Watch:
     async def _is_ours(self, conn: Conn) -> bool:
         cursor = await conn.execute("select pg_try_advisory_lock(%s)", [LOCK])
         return bool((await cursor.fetchone() or (False,))[0])
+
+    async def _stock(self, conn: Conn) -> None:
+        """Whoever is connected is told now: one that has nothing to do says nothing for long."""
+        self._stocked, changed = await stocking.refresh(conn, self._stocked)
+        self._say(Wake(people={f"workstation:{id}" for id in changed}))
 
     # Offers
 

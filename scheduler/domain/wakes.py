@@ -14,8 +14,8 @@ ANY = "*"
 @dataclass(slots=True)
 class Wake:
     """`runs` changed; `queues` have READY tasks; `due`: a time or a limit is to be looked at
-    again; `wanted`: somebody wants something of a task in hand; `people` may no longer what they
-    might, each as `session:7`, `user:7`, `token:7` or `workstation:7`."""
+    again; `wanted`: somebody wants something of a task in hand; what is known of `people` is
+    looked at again, each as `session:7`, `user:7`, `token:7` or `workstation:7`."""
 
     runs: set[str] = field(default_factory=set)
     queues: set[str] = field(default_factory=set)

@@ -51,10 +51,12 @@ async def abandon(conn: Conn) -> list[int]:
     return await fetch_column(conn, STOCKS["abandon"])
 
 
-async def put(conn: Conn, workstation: int, wanted: str, content: Row) -> None:
-    await execute(
+async def put(conn: Conn, workstation: int, wanted: str, content: Row) -> bool:
+    """Whether it is to have something else than before."""
+    found = await fetch_value(
         conn, STOCKS["put"], workstation=workstation, wanted=wanted, content=Jsonb(content)
     )
+    return found is not None
 
 
 async def forget(conn: Conn, workstation: int) -> None:

@@ -62,7 +62,8 @@ insert into workstation_stores (workstation, wanted, content)
 values (%(workstation)s, %(wanted)s, %(content)s)
 on conflict (workstation) do update
    set wanted = excluded.wanted, content = excluded.content, made_at = clock_timestamp()
- where workstation_stores.wanted <> excluded.wanted;
+ where workstation_stores.wanted <> excluded.wanted
+returning workstation;
 
 -- name: forget
 -- With another book it has nothing any more.

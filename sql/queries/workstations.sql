@@ -235,9 +235,11 @@ update workstations w
 
 -- name: facts
 -- What servers keep in mind of the workstations whose streams they have.
-select id, name, state::text as state, public_key, session, labels, draining
-  from workstations
- where id = any(%(ids)s);
+select w.id, w.name, w.state::text as state, w.public_key, w.session, w.labels, w.draining,
+       s.wanted as lacks
+  from workstations w
+  left join workstation_stores s on s.workstation = w.id and s.wanted <> s.has
+ where w.id = any(%(ids)s);
 
 -- name: count
 -- How many may come.

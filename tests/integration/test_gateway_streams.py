@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from websockets.asyncio.client import connect
 from edge import wire
 from edge.gateway.frames import Heard
 from edge.gateway.streams import MOST_WAITING, Stream, Streams
-from edge.messages import Forget, Frame, Have, Hello, Item, Lane, Lease, Metrics
+from edge.messages import Forget, Frame, Have, Hello, Item, Lane, Lease, Metrics, Stock
 from tests.support.gateways import Line, Served, a_line, a_machine, a_server, poll
 from tests.support.postgres import Databases
 from tests.support.waiting import patience, until
@@ -137,6 +138,36 @@ async def answered(line: Line, text: str) -> None:
     await until(lambda: len(line.haves()) > seen)
 
 
+async def test_what_a_quiet_workstation_is_to_have_is_said_without_being_asked(
+    served: Served,
+) -> None:
+    """Nothing else is said then that could bring it along."""
+    saw = await a_machine(served, "stocked-1")
+    async with a_line(served, saw) as line:
+        await saw.has_session()
+        await answered(line, wire.encode(Frame(1, (Lease((), 2, time.time()),))))
+        for name in ("cutting", "planing"):
+            await published(served, f"name: {name}\ntasks: [{{name: cut, run: cut}}]\n")
+            on = "on: {workstation: stocked-1}"
+            text = f"name: orders-{name}\ntasks: [{{name: saw, process: {name}, {on}}}]\n"
+            await published(served, text)
+            await served.watch()
+            stock = await until(partial(found, line, name))
+            assert sum(each == stock for each in line.got) == 1
+
+
+def found(line: Line, type: str) -> Stock | None:
+    stocks = [each for each in line.got if isinstance(each, Stock)]
+    return next((each for each in stocks if any(type in text for text in each.types)), None)
+
+
+async def published(served: Served, text: str) -> None:
+    answer = await served.api.post(
+        "/process-types", content=text, headers={"Content-Type": "application/yaml"}
+    )
+    assert answer.is_success, answer.text[:500]
+
+
 async def test_one_that_reads_nothing_keeps_nobody_waiting(served: Served) -> None:
     slow, quick = await a_machine(served, "slow-1", slots=50), await a_machine(served, "quick-1")
     quick.works = b"done"
@@ -172,12 +203,7 @@ def narrow(url: str) -> socket.socket:
 async def order(served: Served, name: str, count: int, *, length: int = 250_000) -> None:
     """Runs of a task that is long to say."""
     text = f"name: long-{name}\ntasks:\n  - name: cut\n    run: [cut]\n    stdin: {'x' * length}\n"
-    answer = await served.api.post(
-        "/process-types",
-        content=f"{text}    on: {{workstation: {name}}}\n",
-        headers={"Content-Type": "application/yaml"},
-    )
-    assert answer.status_code == 200, answer.text[:500]
+    await published(served, f"{text}    on: {{workstation: {name}}}\n")
     for _ in range(count):
         answer = await served.api.post("/runs", json={"type": f"long-{name}"})
         assert answer.status_code == 201, answer.text
