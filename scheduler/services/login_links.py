@@ -16,13 +16,14 @@ from scheduler.domain.errors import Conflict, Forbidden, NotFound, Unauthenticat
 from scheduler.services import access, sessions
 from scheduler.services.access import Caller, Role, digest
 from scheduler.settings import SignInSettings
-from scheduler.store import login_links, users
+from scheduler.store import login_links, tokens, users
 from scheduler.store import sessions as stored_sessions
 
 log = logging.getLogger(__name__)
 
 Conn = AsyncConnection[Any]
 CODE = "pn_login_"
+ENTERED = "pn_link_"  # a token that a link was changed for, and not one that somebody made
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,14 @@ async def follow(
 
 
 async def token_of(conn: Conn, by: str, settings: SignInSettings) -> str:
-    ends = datetime.now(UTC) + settings.length
-    return await access.create_token(conn, f"login link of {by}", Role.ADMIN, expires_at=ends)
+    token, ends = ENTERED + secrets.token_urlsafe(32), datetime.now(UTC) + settings.length
+    await access.register(conn, token, f"login link of {by}", Role.ADMIN, ends)
+    return token
+
+
+async def leave(conn: Conn, token: str) -> None:
+    """Nobody has it but the browser that signs out."""
+    await tokens.revoke_digest(conn, digest(token))
 
 
 async def session_of(

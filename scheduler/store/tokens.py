@@ -114,6 +114,10 @@ async def revoke(conn: Conn, token: int) -> bool:
     return await execute(conn, TOKENS["revoke"], id=token) == 1
 
 
+async def revoke_digest(conn: Conn, digest: bytes) -> None:
+    await execute(conn, TOKENS["revoke_digest"], digest=digest)
+
+
 async def revoke_of_user(conn: Conn, user: int) -> int:
     return await execute(conn, TOKENS["revoke_of_user"], user=user)
 

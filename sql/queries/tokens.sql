@@ -78,6 +78,9 @@ select t.id, t.name, t.prefix, t.role::text as role, t.scopes, t.created_at, t.c
 -- name: revoke
 update tokens set revoked_at = clock_timestamp() where id = %(id)s and revoked_at is null;
 
+-- name: revoke_digest
+update tokens set revoked_at = clock_timestamp() where digest = %(digest)s and revoked_at is null;
+
 -- name: revoke_of_user
 update tokens set revoked_at = clock_timestamp() where user_id = %(user)s and revoked_at is null;
 

@@ -56,6 +56,24 @@ async def test_a_link_of_a_user_lets_that_user_in(api: Api) -> None:
         assert [each["user"] for each in sessions] == ["anna"]
 
 
+async def test_who_came_with_a_link_and_signs_out_leaves_no_token_behind(api: Api) -> None:
+    async with browser(api) as someone:
+        assert (await followed(someone, await a_code(api))).status_code == 303
+        page = await someone.open("/ui")
+        [token] = [value for value in someone.client.cookies.values() if "pn_link_" in value]
+        as_token = {"Authorization": f"Bearer {token}"}
+        assert (await api.admin.get("/users", headers=as_token)).status_code == 200
+        assert (await someone.send(page.form("/ui/logout"))).status_code == 303
+    assert (await api.admin.get("/users", headers=as_token)).status_code == 401
+
+
+async def test_nobody_is_put_out_by_a_page_that_leads_to_the_way_in(api: Api) -> None:
+    async with signed_in(api) as someone:
+        answer = await someone.client.get("/ui/login?next=/ui/runs", follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/ui/runs")
+        assert (await someone.open("/ui/runs")).answer.status_code == 200
+
+
 async def test_a_link_is_kept_as_a_digest_and_opening_it_changes_nothing(
     api: Api, db: AsyncConnection[Any]
 ) -> None:

@@ -1,5 +1,6 @@
 """The way in and the way out, and how the pages are to look."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +23,11 @@ ENTRY = timedelta(hours=1)
 
 @router.get("/login")
 async def ui_login(request: Request) -> Response:
+    """Who is in goes on: nobody is put out by a page elsewhere that leads here."""
     following = onward(request.query_params.get("next", HOME))
+    with suppress(Unauthenticated):
+        await session.authenticate(request)
+        return RedirectResponse(following, 303)
     return door(request, following=following)
 
 
@@ -134,6 +139,9 @@ async def ui_sign_out(request: Request, server: TheServer) -> Response:
             found = await sessions.find(conn, secret, server.settings.sign_in)
             if found is not None:
                 await end(conn, found)
+    elif secret.startswith(login_links.ENTERED):
+        async with server.connection() as conn:
+            await login_links.leave(conn, secret)
     answer = frame.see("/ui/login", said="out")
     session.drop(answer, request)
     return answer
