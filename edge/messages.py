@@ -298,6 +298,7 @@ class Have:
     safe: tuple[int, ...]
     logs: Json = field(default_factory=dict)
     clock: float = 0.0
+    spread: float = 0.0  # as in `Welcome`, since others come and go; 0: nothing is said of it
 
 
 @dataclass(frozen=True, slots=True)

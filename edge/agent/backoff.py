@@ -28,5 +28,9 @@ class Windows:
 
     def succeeded(self, first: float) -> None:
         """`first`: what the server wants the first window to be, by the size of its fleet."""
-        self.first = min(max(1.0, first), LONGEST)
+        self.resize(first)
         self.number, self.end = 0, float("-inf")
+
+    def resize(self, first: float) -> None:
+        """From the next window on."""
+        self.first = min(max(1.0, first), LONGEST)

@@ -301,6 +301,7 @@ class Program:
         def hear(now: float, clock: float) -> list[Effect]:
             if self.line is not line:
                 return []
+            self.baton.heard(frame)
             for message in frame.messages:
                 if isinstance(message, Welcome):
                     self.welcomed(message, clock)
@@ -322,7 +323,6 @@ class Program:
     def welcomed(self, welcome: Welcome, clock: float) -> None:
         self.ahead = welcome.clock - clock
         self.since = time.time()
-        self.baton.welcomed(welcome.spread, welcome.poll)
         log.info("the server is there", extra={"session": welcome.session})
 
     def greet_again(self) -> None:

@@ -20,7 +20,7 @@ from edge.gateway.dispatch import Claims, Dispatcher, queues_of, unheard
 from edge.gateway.frames import Heard, Place
 from edge.gateway.rates import Rates
 from edge.gateway.streams import Stream, Streams
-from edge.messages import Bye, Frame, FromServer, Lease, Welcome
+from edge.messages import Bye, Frame, FromServer, Have, Lease, Welcome
 from scheduler.domain.wakes import ANY, Wake
 from scheduler.loops.announcer import Announcer
 from scheduler.loops.pulse import Pulse
@@ -120,15 +120,17 @@ class Gateway:
         async with self.pool.connection() as conn:
             heard = await frames.hear(conn, self.catalog, row["id"], frame, place, time.time())
         self.say(heard.wake)
-        heard.answers = [self.spread_out(each) for each in heard.answers]
+        heard.answers = self.spread_out(heard.answers)
         return heard
 
-    def spread_out(self, answer: FromServer) -> FromServer:
-        """All who are cut off together come back over so many seconds."""
-        if not isinstance(answer, Welcome):
-            return answer
+    def spread_out(self, answers: Sequence[FromServer]) -> list[FromServer]:
+        """All who are cut off together come back over so many seconds: said with each answer, since
+        who came first would else come back as if nobody had come since."""
         spread = max(1.0, max(self.known, len(self.streams)) / COMING_BACK)
-        return replace(answer, spread=spread)
+        return [
+            replace(each, spread=spread) if isinstance(each, Welcome | Have) else each
+            for each in answers
+        ]
 
     # A stream.
 
@@ -136,7 +138,7 @@ class Gateway:
         stream.heard()
         answers = stream.quick(frame, time.time())
         if answers is not None:
-            stream.say(stream.session, answers)
+            stream.say(stream.session, self.spread_out(answers))
             return
         heard = await self.take(row, frame, "stream")
         stream.took(heard)  # first, so that a new hello over the same stream fences nobody

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from edge import wire
 from edge.gateway.frames import Heard
 from edge.gateway.streams import MOST_WAITING, Stream, Streams
-from edge.messages import Forget, Frame, Have, Hello, Item, Lane, Lease, Metrics, Stock
+from edge.messages import Forget, Frame, Have, Hello, Item, Lane, Lease, Metrics, Stock, Welcome
 from tests.support.gateways import Line, Served, a_line, a_machine, a_server, poll
 from tests.support.postgres import Databases
 from tests.support.waiting import patience, until
@@ -130,6 +130,27 @@ async def test_quiet_workstations_ask_nothing_of_the_database(served: Served) ->
             await answered(line, lease)
         assert pool.get_stats()["requests_num"] == before
     await served.becomes("select 1 from workstations where name = 'quiet-1' and skew is not null")
+
+
+async def test_a_quiet_workstation_hears_over_how_long_a_larger_fleet_is_to_come_back(
+    served: Served,
+) -> None:
+    """Who came first would else come back at once, with all others that came early."""
+    saw = await a_machine(served, "first-1")
+    async with a_line(served, saw) as line:
+        session = await saw.has_session()
+        lease = wire.encode(Frame(session, (Lease((), 2, time.time()),)))
+        [few] = [each.spread for each in line.got if isinstance(each, Welcome)]
+        await served.conn.execute(
+            """
+            insert into workstations (name, state, public_key, created_by)
+            select 'later-' || n, 'ACCEPTED', 'key of later-' || n, 'test'
+              from generate_series(1, 700) n
+            """
+        )
+        await until(lambda: served.gateway.known > 700)
+        await answered(line, lease)
+        assert line.haves()[-1].spread >= few + 99
 
 
 async def answered(line: Line, text: str) -> None:

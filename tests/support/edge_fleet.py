@@ -4,6 +4,7 @@ What they are given they carry out at once, and only in their heads.
 """
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,7 +24,7 @@ from edge.agent.home import Carrier, Home
 from edge.agent.keys import KeyRing
 from edge.agent.tokens import Tokens
 from edge.agent.web import Web
-from edge.messages import Ended, Frame, Message, Welcome
+from edge.messages import Ended, Frame, Message
 
 TICK = 1.0  # seconds between two looks at one agent
 AT_ONCE = 16  # that join at the same time
@@ -40,10 +41,10 @@ class Joined:
 
 
 class Noting(Windows):
-    """Remembers when each try was to be."""
+    """Remembers when each try was to be. The same agent is as lucky each time."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, name: str) -> None:
+        super().__init__(random.Random(name))
         self.tries: list[float] = []
 
     def next(self, now: float) -> float:
@@ -61,7 +62,7 @@ class Simulated:
         self.web = Web(joined.server)
         tokens = Tokens(self.web, joined.name, KeyRing(joined.home), joined.server_key)
         self.baton = Baton(carrier, self.web, tokens, self)
-        self.windows = self.baton.windows = Noting()
+        self.windows = self.baton.windows = Noting(joined.name)
         self.line: Line | None = None
         self.opened_at: list[float] = []
         self.begun: list[tuple[str, float]] = []  # and when
@@ -78,9 +79,7 @@ class Simulated:
     def heard(self, line: Line, frame: Frame) -> None:
         if self.line is not line:
             return
-        for message in frame.messages:
-            if isinstance(message, Welcome):
-                self.baton.welcomed(message.spread, message.poll)
+        self.baton.heard(frame)
         self.carry_out(self.core.receive(frame, time.monotonic(), time.time()))
 
     def lost(self, line: Line, why: str) -> None:
@@ -119,7 +118,15 @@ class Simulated:
 
 @dataclass
 class Fleet:
+    group: asyncio.TaskGroup
+    carrier: Carrier = "stream"
     agents: list[Simulated] = field(default_factory=list)
+    working: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def add(self, joined: Sequence[Joined]) -> None:
+        for each in joined:
+            self.agents.append(agent := Simulated(each, self.carrier))
+            self.working.append(self.group.create_task(agent.baton.work()))
 
     def connected(self) -> int:
         return sum(each.is_connected for each in self.agents)
@@ -150,7 +157,9 @@ def most_in_a_second(moments: Sequence[float]) -> int:
     return most
 
 
-async def join(server: str, token: str, count: int, folder: Path) -> list[Joined]:
+async def join(
+    server: str, token: str, count: int, folder: Path, *, first: int = 0
+) -> list[Joined]:
     """Over HTTP, as agents do. `token` is an admin's."""
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(
@@ -159,13 +168,14 @@ async def join(server: str, token: str, count: int, folder: Path) -> list[Joined
         answer = await api.post("/workstations", json={"count": count})
         answer.raise_for_status()
         word, gate = answer.json()["token"], asyncio.Semaphore(AT_ONCE)
-        key = sealing.public(sealing.make_key(folder / "sealing.pem"))
+        key = sealing.public(sealing.make_key(folder / f"sealing-{first}.pem"))
 
         async def one(number: int) -> Joined:
             async with gate:
                 return await enrolled(api, server, word, f"sim-{number}", key, folder)
 
-        return list(await asyncio.gather(*(one(number) for number in range(count))))
+        numbers = range(first, first + count)
+        return list(await asyncio.gather(*(one(number) for number in numbers)))
 
 
 async def enrolled(
@@ -190,14 +200,14 @@ async def enrolled(
 
 @asynccontextmanager
 async def a_fleet(joined: Sequence[Joined], carrier: Carrier = "stream") -> AsyncIterator[Fleet]:
-    fleet = Fleet([Simulated(each, carrier) for each in joined])
-    try:
-        async with asyncio.TaskGroup() as group:
-            working = [group.create_task(each.baton.work()) for each in fleet.agents]
-            working.append(group.create_task(fleet.tick()))
+    async with asyncio.TaskGroup() as group:
+        fleet = Fleet(group, carrier)
+        try:
+            fleet.add(joined)
+            fleet.working.append(group.create_task(fleet.tick()))
             yield fleet
-            for each in working:
+            for each in fleet.working:
                 each.cancel()
-    finally:
-        for agent in fleet.agents:
-            agent.web.close()
+        finally:
+            for agent in fleet.agents:
+                agent.web.close()

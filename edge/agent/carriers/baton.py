@@ -10,6 +10,7 @@ from edge.agent.carriers import Bearer
 from edge.agent.home import Carrier
 from edge.agent.tokens import Tokens
 from edge.agent.web import Unanswered, Web
+from edge.messages import Frame, Have, Welcome
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,6 @@ class Baton:
     def __init__(self, mode: Carrier, web: Web, tokens: Tokens, bearer: Bearer) -> None:
         self.mode, self.web, self.tokens, self.bearer = mode, web, tokens, bearer
         self.windows = Windows()
-        self.spread = 1.0  # as the server says
         self.every = 5.0  # seconds between two polls, as the server says
         self.why = "it has not been tried yet"
         self.fenced = False
@@ -47,10 +47,15 @@ class Baton:
     def pause(self) -> float:
         return min(FENCED_FOR * 2.0**self.quarrels, FENCED_AT_MOST)
 
-    def welcomed(self, spread: float, poll: float) -> None:
-        self.spread, self.every = spread, poll
-        self.windows.succeeded(spread)
-        self.why = ""
+    def heard(self, frame: Frame) -> None:
+        """What the server says of when to come."""
+        for message in frame.messages:
+            match message:
+                case Welcome():
+                    self.every, self.why = message.poll, ""
+                    self.windows.succeeded(message.spread)
+                case Have() if message.spread:
+                    self.windows.resize(message.spread)
 
     async def work(self) -> None:
         if self.mode == "called":
