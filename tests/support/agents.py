@@ -95,6 +95,10 @@ class Station:
             return dict(await self.ask("status"))
         return None
 
+    async def answers(self, within: float = 30.0) -> Json:
+        """Its status, once there is somebody to ask."""
+        return await self.shows(within)
+
     async def shows(self, within: float = 30.0, **wanted: Any) -> Json:
         """Its status, once it says all of this."""
         async with asyncio.timeout(patience(within)):
