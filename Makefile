@@ -40,8 +40,8 @@ $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is missing" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(INSTALLED): pyproject.toml | $(BIN)/python
-	$(PIP) --editable '.[server,edge,embedded,dev]'
+$(INSTALLED): pyproject.toml sdk/python/pyproject.toml | $(BIN)/python
+	$(PIP) --editable '.[server,edge,embedded,dev]' --editable sdk/python
 	@touch $@
 
 $(INSTALLED_PEERS): $(INSTALLED)
