@@ -10,13 +10,15 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
-
-from croniter import CroniterError, croniter
 
 from scheduler.domain import calendars
 from scheduler.domain.calendars import SECOND
 from scheduler.domain.errors import Invalid
+
+if TYPE_CHECKING:
+    from croniter import croniter
 
 LONGEST = 120
 MOST_YEARS = 40  # the 29th of February on a given weekday comes every 28th or 40th year
@@ -132,6 +134,8 @@ class Cron:
 
     @staticmethod
     def _compile(text: str, original: str) -> "croniter":
+        from croniter import croniter  # with the first expression that there is
+
         try:
             return croniter(
                 text,
@@ -139,7 +143,7 @@ class Cron:
                 second_at_beginning=True,
                 max_years_between_matches=MOST_YEARS,
             )
-        except (CroniterError, ValueError, TypeError, KeyError, IndexError) as fault:
+        except (ValueError, TypeError, KeyError, IndexError) as fault:
             reason = str(fault).splitlines()[0][:120]
             raise Invalid(
                 f"{original[:60]!r} is no cron expression ({reason}): {RULE}", field="cron"
@@ -183,7 +187,7 @@ def both_days(fields: Fields) -> list[str]:
 def next_of(part: "croniter", clock: datetime) -> datetime | None:
     try:
         found: datetime = part.get_next(datetime, start_time=clock)
-    except (CroniterError, OverflowError, ValueError):
+    except (OverflowError, ValueError):
         return None
     return found
 

@@ -1,6 +1,6 @@
 """Texts of YAML or JSON as trees of nodes."""
 
-from scheduler.domain import json_documents, yaml_documents
+from scheduler.domain import json_documents
 from scheduler.domain.nodes import LONGEST, Node, UnreadableDocument, node_of, plain
 
 __all__ = ["Node", "UnreadableDocument", "load", "node_of", "plain"]
@@ -15,7 +15,7 @@ def load(text: str) -> list[Node]:
     if len(text) > LONGEST:
         raise UnreadableDocument(f"longer than {LONGEST} characters: split the file")
     if not text.lstrip().startswith(("{", "[")):
-        return yaml_documents.load(text)
+        return _yaml(text)
     try:
         return [json_documents.load(text)]
     except UnreadableDocument as as_json:
@@ -24,9 +24,15 @@ def load(text: str) -> list[Node]:
 
 def _flow(text: str, as_json: UnreadableDocument) -> list[Node]:
     try:
-        return yaml_documents.load(text)
+        return _yaml(text)
     except UnreadableDocument as as_yaml:
         raise max(as_json, as_yaml, key=_reached) from None
+
+
+def _yaml(text: str) -> list[Node]:
+    from scheduler.domain import yaml_documents  # not loaded by whoever reads JSON alone
+
+    return yaml_documents.load(text)
 
 
 def _reached(fault: UnreadableDocument) -> int:

@@ -3,12 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scheduler.domain.cel_alone import cel
+from scheduler.domain import patterns
 from scheduler.domain.expression_meter import Meter, ValueFault, kind_of, size_of
 from scheduler.domain.expression_text import in_words
 
-# Its regular expressions take time linear in the text, whatever the pattern; Python's do not.
-_MATCHES = cel.compile("text.matches(pattern)")
 _LONGEST_PATTERN = 500
 
 
@@ -69,7 +67,7 @@ def matches(meter: Meter, value: Any, pattern: Any) -> bool:
     # Compiling costs most, above all where a count repeats a class of characters.
     meter.spend(50 * len(pattern) + 40_000 * pattern.count("{") + len(text(value)) // 4)
     try:
-        return bool(_MATCHES.execute({"text": value, "pattern": pattern}))
+        return patterns.found(pattern, value)
     except (ValueError, RuntimeError, TypeError):
         raise ValueFault(f"{pattern!r} is no regular expression that can be used here") from None
 

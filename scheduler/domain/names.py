@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 # A task's name stands in expressions (`tasks.load-2.output`), where a dot already means "of".
 TASK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -45,6 +44,8 @@ def is_guarded(env_name: str) -> bool:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
+    from difflib import get_close_matches
+
     matches = get_close_matches(word[:80], list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
 

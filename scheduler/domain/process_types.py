@@ -36,7 +36,8 @@ def parse(text: str, *, source: str = "<text>") -> list[ProcessType]:
 
 
 def from_document(document: Mapping[str, Any]) -> ProcessType:
-    """The type of a stored document; whatever `parse` refuses is refused here too."""
+    """The type of a stored document; what `parse` refuses is refused here too. Only schemas, which
+    were looked at when they were published, are not looked at again."""
     return read_document(document)
 
 

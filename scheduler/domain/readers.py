@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 from scheduler.domain import templates
+from scheduler.domain.documents import plain
 from scheduler.domain.durations import parse_duration
 from scheduler.domain.errors import Invalid
 from scheduler.domain.expression_syntax import SyntaxFault
+from scheduler.domain.inputs import check_schema
 from scheduler.domain.names import (
     EVENT_NAME,
     EVENT_NAME_RULE,
@@ -77,6 +79,13 @@ def data_map(cursor: Cursor) -> dict[str, Any]:
         raise Invalid(f"a map is expected, not {kind_of(cursor.node)}")
     found: dict[str, Any] = data(cursor)
     return found
+
+
+def schema(cursor: Cursor) -> dict[str, Any]:
+    if not isinstance(cursor.value, dict):
+        raise Invalid(f"a JSON Schema is expected, not {kind_of(cursor.node)}")
+    found: dict[str, Any] = plain(cursor.node)
+    return found if cursor.faults.lenient else check_schema(found)
 
 
 def templates_by_name(cursor: Cursor) -> dict[str, str]:

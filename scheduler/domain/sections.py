@@ -13,7 +13,8 @@ MOST_FAULTS = 100
 
 
 class Faults:
-    """`lenient` towards what was published before: what could be done then can be done still."""
+    """`lenient` towards what was published before: what could be done then can be done still, and
+    schemas that were looked at then are not looked at again."""
 
     def __init__(self, source: str, *, lenient: bool = False) -> None:
         self.source = source

@@ -16,9 +16,8 @@ from scheduler.domain.definitions import (
 )
 from scheduler.domain.documents import Node, UnreadableDocument, load, node_of, plain
 from scheduler.domain.errors import Invalid, InvalidDefinition
-from scheduler.domain.inputs import check_schema
 from scheduler.domain.placement_reading import placement
-from scheduler.domain.readers import data, duration, priority, template, type_name
+from scheduler.domain.readers import data, duration, priority, schema, template, type_name
 from scheduler.domain.schedule_reading import schedules_at
 from scheduler.domain.sections import (
     Cursor,
@@ -107,7 +106,7 @@ def _read(node: Node, faults: Faults) -> ProcessType:
     found = ProcessType(
         name=section.need("name", type_name, ""),
         description=section.take("description", short_text, ""),
-        input_schema=section.take("input", input_schema, None),
+        input_schema=section.take("input", schema, None),
         tasks=section.need("tasks", lambda cursor: read_tasks(cursor, usual), ()),
         timeout=section.take("timeout", duration, None),
         priority=section.take("priority", priority, PRIORITY),
@@ -201,13 +200,6 @@ def triggers(cursor: Cursor) -> tuple[dict[str, Any], ...]:
             if isinstance(item.value, dict):
                 trigger_at(item)
     return kept
-
-
-def input_schema(cursor: Cursor) -> Mapping[str, Any] | None:
-    if not isinstance(cursor.value, dict):
-        raise Invalid(f"a JSON Schema is expected, not {kind_of(cursor.node)}")
-    schema: dict[str, Any] = plain(cursor.node)
-    return check_schema(schema)
 
 
 def variables(cursor: Cursor) -> dict[str, Any]:

@@ -6,12 +6,10 @@ from typing import Any, cast
 
 from scheduler.domain import templates
 from scheduler.domain.definitions import Approval, TaskDefinition
-from scheduler.domain.documents import plain
 from scheduler.domain.errors import Invalid
 from scheduler.domain.fields import Field, Scope, as_text
-from scheduler.domain.inputs import check_schema
-from scheduler.domain.readers import once_each, template
-from scheduler.domain.sections import Cursor, Section, kind_of
+from scheduler.domain.readers import once_each, schema, template
+from scheduler.domain.sections import Cursor, Section
 from scheduler.domain.templates import OPENING, Template
 
 KEYS = ("approval",)
@@ -61,7 +59,7 @@ def question(cursor: Cursor) -> Approval:
     return Approval(
         message=section.need("message", template, ""),
         who=section.take("who", people, ()),
-        form=section.take("form", form, None),
+        form=section.take("form", schema, None),
     )
 
 
@@ -77,13 +75,6 @@ def person(cursor: Cursor) -> str:
     if OPENING not in text and not PERSON.fullmatch(text):
         raise Invalid(f"{text[:40]!r} is nobody: {PERSON_RULE}")
     return text
-
-
-def form(cursor: Cursor) -> dict[str, Any]:
-    if not isinstance(cursor.value, dict):
-        raise Invalid(f"a JSON Schema is expected, not {kind_of(cursor.node)}")
-    schema: dict[str, Any] = plain(cursor.node)
-    return check_schema(schema)
 
 
 def as_person(template: Template, scope: Scope) -> str:
