@@ -3,7 +3,7 @@
 The server knows its public half. Whoever can sign a fresh nonce with it gets a token, which the
 server has signed: for the server itself, or for one other workstation, which checks it without the
 server, by the server's public key. What is signed says what it is for, so that nothing that was
-signed for one purpose passes for another.
+signed for one purpose passes for another. What computes signatures is loaded with the first key.
 """
 
 import base64
@@ -14,12 +14,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 PROOF, TOKEN, ROTATION = b"procession proof 1\0", b"procession token 1\0", b"procession key 1\0"
 PREFIX = "pn_station_"
@@ -41,19 +43,24 @@ class Grant:
     session: int = 0
     types: tuple[str, ...] = ()  # what may be started at another workstation
     key: str = ""  # the bearer's: whoever shows the token has to prove that it has it
+    since: float = 0.0  # when it was signed
 
 
 # Keys.
 
 
-def make_key(path: Path) -> Ed25519PrivateKey:
+def make_key(path: Path) -> "Ed25519PrivateKey":
     """On the device, for good: an existing one is never written over."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     key = Ed25519PrivateKey.generate()
     keep_key(path, key)
     return key
 
 
-def keep_key(path: Path, key: PrivateKeyTypes) -> None:
+def keep_key(path: Path, key: "PrivateKeyTypes") -> None:
+    from cryptography.hazmat.primitives import serialization
+
     data = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -77,27 +84,38 @@ def keep_names(folder: Path) -> None:
         os.close(place)
 
 
-def read_key(path: Path) -> Ed25519PrivateKey:
+def read_key(path: Path) -> "Ed25519PrivateKey":
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     key = kept_key(path)
     if not isinstance(key, Ed25519PrivateKey):
         raise BadProof(f"{path} holds a key of another kind")
     return key
 
 
-def kept_key(path: Path) -> PrivateKeyTypes:
+def check_kept(path: Path) -> None:
+    """It is there, and nobody else's to read."""
     if path.stat().st_mode & 0o077:
         raise BadProof(f"{path} may be read by others: chmod 600 it")
+
+
+def kept_key(path: Path) -> "PrivateKeyTypes":
+    from cryptography.hazmat.primitives import serialization
+
+    check_kept(path)
     try:
         return serialization.load_pem_private_key(path.read_bytes(), None)
     except (ValueError, TypeError) as error:
         raise BadProof(f"{path} holds no key: {error}") from None
 
 
-def public(key: Ed25519PrivateKey) -> str:
+def public(key: "Ed25519PrivateKey") -> str:
     return told(key.public_key().public_bytes_raw())
 
 
-def read_public(text: str) -> Ed25519PublicKey:
+def read_public(text: str) -> "Ed25519PublicKey":
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         return Ed25519PublicKey.from_public_bytes(heard(text))
     except ValueError:
@@ -113,7 +131,7 @@ def fingerprint(text: str) -> str:
 # Proofs: of the key, and of its successor.
 
 
-def prove(key: Ed25519PrivateKey, audience: str, nonce: str) -> str:
+def prove(key: "Ed25519PrivateKey", audience: str, nonce: str) -> str:
     return told(key.sign(proof_of(audience, nonce)))
 
 
@@ -121,7 +139,7 @@ def check_proof(known: str, audience: str, nonce: str, proof: str) -> None:
     verify(known, proof, proof_of(audience, nonce))
 
 
-def hand_over(key: Ed25519PrivateKey, successor: str) -> str:
+def hand_over(key: "Ed25519PrivateKey", successor: str) -> str:
     """The old key says which one comes after it."""
     return told(key.sign(ROTATION + successor.encode()))
 
@@ -141,6 +159,8 @@ def proof_of(audience: str, nonce: str) -> bytes:
 
 
 def verify(known: str, proof: str, said: bytes) -> None:
+    from cryptography.exceptions import InvalidSignature
+
     try:
         read_public(known).verify(heard(proof), said)
     except InvalidSignature:
@@ -150,7 +170,7 @@ def verify(known: str, proof: str, said: bytes) -> None:
 # Tokens.
 
 
-def issue(key: Ed25519PrivateKey, grant: Grant) -> str:
+def issue(key: "Ed25519PrivateKey", grant: Grant) -> str:
     said = json.dumps(asdict(grant), separators=(",", ":")).encode()
     return f"{PREFIX}{told(said)}.{told(key.sign(TOKEN + said))}"
 
@@ -183,6 +203,7 @@ def read_grant(said: Mapping[str, Any]) -> Grant:
         session=int(said["session"]),
         types=tuple(str(each) for each in said["types"]),
         key=str(said.get("key", "")),
+        since=float(said.get("since", 0.0)),
     )
 
 

@@ -10,14 +10,15 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeAlias, TypeVar
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from edge import identity
 from edge.identity import SLACK, BadProof, Grant
 from edge.wire import BadFrame
 from edge.words import Words
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 OLDEST, NEWEST = 1, 1
 SHORTEST, LONGEST = 22, 128  # characters of what is made up
@@ -83,7 +84,7 @@ class Signs(Protocol):
     def __call__(self, audience: str, nonce: str) -> str: ...
 
 
-def signer(key: Ed25519PrivateKey) -> Signs:
+def signer(key: "Ed25519PrivateKey") -> Signs:
     return lambda audience, nonce: identity.prove(key, audience, nonce)
 
 

@@ -6,19 +6,31 @@ hand and one of them counts.
 """
 
 import os
-from collections.abc import Iterator
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typing import TYPE_CHECKING
 
 from edge import identity
 from edge.agent.home import Config, Home
 from edge.identity import BadProof
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 
 class KeyRing:
     def __init__(self, home: Home) -> None:
         self.home = home
-        self.key = identity.read_key(home.key)
+        identity.check_kept(home.key)
+        self.look: tuple[int, ...] = ()
+        self.loaded: Ed25519PrivateKey | None = None
+
+    @property
+    def key(self) -> "Ed25519PrivateKey":
+        """The one that counts now, which somebody may have changed; loaded when it is asked for."""
+        facts = self.home.key.stat()
+        look = (facts.st_ino, facts.st_mtime_ns)
+        if self.loaded is None or look != self.look:
+            self.loaded, self.look = identity.read_key(self.home.key), look
+        return self.loaded
 
     @property
     def public(self) -> str:
@@ -28,18 +40,15 @@ class KeyRing:
         """With the key that counts now, as long as this ring may be kept."""
         return identity.prove(self.key, audience, nonce)
 
-    def others(self) -> Iterator[Ed25519PrivateKey]:
-        """Those that may count if this one does not: somebody else has changed it, or an answer
-        was lost."""
-        for path in (self.home.key, self.home.next_key):
-            try:
-                key = identity.read_key(path)
-            except (OSError, BadProof):
-                continue
-            if identity.public(key) != self.public:
-                yield key
+    def next(self) -> bytes | None:
+        """What lies there to take the place of the key, and may count already: an answer was
+        lost."""
+        try:
+            return self.home.next_key.read_bytes()
+        except OSError:
+            return None
 
-    def successor(self) -> Ed25519PrivateKey:
+    def successor(self) -> "Ed25519PrivateKey":
         """The one that lies there from an earlier try; made where there is none that is whole."""
         try:
             return identity.read_key(self.home.next_key)
@@ -47,14 +56,9 @@ class KeyRing:
             self.home.next_key.unlink(missing_ok=True)
             return identity.make_key(self.home.next_key)
 
-    def settle(self, key: Ed25519PrivateKey) -> None:
-        """From now on this one counts, on the disk as well. Settled already is settled."""
-        self.key = key
-        try:
-            is_next = identity.public(identity.read_key(self.home.next_key)) == self.public
-        except (OSError, BadProof):
-            return
-        if is_next:
+    def settle(self, successor: bytes | None) -> None:
+        """From now on this one counts. Settled already is settled."""
+        if successor is not None and self.next() == successor:
             os.replace(self.home.next_key, self.home.key)
             identity.keep_names(self.home.path)
 
@@ -69,10 +73,10 @@ async def rotate(home: Home, config: Config) -> str:
     try:
         token = await Tokens(web, config.name, ring, config.server_key).get()
         successor = ring.successor()
-        public = identity.public(successor)
+        public, written = identity.public(successor), ring.next()
         told = {"successor": public, "proof": identity.hand_over(ring.key, public)}
         await web.tell(f"/api/v1/workstations/{config.name}/key", told, token=token)
-        ring.settle(successor)
+        ring.settle(written)
     finally:
         web.close()
     return identity.fingerprint(public)

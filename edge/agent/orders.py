@@ -6,7 +6,7 @@ they are kept nowhere.
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,11 @@ from executor import wire
 from executor.base import Invocation
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    Key: TypeAlias = Callable[[], X25519PrivateKey | None]  # loaded with the first secret
 
 CLAIMED = re.compile(r"[1-9][0-9]{0,17}\.[1-9][0-9]{0,8}", re.ASCII)
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -28,7 +32,7 @@ class Unable(Exception):
     """It cannot be carried out here; says why."""
 
 
-def command(offer: Offer, key: "X25519PrivateKey | None") -> Mapping[str, Any]:
+def command(offer: Offer, key: "Key") -> Mapping[str, Any]:
     """With its secrets in it: for the owner's policy and for the runner, and for nobody else."""
     if not is_attempt(offer.attempt):
         raise Unable(f"{offer.attempt[:80]!r} names no attempt")
@@ -44,16 +48,16 @@ def is_attempt(name: str) -> bool:
     return CLAIMED.fullmatch(name) is not None or attempts.is_own(name)
 
 
-def hidden(offer: Offer, key: "X25519PrivateKey | None") -> bytes | None:
+def hidden(offer: Offer, key: "Key") -> bytes | None:
     sealed = offer.invocation.get(invocations.SEALED)
     if sealed is None:
         return None
     from edge import sealing
 
-    if key is None:
+    if (ours := key()) is None:
         raise Unable("it comes with secrets, and this workstation has no key to open them")
     try:
-        return sealing.unseal(key, str(sealed), offer.attempt)
+        return sealing.unseal(ours, str(sealed), offer.attempt)
     except sealing.BadSeal as error:
         raise Unable(f"its secrets cannot be opened: {error}") from None
 

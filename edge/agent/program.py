@@ -14,12 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from edge import attempts
-from edge.agent import machine, orders, packing, policy
+from edge.agent import machine, orders, packing, policy, signing
 from edge.agent.book import Job, Shut
 from edge.agent.carriers import Line
 from edge.agent.carriers.baton import Baton
@@ -90,13 +89,15 @@ class Event:
 
 
 class Program:
-    def __init__(self, home: Home, config: Config, *, starts_runner: bool = True) -> None:
-        self.home, self.config = home, config
+    def __init__(
+        self, home: Home, config: Config, *, starts_runner: bool = True, version: str = ""
+    ) -> None:
+        self.home, self.config, self.version = home, config, version or installed()
         opened = open_book(home.book)
         self.book: DiskBook = opened.book
         self.put_aside = opened.put_aside
         self.ring = KeyRing(home)
-        self.sealing = read_sealing(home.sealing)
+        self.sealed_to: Any = None
         self.policy_file = home.policy(config)
         self.policy_look = looks(self.policy_file)
         self.policy, self.policy_fault = read_policy(self.policy_file)
@@ -111,7 +112,7 @@ class Program:
         self.local = Local(home.path, self.verbs)
         self.page = Page(self.verbs, self.page_wanted)
         self.web = Web(config.server, config.authorities)
-        self.tokens = Tokens(self.web, config.name, self.ring, config.server_key)
+        self.tokens = Tokens(self.web, config.name, self.ring, config.server_key, signing.apart)
         self.baton = Baton(config.carrier, self.web, self.tokens, self)
 
         self.events: list[Event] = []
@@ -332,6 +333,12 @@ class Program:
 
     # What is offered, and begins
 
+    def sealing(self) -> Any:
+        """Our key for secrets, with the first that there are."""
+        if self.sealed_to is None:
+            self.sealed_to = read_sealing(self.home.sealing)
+        return self.sealed_to
+
     def object_to(self, offer: Offer) -> Objection:
         if self.full:  # what passes is no reason to refuse for good
             return Refusal.BUSY, self.full
@@ -512,7 +519,7 @@ class Program:
     def profile(self) -> Profile:
         return Profile(
             slots=self.config.slots,
-            version=version("procession"),
+            version=self.version,
             labels=self.config.labels,
             facts=self.facts,
             policy={**self.policy.summary(), "fault": self.policy_fault},
@@ -564,7 +571,7 @@ class Program:
         return {
             "name": self.config.name,
             "server": self.config.server,
-            "version": version("procession"),
+            "version": self.version,
             "pid": os.getpid(),
             "started_at": self.started_at,
             "state": self.state,
@@ -622,6 +629,12 @@ class Program:
         count = sum(job.phase is not Phase.ENDED for job in self.book.jobs.values())
         waits = sum(self.waiting().values())
         return f"{self.state}; {count} in hand" + ("; there is something to send" if waits else "")
+
+
+def installed() -> str:
+    from importlib.metadata import version
+
+    return version("procession")
 
 
 def vanished(attempt: str) -> Ended:

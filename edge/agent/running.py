@@ -43,7 +43,10 @@ def log_to_stderr() -> None:
 
 def become(home: Home, *, attach: bool, given: Mapping[str, Any]) -> NoReturn:
     """Nothing of the folder we are in is imported (-P)."""
-    told = json.dumps({"home": str(home.path), "attach": attach, "given": dict(given)})
+    from importlib.metadata import version
+
+    wish = {"home": str(home.path), "attach": attach, "given": dict(given)}
+    told = json.dumps({**wish, "version": version("procession")})
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", "edge.agent.running", told])
 
@@ -51,21 +54,22 @@ def become(home: Home, *, attach: bool, given: Mapping[str, Any]) -> NoReturn:
 def main(told: str) -> None:
     wish = json.loads(told)
     try:
-        run(Home(Path(wish["home"])), attach=wish["attach"], given=wish["given"])
+        home = Home(Path(wish["home"]))
+        run(home, attach=wish["attach"], given=wish["given"], version=wish["version"])
     except Unusable as error:
         remedy = f": {error.remedy}" if error.remedy else ""
         print(f"procession: {error.why}{remedy}", file=sys.stderr)
         sys.exit(2)
 
 
-def run(home: Home, *, attach: bool, given: Mapping[str, Any] | None = None) -> None:
+def run(home: Home, *, attach: bool, given: Mapping[str, Any], version: str) -> None:
     """`given` counts before what its file says."""
     home.prepare()
-    config = replace(home.load(), **(given or {}))
+    config = replace(home.load(), **given)
     log_to_stderr()
     with home.held():
         try:
-            asyncio.run(live(home, config, attach=attach))
+            asyncio.run(live(home, config, attach=attach, version=version))
         except BadProof as error:
             raise Unusable(str(error), "join again, with an invitation that replaces it") from None
         except FileNotFoundError as error:
@@ -76,13 +80,13 @@ def run(home: Home, *, attach: bool, given: Mapping[str, Any] | None = None) -> 
             raise Unusable(f"{home.path} cannot be used: {error}", remedy) from None
 
 
-async def live(home: Home, config: Config, *, attach: bool) -> None:
+async def live(home: Home, config: Config, *, attach: bool, version: str) -> None:
     from edge.agent.program import Program
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await Program(home, config, starts_runner=not attach).run(stop)
+    await Program(home, config, starts_runner=not attach, version=version).run(stop)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,10 @@ from executor.link import Chunk, Piece
 # When to try again.
 
 
+def keyless() -> None:
+    """A workstation that no secret can be sealed to."""
+
+
 def tries(seed: int, until: float, spread: float) -> list[float]:
     windows, now, found = Windows(random.Random(seed)), 0.0, list[float]()
     windows.succeeded(spread)
@@ -131,7 +135,7 @@ def test_what_may_go_on_alone_does_so_for_as_long_as_it_takes() -> None:
 )
 def test_what_names_no_attempt_becomes_no_path(attempt: str) -> None:
     with pytest.raises(orders.Unable):
-        orders.command(Offer(attempt, {"argv": ["true"]}), None)
+        orders.command(Offer(attempt, {"argv": ["true"]}), keyless)
 
 
 @pytest.mark.parametrize(
@@ -147,21 +151,21 @@ def test_what_names_no_attempt_becomes_no_path(attempt: str) -> None:
 )
 def test_an_order_that_is_not_understood_is_refused(invocation: dict[str, object]) -> None:
     with pytest.raises(orders.Unable):
-        orders.invocation(orders.command(Offer("1.1", invocation), None), None)
+        orders.invocation(orders.command(Offer("1.1", invocation), keyless), None)
 
 
 def test_a_command_outlives_the_lease_whatever_the_server_says() -> None:
     given = {"argv": ["/bin/true"], "on_lost": "retry", "env": {"PROCESSION_RUN": "r"}}
-    command = orders.command(Offer("1.1", given), None)
+    command = orders.command(Offer("1.1", given), keyless)
     assert orders.invocation(command, Path("/work")).on_lost == "wait"
     assert orders.invocation(command, Path("/work")).cwd == "/work"
     assert orders.examined(command)["env"] == {}
 
 
 def test_a_program_without_a_path_is_the_systems_own() -> None:
-    command = orders.command(Offer("1.1", {"argv": ["sh", "-c", "x"]}), None)
+    command = orders.command(Offer("1.1", {"argv": ["sh", "-c", "x"]}), keyless)
     assert command["argv"][0] in ("/usr/bin/sh", "/bin/sh")
-    named = orders.command(Offer("1.1", {"argv": ["no-such-program-here"]}), None)
+    named = orders.command(Offer("1.1", {"argv": ["no-such-program-here"]}), keyless)
     assert named["argv"] == ["no-such-program-here"]
 
 
