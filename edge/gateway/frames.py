@@ -35,7 +35,7 @@ from edge.messages import (
     Stock,
     Verb,
 )
-from scheduler.domain.errors import Forbidden
+from edge.talking import Shut
 from scheduler.domain.wakes import Wake
 from scheduler.services import events
 from scheduler.services.catalog import Catalog
@@ -58,10 +58,6 @@ MOST_METRICS = 16 << 10
 LATE = 1.0  # seconds
 SILENCE = 3.0  # beats, after which nobody is there any more
 EPOCH, LAST_MOMENT = 0.0, 253_000_000_000.0
-
-
-class Shut(Forbidden):
-    """This workstation is spoken with no more."""
 
 
 @dataclass(frozen=True, slots=True)

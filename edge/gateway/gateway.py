@@ -18,9 +18,9 @@ from edge import wire
 from edge.gateway import dispatch, frames, offers, stocking
 from edge.gateway.dispatch import Claims, Dispatcher, queues_of, unheard
 from edge.gateway.frames import Heard, Place
-from edge.gateway.rates import Rates
 from edge.gateway.streams import Stream, Streams
 from edge.messages import Bye, Frame, FromServer, Have, Lease, Welcome
+from edge.rates import Rates
 from scheduler.domain.wakes import ANY, Wake
 from scheduler.loops.announcer import Announcer
 from scheduler.loops.pulse import Pulse
@@ -271,9 +271,9 @@ class Gateway:
         elif time.monotonic() - stream.heard_at > silence:
             stream.close(4408, f"nothing was heard for {silence:.0f} s")
         else:
-            was = stream.draining
+            was = stream.draining, stream.labels
             stream.given, stream.draining = row["labels"], row["draining"]
-            if was and not stream.draining:
+            if was != (stream.draining, stream.labels) and not stream.draining:
                 self._dispatcher.has_room(stream)
 
 

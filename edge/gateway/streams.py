@@ -1,25 +1,21 @@
 """Who is connected to this server, and what is known of them without asking the database."""
 
-import asyncio
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
 from edge.agent import packing
 from edge.gateway.frames import Heard
+from edge.lines import Line
 from edge.messages import Frame, FromServer, Have, Lease, Message, Stock
 from scheduler.domain import places
 from scheduler.store.rows import Row
 
-MOST_WAITING = 500  # frames: who takes none of so many is not there any more
-MOST_CHARACTERS = 16 << 20  # in them
-BEHIND = 1 << 20  # characters that wait: it gets no more work until it has taken them
 
-
-class Stream:
-    """One connection of one workstation. Whoever speaks puts it here and never waits."""
+class Stream(Line):
+    """One connection of one workstation."""
 
     def __init__(self, row: Row) -> None:
+        super().__init__()
         self.id: int = row["id"]
         self.name: str = row["name"]
         self.given: Mapping[str, str] = row["labels"]  # by people
@@ -37,43 +33,12 @@ class Stream:
         self.heard_at = time.monotonic()
         self.is_fresh = False  # heard since that was written down
         self.began_at = self.heard_at
-        self.why: tuple[int, str] | None = None  # it is to be closed
-        self.waiting: deque[str] = deque()
-        self.size = 0  # of what waits
-        self._arrived = asyncio.Event()
 
     # Speaking.
 
     def say(self, session: int, messages: Sequence[FromServer]) -> None:
-        if not messages or self.why:
-            return
-        if len(self.waiting) >= MOST_WAITING or self.size >= MOST_CHARACTERS:
-            self.close(4408, "it takes nothing of what it is sent")
-            return
-        for text in packing.texts(session, messages):
-            self.waiting.append(text)
-            self.size += len(text)
-        self._arrived.set()
-
-    @property
-    def is_behind(self) -> bool:
-        return self.size >= BEHIND
-
-    def close(self, code: int, why: str) -> None:
-        if self.why is None:
-            self.why = (code, why)
-        self._arrived.set()
-
-    async def next(self) -> str | None:
-        """A frame that is to be sent; None when it is to be closed and nothing is left."""
-        while not self.waiting:
-            if self.why:
-                return None
-            self._arrived.clear()
-            await self._arrived.wait()
-        text = self.waiting.popleft()
-        self.size -= len(text)
-        return text
+        if messages:
+            self.send(packing.texts(session, messages))
 
     # Hearing.
 

@@ -117,7 +117,7 @@ def shape(hint: Any) -> Document:
         return {"type": "array", "maxItems": reading.MOST, "items": shape(get_args(hint)[0])}
     if origin is not None and issubclass(origin, Mapping):
         return {"type": "object"}
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return {"$ref": f"#/$defs/{reading.named(hint)}"}
     if issubclass(hint, Enum):
         return {"enum": [each.value for each in hint]}
@@ -286,7 +286,7 @@ def wrong(hint: Any) -> Iterator[tuple[Any, str]]:
         return
     if origin is not None and issubclass(origin, Mapping):
         yield ["a"], "is no object"
-    elif is_dataclass(hint):
+    elif isinstance(hint, type) and is_dataclass(hint):
         yield "boom", "is no object"
         hints = get_type_hints(hint, include_extras=True)
         for each in fields(hint):
@@ -412,7 +412,7 @@ def storable() -> Iterator[Entry]:
 
 
 def files() -> dict[Path, str]:
-    found = {HERE / "protocol.schema.json": schema()}
+    found: dict[Path, Any] = {HERE / "protocol.schema.json": schema()}
     for end, union in ENDS.items():
         for kind in get_args(union):
             path = HERE / "messages" / f"{end}-{reading.named(kind)}.json"

@@ -14,7 +14,8 @@ from websockets.asyncio.client import connect
 
 from edge import wire
 from edge.gateway.frames import Heard
-from edge.gateway.streams import MOST_WAITING, Stream, Streams
+from edge.gateway.streams import Stream, Streams
+from edge.lines import MOST_WAITING
 from edge.messages import Forget, Frame, Have, Hello, Item, Lane, Lease, Metrics, Stock, Welcome
 from tests.support.gateways import Line, Served, a_line, a_machine, a_server, poll
 from tests.support.postgres import Databases
