@@ -1,0 +1,78 @@
+"""Workflows as code: functions that come to their end, whatever happens to who runs them."""
+
+from procession.workflows.carrying import ThisStep, this_step
+from procession.workflows.commands import OperatorCommand
+from procession.workflows.defining import Workflow, workflow
+from procession.workflows.doing import (
+    child,
+    get_event,
+    now,
+    patch,
+    progress,
+    random,
+    recv,
+    recv_command,
+    result,
+    rng,
+    send,
+    set_event,
+    sleep,
+    start_child,
+    task,
+    this_run,
+    uuid4,
+    wait_for,
+    write,
+)
+from procession.workflows.errors import (
+    NotDeterministic,
+    NotJson,
+    Outside,
+    Permanent,
+    StepFailed,
+    Stopped,
+    Stuck,
+    TimedOut,
+    WorkflowError,
+)
+from procession.workflows.steps import Step, step
+from procession.workflows.sync import wait
+
+__all__ = [
+    "NotDeterministic",
+    "NotJson",
+    "OperatorCommand",
+    "Outside",
+    "Permanent",
+    "Step",
+    "StepFailed",
+    "Stopped",
+    "Stuck",
+    "ThisStep",
+    "TimedOut",
+    "Workflow",
+    "WorkflowError",
+    "child",
+    "get_event",
+    "now",
+    "patch",
+    "progress",
+    "random",
+    "recv",
+    "recv_command",
+    "result",
+    "rng",
+    "send",
+    "set_event",
+    "sleep",
+    "start_child",
+    "step",
+    "task",
+    "this_run",
+    "this_step",
+    "uuid4",
+    "wait",
+    "wait_for",
+    "workflow",
+    "write",
+]
