@@ -10,7 +10,7 @@ from procession.carriers import Carriers, Mode, Rejected
 from procession.connecting import Server
 from procession.core import Begin, Core, Dismissed, Event, Gone, Heard, Met, Ordered, Serving
 from procession.handling import Served
-from procession.hands import Hands
+from procession.hands import LEAVING, Hands
 from procession.hosting import Host, Hosted
 from procession.messages import (
     NEWEST,
@@ -67,7 +67,7 @@ class Line:
 
     def end(self, ended: Ended) -> None:
         self.engine.put_down(self.attempt)
-        self.engine.ended(ended)
+        self.engine.core.end(ended)
         self.engine.spoke()
 
     def hand_back(self, why: str) -> None:
@@ -81,7 +81,12 @@ class Engine:
         self.plan = plan
         self.core = Core(plan.serving)
         self.hands = Hands(
-            plan.serving.name, plan.serving.slots, self.core.tell, self.ended, self.spoke
+            plan.serving.name,
+            plan.serving.slots,
+            self.core.tell,
+            self.core.end,
+            self.core.hand_back,
+            self.spoke,
         )
         self.flows: dict[str, Hosted] = {}
         self.carriers = Carriers(plan.server, plan.carrier, self)
@@ -146,7 +151,7 @@ class Engine:
 
     def hand_back_unbegun(self) -> None:
         for attempt in self.hands.withdraw():
-            self.core.hand_back(attempt, "this worker is about to leave")
+            self.core.hand_back(attempt, LEAVING)
 
     async def emptied(self, seconds: float) -> bool:
         """Whether nothing is in hand any more. A second signal ends the wait."""
@@ -236,7 +241,7 @@ class Engine:
         try:
             hosted = self.plan.host.begin(offer, Line(self, offer))
         except Exception as error:
-            self.ended(raised(offer.attempt, error))
+            self.core.end(raised(offer.attempt, error))
             return
         if offer.attempt in self.core.in_hand:
             self.flows[offer.attempt] = hosted
@@ -280,9 +285,6 @@ class Engine:
         log.warning("the server ended the session", extra={"why": why, "fenced": fenced})
         if fenced or self.carriers.is_polling:
             self.carriers.is_cut = True
-
-    def ended(self, ended: Ended) -> None:
-        self.core.end(ended)
 
     def put_down(self, attempt: str) -> None:
         self.flows.pop(attempt, None)

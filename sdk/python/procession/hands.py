@@ -15,14 +15,15 @@ from typing import Literal
 
 from procession.context import Cancelled, Context
 from procession.handling import Served
-from procession.messages import Ended, Error, Log, Offer, Progress
-from procession.telling import failed, raised, stopped, succeeded, timed_out
+from procession.messages import Ended, Log, Offer, Progress
+from procession.telling import raised, stopped, succeeded, timed_out
 from procession.threads import Threads
 
 log = logging.getLogger(__name__)
 
 GRACE = 10.0  # seconds that a handler has after its timeout, or after `kill`, to clean up
-Stop = Literal["", "stopped", "timed out", "given up"]
+LEAVING = "the worker is about to leave"
+Stop = Literal["", "stopped", "timed out", "given up", "leaving"]
 
 
 @dataclass(eq=False, slots=True)
@@ -52,14 +53,16 @@ class Hands:
         slots: int,
         said: Callable[[Log | Progress], None],
         ended: Callable[[Ended], None],
+        back: Callable[[str, str], None],
         settled: Callable[[], None],
     ) -> None:
         self.name = name
-        self.said, self.ended, self.settled = said, ended, settled
+        self.said, self.ended, self.back, self.settled = said, ended, back, settled
         self.loop = asyncio.get_running_loop()
         self.jobs: dict[str, Job] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
         self.threads = Threads(slots)
-        self.arrived: deque[Context | tuple[Job, Ended]] = deque()
+        self.arrived: deque[Context | tuple[Job, Ended | None]] = deque()
         self.is_called = False
 
     def begin(self, offer: Offer, served: Served) -> None:
@@ -70,12 +73,15 @@ class Hands:
         if served.is_async:
             job.turn.acquire()
             job.task = self.loop.create_task(self.attend(job), name=offer.attempt)
+            self.tasks.add(job.task)
+            job.task.add_done_callback(self.tasks.discard)
         else:
             self.threads.give(lambda: self.carry_out(job))
 
     # In the loop
 
     async def attend(self, job: Job) -> None:
+        end: Ended | None
         try:
             end = succeeded(job.attempt, await job.served.call(job.offer.payload, job.context))
         except asyncio.CancelledError as error:
@@ -87,13 +93,11 @@ class Hands:
     # In a thread
 
     def carry_out(self, job: Job) -> None:
-        if not job.turn.acquire(blocking=False):
-            end = stopped(job.attempt, "it has not begun")
-        else:
-            end = self.result(job)
-        self.arrive((job, end))
+        """Unless it was withdrawn before anything of it had begun."""
+        is_ours = job.turn.acquire(blocking=False)
+        self.arrive((job, self.result(job) if is_ours else None))
 
-    def result(self, job: Job) -> Ended:
+    def result(self, job: Job) -> Ended | None:
         try:
             return succeeded(job.attempt, job.served.call(job.offer.payload, job.context))
         except BaseException as error:  # also SystemExit: it ends the handler, and not the worker
@@ -101,21 +105,24 @@ class Hands:
 
     # In any
 
-    def after(self, job: Job, error: BaseException) -> Ended:
+    def after(self, job: Job, error: BaseException) -> Ended | None:
         return (
             self.interrupted(job, error)
             if isinstance(error, Cancelled)
             else raised(job.attempt, error)
         )
 
-    def interrupted(self, job: Job, error: BaseException) -> Ended:
+    def interrupted(self, job: Job, error: BaseException) -> Ended | None:
+        """None: another attempt may do it, and this one does not count."""
+        if job.stop in ("given up", "leaving"):
+            return None
         if job.stop == "timed out":
             return timed_out(job.attempt, job.offer.timeout or 0)
         if job.stop == "stopped":
             return stopped(job.attempt, job.context.reason)
         return raised(job.attempt, error)  # nobody wanted it to
 
-    def arrive(self, what: Context | tuple[Job, Ended]) -> None:
+    def arrive(self, what: Context | tuple[Job, Ended | None]) -> None:
         """The loop is called once for all that arrives until it looks."""
         self.arrived.append(what)
         if not self.is_called:
@@ -139,16 +146,19 @@ class Hands:
         for each in context.take():
             self.said(each)
 
-    def settle(self, job: Job, end: Ended) -> None:
+    def settle(self, job: Job, end: Ended | None) -> None:
         if job.task is None:
             self.threads.returned() if job.is_over else self.threads.over()
         if not job.is_over:
             self.close(job, end)
 
-    def close(self, job: Job, end: Ended) -> None:
+    def close(self, job: Job, end: Ended | None) -> None:
         self.tell(job.context)
         self.put_down(job)
-        self.ended(end)
+        if end is None:
+            self.back(job.attempt, LEAVING)
+        else:
+            self.ended(end)
 
     def put_down(self, job: Job) -> None:
         job.is_over = True
@@ -217,17 +227,18 @@ class Hands:
     def interrupt(self) -> None:
         """The worker leaves: what is in hand is told to stop."""
         for each in list(self.jobs.values()):
-            self.stop(each, "given up", "the worker leaves")
+            self.stop(each, "leaving", LEAVING)
 
     def give_up(self) -> None:
+        """What does not end goes to others, and this attempt does not count."""
         for each in list(self.jobs.values()):
-            error = Error("WorkerLeft", "the worker was stopped before the handler had ended")
             self.release(each)
-            self.close(each, failed(each.attempt, error))
+            self.close(each, None)
 
     async def end(self) -> None:
+        """Handlers that do not let themselves be cancelled are left behind."""
         self.threads.close()
-        tasks = [each.task for each in self.jobs.values() if each.task]
-        for task in tasks:
+        for task in self.tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=1)

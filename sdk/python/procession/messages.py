@@ -10,17 +10,20 @@ from typing import Any, Literal
 
 from procession.values import (
     Attempt,
-    Message200,
-    Message2000,
-    Message16000,
-    Moment,
     Name,
     Natural,
+    Number,
+    Offset,
     Percent,
-    Positive,
-    Seconds,
+    Seq,
+    Served,
+    Session,
+    Short,
     Slots,
+    Small,
     Text,
+    Trace,
+    Words,
 )
 
 OLDEST, NEWEST = 1, 1  # versions of the protocol that are spoken here
@@ -33,9 +36,9 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    type: Message200
-    message: Message2000
-    trace: Message16000 | None = None
+    type: Short
+    message: Words
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Published:
     """A workflow that a worker serves: its definition, and the version of its code."""
 
     definition: Object
-    version: Text | None = None
+    version: Short | None = None
 
 
 # What a worker says.
@@ -55,12 +58,12 @@ class Hello:
     newest: Natural
     name: Name
     slots: Slots
-    actions: tuple[Text, ...]
+    actions: tuple[Served, ...]
     workflows: tuple[Published, ...]
     running: tuple[Attempt, ...]
-    sdk: Text
-    host: Text | None = None
-    pid: Natural | None = None
+    sdk: Short
+    host: Short | None = None
+    pid: Small | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +83,21 @@ class Ended:
 @dataclass(frozen=True, slots=True)
 class Back:
     attempt: Attempt
-    why: Text | None = None
+    why: Words | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     attempt: Attempt
     percent: Percent | None = None
-    message: Text | None = None
+    message: Words | None = None
     data: Object | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
     attempt: Attempt
-    offset: Natural
+    offset: Offset
     text: Text
 
 
@@ -112,16 +115,16 @@ class Leave:
 class Done:
     """A call that the program has carried out itself."""
 
-    seq: Natural
+    seq: Seq
     kind: DoneKind
-    name: Text
+    name: Short
     ok: bool
     output: Any = None
     error: Error | None = None
     input: Any = None
-    tries: Positive | None = None
-    began: Moment | None = None
-    over: Moment | None = None
+    tries: Small | None = None
+    began: Number | None = None
+    over: Number | None = None
     effect: Object | None = None
 
 
@@ -134,29 +137,29 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class Call:
     attempt: Attempt
-    seq: Natural
-    name: Text
+    seq: Seq
+    name: Short
     task: Object
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
     attempt: Attempt
-    seq: Natural
+    seq: Seq
 
 
 @dataclass(frozen=True, slots=True)
 class Park:
     attempt: Attempt
-    seqs: tuple[Natural, ...]
+    seqs: tuple[Seq, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Diverged:
     attempt: Attempt
-    seq: Natural
-    expected: Text
-    found: Text
+    seq: Seq
+    expected: Words
+    found: Words
 
 
 # What a server says.
@@ -164,22 +167,13 @@ class Diverged:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    protocol: Positive
-    beat: Seconds
-    lease: Seconds
-    clock: Moment
-    poll: Seconds
+    protocol: Natural
+    beat: Number
+    lease: Number
+    clock: Number
+    poll: Number
     server: Text
-    forget: tuple[Attempt, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """What an offer of a workflow says of it: so many calls are known."""
-
-    calls: Natural
-    proof: Text | None = None
-    version: Text | None = None
+    forget: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,10 +184,10 @@ class Offer:
     run: Text
     task: Text
     type_name: Text
-    number: Positive
+    number: Natural
     key: Text
-    timeout: Seconds | None = None
-    workflow: Flow | None = None
+    timeout: Number | None = None
+    workflow: Object | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +217,7 @@ class Bye:
 class Known:
     """A call of an earlier attempt; without `order` it is not over."""
 
-    seq: Natural
+    seq: Seq
     kind: Text
     name: Text
     order: Natural | None = None
@@ -240,7 +234,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    seq: Natural
+    seq: Seq
     order: Natural
 
 
@@ -253,7 +247,7 @@ class Recorded:
 @dataclass(frozen=True, slots=True)
 class Resolved:
     attempt: Attempt
-    seq: Natural
+    seq: Seq
     order: Natural
     ok: bool
     output: Any = None
@@ -280,5 +274,5 @@ FlowSaid = Record | Call | GiveUp | Park | Diverged
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    session: str
+    session: Session
     messages: tuple[Message, ...] = ()

@@ -9,7 +9,6 @@ Check = Callable[[Any, str], None]
 LONGEST = 256 << 10  # characters of one text
 DEEPEST = 72  # how deep JSON may be nested
 HIGHEST = 2**63 - 1
-ATTEMPT = re.compile(r"(0|[1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,18})\Z")
 
 
 class Unfit(ValueError):
@@ -32,12 +31,14 @@ def is_sayable(told: str) -> bool:
     return not any(each == "\0" or "\ud800" <= each <= "\udfff" for each in told)
 
 
-def attempt(told: Any, where: str) -> None:
-    """TASK.NUMBER, each a whole number of 64 bits."""
-    if not isinstance(told, str) or not ATTEMPT.match(told):
-        raise Unfit(f"{where}: an attempt, TASK.NUMBER, is due")
-    if any(int(each) > HIGHEST for each in told.split(".")):
-        raise Unfit(f"{where}: the numbers of an attempt are whole numbers of 64 bits")
+def shaped(pattern: str, due: str) -> Check:
+    known = re.compile(pattern)
+
+    def check(told: Any, where: str) -> None:
+        if not isinstance(told, str) or not known.fullmatch(told):
+            raise Unfit(f"{where}: {due} is due")
+
+    return check
 
 
 def whole(least: int = 0, most: int = HIGHEST) -> Check:
@@ -56,17 +57,34 @@ def number(least: float, most: float) -> Check:
     return check
 
 
-Attempt = Annotated[str, attempt]
+Session = Annotated[
+    str,
+    shaped(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "a UUID in small letters"),
+]
+Attempt = Annotated[
+    str,
+    shaped(r"[1-9][0-9]{0,17}\.[1-9][0-9]{0,8}", "an attempt, TASK.NUMBER,"),
+]
+Served = Annotated[
+    str,
+    shaped(
+        r"[a-z0-9][a-z0-9._-]{0,62}",
+        "a name of 1 to 63 of a-z, 0-9, '.', '-' and '_' that begins with a letter or a digit",
+    ),
+]
+Name = Annotated[
+    str, shaped(r"[!-~]([ -~]{0,98}[!-~])?", "a name of 1 to 100 printable characters of ASCII")
+]
 Text = Annotated[str, text()]
-Name = Annotated[str, text(1, 100)]
-Message200 = Annotated[str, text(0, 200)]
-Message2000 = Annotated[str, text(0, 2_000)]
-Message16000 = Annotated[str, text(0, 16_000)]
+Short = Annotated[str, text(0, 200)]
+Words = Annotated[str, text(0, 2_000)]
+Trace = Annotated[str, text(0, 16_000)]
 Natural = Annotated[int, whole()]
-Positive = Annotated[int, whole(1)]
+Small = Annotated[int, whole(0, 2**31 - 1)]
+Seq = Annotated[int, whole(1, 2**31 - 1)]
+Offset = Annotated[int, whole(0, 2**50)]
 Slots = Annotated[int, whole(1, 1_000)]
-Seconds = Annotated[float, number(0, 1e15)]
-Moment = Annotated[float, number(-1e15, 1e15)]
+Number = Annotated[float, number(-1e15, 1e15)]
 Percent = Annotated[float, number(0, 100)]
 
 sayable = text()

@@ -14,12 +14,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from procession import messages
 from procession.messages import Frame, Message
-from procession.values import Unfit, check_json, text
+from procession.values import Session, Unfit, check_json
 
 LARGEST = 1 << 20  # bytes of a frame
 MOST = 1_000  # messages of a frame, or elements of one of its lists
 ROOM = 200  # bytes that a frame needs around its messages
 MOST_MESSAGE = LARGEST - (16 << 10)
+
+is_session = get_args(Session)[1]
 
 Read = Callable[[Any, str], Any]
 Direction = Mapping[str, Read]
@@ -106,7 +108,7 @@ def frame(told: Any, spoken: Direction) -> Frame:
     if not isinstance(told, dict):
         raise Unfit("a frame is an object")
     session, given = told.get("session"), told.get("messages")
-    text(1, 100)(session, "session")
+    is_session(session, "session")
     if not isinstance(given, list) or len(given) > MOST:
         raise Unfit(f"messages: a list of {MOST} at most is due")
     found = [message(each, f"messages[{place}]", spoken) for place, each in enumerate(given)]

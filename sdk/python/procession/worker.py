@@ -11,15 +11,17 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_args
 
 from procession import connecting
 from procession.carriers import Mode
 from procession.connecting import Misconfigured
 from procession.core import Serving
 from procession.engine import Engine, Plan
-from procession.handling import Handler, Served, served
+from procession.handling import Handler, served
+from procession.handling import Served as Handled
 from procession.hosting import Host
+from procession.values import Name, Served, Unfit
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +50,9 @@ class Worker:
         if not 1 <= slots <= MOST_SLOTS:
             raise Misconfigured(f"slots: a number from 1 to {MOST_SLOTS} is due, not {slots}")
         self.url, self.token = url, token
-        self.name = checked_name(name or f"python-worker-{uuid.uuid4().hex[:8]}")
+        self.name = checked(Name, name or f"python-worker-{uuid.uuid4().hex[:8]}", "a worker")
         self.slots, self.grace, self.carrier = slots, grace, carrier
-        self._handlers: dict[str, Served] = {}
+        self._handlers: dict[str, Handled] = {}
         self._host: Host | None = None
         self._engine: Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -58,8 +60,7 @@ class Worker:
     def register(self, action: str, handler: Handler) -> "Worker":
         """`handler(payload)` or `handler(payload, context)`, `async` or not; its result is the
         task's output. An exception is a failure."""
-        if not action or len(action) > 200:
-            raise Misconfigured("an action has a name of 1 to 200 characters")
+        checked(Served, action, "an action")
         if action in self._handlers:
             raise Misconfigured(f"the action {action!r} has a handler already")
         self._handlers[action] = served(handler)
@@ -145,7 +146,10 @@ class Worker:
         )
 
 
-def checked_name(name: str) -> str:
-    if not 1 <= len(name) <= 100 or not name.isprintable():
-        raise Misconfigured(f"a worker has a name of 1 to 100 characters, not {name[:120]!r}")
-    return name
+def checked(kind: Any, value: str, what: str) -> str:
+    """By the rule that the server reads it by."""
+    try:
+        get_args(kind)[1](value, what)
+    except Unfit as error:
+        raise Misconfigured(f"{error}, not {value[:120]!r}") from None
+    return value
