@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
+from uuid import UUID
 
 from scheduler.domain.commands import Command
 from scheduler.domain.retries import RetryPolicy
@@ -23,6 +24,7 @@ Kind = Literal[
     "http",
     "python",
     "action",
+    "workflow",
     "process",
     "sleep",
     "wait_for",
@@ -30,6 +32,9 @@ Kind = Literal[
     "emit",
     "branch",
     "noop",
+    "recv",
+    "get",
+    "result",
 ]
 After = Literal["success", "always", "on_failure", "any_failed"]
 HookName = Literal["start", "success", "failure", "stop", "exit"]
@@ -37,7 +42,9 @@ OutputForm = Literal["none", "text", "lines", "json"]
 OnConflict = Literal["wait", "skip", "replace"]
 
 # Nobody claims these: they wait for a time, an event, a person or another run.
-PARKED = frozenset({"process", "sleep", "wait_for", "approval", "emit", "branch"})
+PARKED = frozenset(
+    {"process", "sleep", "wait_for", "approval", "emit", "branch", "recv", "get", "result"}
+)
 
 # What a workstation carries out because a type says it of all its tasks. A process is handed over
 # whole, so the task has to say that itself.
@@ -150,6 +157,14 @@ class ActionCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowCall:
+    """Carried out by a program that serves the workflow."""
+
+    workflow: str
+    payload: Data = None  # None: the run's input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChildCall:
     """A run of another type, or of another version of this one."""
 
@@ -203,7 +218,46 @@ class Branch:
     default: tuple[str, ...] = ()
 
 
-Work = HttpCall | PythonCall | ActionCall | ChildCall | Sleep | WaitFor | Approval | Emit | Branch
+# Only workflows ask for these, in words of their own: definitions have none of them.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receive:
+    """The next message that was sent to the run under this topic."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetValue:
+    """What another run tells under this key; waited for until it does."""
+
+    run: UUID
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetResult:
+    """What another run came to; waited for until it ends."""
+
+    run: UUID
+
+
+Work = (
+    HttpCall
+    | PythonCall
+    | ActionCall
+    | WorkflowCall
+    | ChildCall
+    | Sleep
+    | WaitFor
+    | Approval
+    | Emit
+    | Branch
+    | Receive
+    | GetValue
+    | GetResult
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,31 @@ class LeavePlace:
     selector: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeMessage:
+    """A call waits for a message: one may be there already."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquire:
+    """A call waits for what another run tells, or for its end."""
+
+    task: Task
+    about: UUID
+    kind: Literal["value", "end"]
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewind:
+    """A workflow is done again; `keeps`: what it did up to where it failed is not."""
+
+    task: Task
+    keeps: bool
+
+
 Order = (
     StartChild
     | TellChildren
@@ -88,4 +113,7 @@ Order = (
     | CloseApproval
     | EnterGroup
     | LeavePlace
+    | TakeMessage
+    | Inquire
+    | Rewind
 )

@@ -60,6 +60,7 @@ class Reason(StrEnum):
     APPROVAL = "approval"
     CHILD = "child"
     ITEMS = "items"
+    CALLS = "calls"  # a workflow has nothing to do until one of its calls is over
     AWAY = "away"
 
 

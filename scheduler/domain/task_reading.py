@@ -27,6 +27,7 @@ from scheduler.domain.definitions import (
 from scheduler.domain.errors import Invalid
 from scheduler.domain.kinds.action import QUEUE as ACTIONS
 from scheduler.domain.kinds.command import OF_CHILDREN, OF_PLACES, OF_WORKERS
+from scheduler.domain.kinds.workflow import QUEUE as WORKFLOWS
 from scheduler.domain.names import ENV_NAME, ENV_NAME_RULE, is_guarded
 from scheduler.domain.readers import (
     duration,
@@ -89,7 +90,14 @@ KEYS = (
 APART = tuple(key for key in KEYS if key not in ("name", *IN_ORDER))
 RETRY_KEYS = tuple(field.name for field in fields(RetryPolicy))
 MOST_ROUNDS = 10_000
-CALLED = {"noop": "a noop", "http": "an http call", "action": "an action", "emit": "an emit"}
+CALLED = {
+    "noop": "a noop",
+    "http": "an http call",
+    "action": "an action",
+    "workflow": "a workflow",
+    "emit": "an emit",
+}
+SERVED = ("action", "workflow")  # by programs, from queues of their own
 
 AT_ONCE: tuple[After, str | None] = ("success", None)
 
@@ -160,7 +168,7 @@ def _task(section: Section, name: str, usual: Placement | None = None) -> TaskDe
         timeout=section.take("timeout", duration, None),
         grace=section.take("grace", duration_or_none, GRACE),
         retries=section.take("retries", retries, RetryPolicy()),
-        queue=f"{ACTIONS}{what.action}" if kind == "action" else _queue(section),
+        queue=_queue(section, kind, what),
         on=on,
         priority=section.take("priority", priority, None),
         on_lost=section.take("on_lost", on_lost, when_lost(on)),
@@ -197,8 +205,8 @@ def _not_one(given: Sequence[str]) -> str:
 
 def _no_such(kind: Kind, key: str) -> str:
     who = CALLED.get(kind, f"a task of '{kind}'")
-    if kind == "action" and key == "queue":
-        return "an action goes to those who serve it, so it has no queue"
+    if kind in SERVED and key == "queue":
+        return f"{who} goes to those who serve it, so it has no queue"
     if key in OF_PLACES:
         return _not_placed(kind, who)
     if key in OF_WORKERS:
@@ -211,7 +219,7 @@ def _no_such(kind: Kind, key: str) -> str:
 def _not_placed(kind: Kind, who: str) -> str:
     if kind == "http":
         return f"{who} is made by a worker: call with a command, run: [curl, …], to place it"
-    if kind == "action":
+    if kind in SERVED:
         return f"{who} goes to those who serve it, wherever they are: leave 'on' out"
     return f"{who} is the server's own: only run, shell, python and process can be placed"
 
@@ -249,7 +257,12 @@ def _each_station(task: TaskDefinition, section: Section) -> ForEach | None:
     return placement_reading.each_of_them(section.entries["on"])
 
 
-def _queue(section: Section) -> str | None:
+def _queue(section: Section, kind: Kind, what: Any) -> str | None:
+    match kind:
+        case "action":
+            return f"{ACTIONS}{what.action}"
+        case "workflow":
+            return f"{WORKFLOWS}{what.workflow}"
     return section.take("queue", queue_name, None)
 
 

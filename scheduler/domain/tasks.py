@@ -7,7 +7,7 @@ from uuid import UUID
 
 from scheduler.domain.states import Reason, TaskState
 
-Role = Literal["task", "item", "undo", "hook"]
+Role = Literal["task", "item", "undo", "hook", "call"]
 
 RANKS = 20  # ten priorities, each with started runs before new ones
 
@@ -46,8 +46,8 @@ class Claimed:
 class Task:
     """A task as its run's board holds it; what changes is written back.
 
-    `of` is the position of the task that an item or an undo belongs to. `iteration` counts the
-    repetitions of a task; of a hook or an undo it is the round that it was last begun in.
+    `of` is the position of the task that an item, an undo or a call belongs to. `iteration` counts
+    the repetitions of a task; of a hook or an undo it is the round that it was last begun in.
     """
 
     id: int
@@ -83,7 +83,7 @@ class Task:
     finished_at: datetime | None
     role: Role = "task"
     of: int | None = None
-    item: dict[str, Any] | None = None  # its value, with its index or its key
+    item: dict[str, Any] | None = None  # its value, with its index or its key; a call's document
     iteration: int = 0
     share: str | None = None
     placement: dict[str, Any] | None = None  # where and how a workstation carries it out

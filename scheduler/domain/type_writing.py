@@ -22,7 +22,7 @@ from scheduler.domain.definitions import (
 from scheduler.domain.durations import format_duration
 from scheduler.domain.retries import RetryPolicy
 from scheduler.domain.sizes import format_size
-from scheduler.domain.task_reading import when_lost
+from scheduler.domain.task_reading import SERVED, when_lost
 
 _SIZES = frozenset({"output_cap", "memory_bytes", "file_bytes"})
 _APART = ("name", "kind", "needs", "command", "work", "after", "when", "on", "on_lost")
@@ -48,7 +48,7 @@ def _tasks(tasks: tuple[TaskDefinition, ...]) -> list[dict[str, Any]]:
 
 def _task(task: TaskDefinition) -> dict[str, Any]:
     """All but its name and its place in the order."""
-    apart = (*_APART, "queue") if task.kind == "action" else _APART
+    apart = (*_APART, "queue") if task.kind in SERVED else _APART
     if task.for_each is not None and task.for_each.stations:
         apart = (*apart, "for_each")
     return _changed(task, apart) | _condition(task) | _place(task) | kinds.of(task).write(task)

@@ -72,15 +72,21 @@ def waiting(task: Facts, around: Surroundings) -> str:
         case Reason.TIMER:
             return f"it is due {when(task, around)}"
         case Reason.SIGNAL:
-            return f"it waits for the event {task['blocked_on']}{until(task, around)}"
+            what = AWAITED.get(task["kind"], "the event")
+            return f"it waits for {what} {task['blocked_on']}{until(task, around)}"
         case Reason.APPROVAL:
             return f"somebody is to decide (`procession approvals`){until(task, around)}"
         case Reason.CHILD:
             return f"it waits for its child, a run of {task['blocked_on']}{until(task, around)}"
         case Reason.ITEMS:
             return f"{task['open']} of its items are not over yet"
+        case Reason.CALLS:
+            return "it waits for what it has called"
         case other:
             return f"it waits for {other}"
+
+
+AWAITED = {"recv": "a message of the topic", "get": "what is told by run", "result": "run"}
 
 
 def until(task: Facts, around: Surroundings) -> str:

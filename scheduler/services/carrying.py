@@ -14,13 +14,16 @@ from scheduler.domain.orders import (
     CloseApproval,
     EmitEvent,
     EnterGroup,
+    Inquire,
     LeavePlace,
     Order,
+    Rewind,
     StartChild,
+    TakeMessage,
     TellChildren,
 )
 from scheduler.domain.wakes import Wake
-from scheduler.services import events, families, groups
+from scheduler.services import events, families, groups, mailing, rewinding
 from scheduler.services.catalog import Catalog
 from scheduler.store import approvals, placements, waits
 
@@ -52,12 +55,18 @@ async def carry_out(conn: Conn, catalog: Catalog, orders: Sequence[Order], wake:
                 await _ask(conn, order)
             case CloseApproval():
                 await approvals.close(conn, [order.task.id], note=order.why)
+            case Rewind():
+                await rewinding.rewind(conn, order)
     for order in orders:
         match order:
             case EnterGroup():
                 news.answers += await groups.enter(conn, order, wake)
             case LeavePlace(run_id=run, selector=selector):
                 wake.add(queues=await placements.leave(conn, run, selector))
+    news.answers += await mailing.take(conn, [o for o in orders if isinstance(o, TakeMessage)])
+    inquiries = [o for o in orders if isinstance(o, Inquire)]
+    news.answers += await mailing.inquire(conn, inquiries)
+    wake.add(due=bool(inquiries))
     told = await families.tell(conn, [o for o in orders if isinstance(o, TellChildren)])
     wake.add(due=told)
     return news

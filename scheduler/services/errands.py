@@ -12,7 +12,7 @@ from scheduler.domain import signals
 from scheduler.domain.board import Board
 from scheduler.domain.errands import Errand
 from scheduler.domain.errors import Conflict
-from scheduler.services import families, scopes
+from scheduler.services import families, mailing, scopes
 from scheduler.store import errands, events, runs, tasks, waits
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,13 @@ async def answer(conn: Conn, errand: Errand) -> Answer:
             return delivering(errand, await child_ended(conn, errand))
         case "event":
             return delivering(errand, await event_came(conn, errand))
+        case mailing.MAIL:
+            return dealing(await mailing.dealt(conn, errand.run_id))
+        case mailing.INQUIRED:
+            await mailing.answer_inquiries(conn, errand.run_id)
+            return nothing
+        case mailing.ANSWERED:
+            return delivering(errand, await mailing.answer(conn, errand))
     return asking(errand)
 
 
@@ -51,6 +58,18 @@ def delivering(errand: Errand, outcome: Outcome | None) -> Answer:
             board.deliver(errand.task_id, None, outcome)
 
     return deliver
+
+
+def dealing(outcomes: mailing.Outcomes) -> Answer:
+    def deal(board: Board) -> None:
+        for task, outcome in outcomes.items():
+            board.deliver(task, None, outcome)
+
+    return deal
+
+
+def nothing(board: Board) -> None:
+    """What was asked of the run was answered without it."""
 
 
 def asking(errand: Errand) -> Answer:

@@ -19,9 +19,9 @@ from scheduler.domain.places import Around
 from scheduler.domain.states import Reason, TaskState
 from scheduler.domain.tasks import Task
 from scheduler.domain.wakes import Wake
-from scheduler.services import carrying, errands
+from scheduler.services import carrying, errands, waking
 from scheduler.services.catalog import Catalog
-from scheduler.store import boards, limits, placements, queues, tasks, variables
+from scheduler.store import boards, flows, limits, placements, queues, tasks, variables
 
 Conn = AsyncConnection[Any]
 Decide = Callable[[Board], None]
@@ -67,6 +67,9 @@ async def write(conn: Conn, changes: Changes, by: str) -> Changes:
     """New tasks are tasks like the others when they have been written."""
     await boards.write(conn, changes, by=by)
     changes.tasks += changes.new_tasks
+    over = [task.id for task in changes.tasks if task.role == "call" and task.state.is_final]
+    if over:
+        changes.hearing += await flows.number(conn, over)
     return changes
 
 
@@ -176,7 +179,10 @@ async def admit(conn: Conn, task: int, run: UUID, keys: Sequence[str], wake: Wak
 def tell(changes: Changes, wake: Wake) -> None:
     wake.add(
         runs=[run.id for run in changes.runs],
-        queues={task.queue for task in changes.tasks if task.state is TaskState.READY},
+        queues={
+            *(task.queue for task in changes.tasks if task.state is TaskState.READY),
+            *map(waking.of_calls, changes.hearing),
+        },
         due=any(task.due_at for task in changes.tasks) or any(run.due_at for run in changes.runs),
         wanted=any(task.wanted for task in changes.tasks),
     )

@@ -8,6 +8,13 @@ from scheduler.domain.wakes import CHANNEL, Wake
 
 Conn = AsyncConnection[Any]
 
+CALLS = "calls:"
+
+
+def of_calls(holder: int) -> str:
+    """As the name of a queue: something that a workflow in its hands has called is over."""
+    return f"{CALLS}{holder}"
+
 
 async def notify(conn: Conn, wake: Wake) -> None:
     """One notification for each commit, sent when it commits."""

@@ -165,14 +165,26 @@ select id, attempt, wanted
 
 -- name: lock_of_runs
 -- The tasks of runs that the caller has locked. A claim in flight is waited for and seen; what is
--- final nobody can change but the caller.
+-- final nobody can change but the caller. What workflows called and is over stays away: there may
+-- be thousands of it, and nothing depends on it.
 with living as materialized (
     select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank, required,
            needed, open, passed, successors, handler, settles, judged, on_lost, limit_keys, attempt,
            counted, lost, holder, wanted, invocation, exit_code, error, started_at, finished_at, role,
            of, item, iteration, share, placement
       from tasks
-     where run_id = any(%(runs)s) and state not in ('COMPLETED', 'FAILED', 'SKIPPED', 'STOPPED')
+     where run_id = any(%(runs)s) and position < 1000000000
+       and state not in ('COMPLETED', 'FAILED', 'SKIPPED', 'STOPPED')
+     order by id
+       for no key update
+), called as materialized (
+    select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank, required,
+           needed, open, passed, successors, handler, settles, judged, on_lost, limit_keys, attempt,
+           counted, lost, holder, wanted, invocation, exit_code, error, started_at, finished_at, role,
+           of, item, iteration, share, placement
+      from tasks
+     where run_id = any(%(runs)s) and role = 'call'
+       and state in ('PENDING', 'WAITING', 'READY', 'IN_PROGRESS')
      order by id
        for no key update
 )
@@ -186,8 +198,15 @@ select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queu
        needed, open, passed, successors, handler, settles, judged, on_lost, limit_keys, attempt,
        counted, lost, holder, wanted, invocation, exit_code, error, started_at, finished_at, role,
        of, item, iteration, share, placement
+  from called
+union all
+select id, run_id, position, name, kind, state, reason, blocked_on, due_at, queue, rank, required,
+       needed, open, passed, successors, handler, settles, judged, on_lost, limit_keys, attempt,
+       counted, lost, holder, wanted, invocation, exit_code, error, started_at, finished_at, role,
+       of, item, iteration, share, placement
   from tasks
- where run_id = any(%(runs)s) and state in ('COMPLETED', 'FAILED', 'SKIPPED', 'STOPPED')
+ where run_id = any(%(runs)s) and position < 1000000000
+   and state in ('COMPLETED', 'FAILED', 'SKIPPED', 'STOPPED')
  order by position;
 
 -- name: lock
@@ -199,7 +218,7 @@ select id from tasks where id = any(%(ids)s) order by id for no key update;
 select name, state::text as state, exit_code, output, error, started_at, finished_at,
        metadata ->> 'output_left_out' as left_out
   from tasks
- where run_id = %(run)s and role = 'task'
+ where run_id = %(run)s and role = 'task' and position < 1000000000
  order by position;
 
 -- name: gathered
@@ -209,6 +228,7 @@ with items as (
     select of, item, case when state = 'COMPLETED' then output end as output
       from tasks
      where run_id = %(run)s and of = any(%(positions)s::integer[]) and role = 'item'
+       and position < 1000000000
        and jsonb_typeof(item) = 'object'
 ), sizes as (
     select of, sum(coalesce(octet_length(output::text), 4)) + 2 * count(*) as size
@@ -309,7 +329,7 @@ update tasks t
  where t.run_id = any(%(runs)s) and r.id = t.run_id and (r.state = 'IN_PROGRESS') is true
    and t.state = 'WAITING' and t.reason = 'backoff' and t.due_at <= clock_timestamp()
    and cardinality(t.limit_keys) = 0 and t.placement is null
-   and t.kind <> all('{process,sleep,wait_for,approval,emit,branch}')
+   and t.kind <> all('{process,sleep,wait_for,approval,emit,branch,recv,get,result}')
    and t.queue <> all(array(select name from queues where size is not null))
 returning t.queue;
 

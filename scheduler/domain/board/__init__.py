@@ -10,6 +10,7 @@ under way, both speak of them. A run's `open` is the number of its tasks that ar
 """
 
 from scheduler.domain.board import (
+    calling,
     grouping,
     outcomes,
     parked,
@@ -18,6 +19,7 @@ from scheduler.domain.board import (
     settling,
     verbs,
 )
+from scheduler.domain.board.calling import Called, Hand
 from scheduler.domain.board.changes import Attempt, Changes, DeadLetter, Event, fingerprint
 from scheduler.domain.board.expanding import MOST_GATHERED, Gathered
 from scheduler.domain.board.outcomes import MOST_LOSSES
@@ -30,10 +32,12 @@ __all__ = [
     "MOST_LOSSES",
     "Attempt",
     "Board",
+    "Called",
     "Changes",
     "DeadLetter",
     "Event",
     "Gathered",
+    "Hand",
     "fingerprint",
 ]
 
@@ -60,6 +64,11 @@ class Board(Table):
     skip = rounds.skip_task
     mark_done = rounds.mark_done
     compensate = rounds.compensate
+
+    call = calling.call
+    drop = calling.drop
+    park = calling.park
+    diverge = calling.diverge
 
     deliver = parked.deliver
     admit = grouping.admit

@@ -73,6 +73,7 @@ class Changes:
     spent_limits: list[str] = field(default_factory=list)  # keys that nobody will ask for again
     redriven: list[UUID] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
+    hearing: list[int] = field(default_factory=list)  # holders of whose workflows calls are over
 
     def add(self, other: "Changes") -> None:
         for each in fields(self):

@@ -66,6 +66,7 @@ def settle_run(table: Table) -> None:
     run = table.run
     if run.state.is_final:
         return
+    leave_calls(table)
     if run.open == 0:
         conclude(table)
     take_next_step(table)
@@ -73,9 +74,19 @@ def settle_run(table: Table) -> None:
         table.move_run(R.HELD, "run.held")
 
 
+def leave_calls(table: Table) -> None:
+    """What a workflow called ends with it."""
+    for task in table.of_role("call"):
+        if not task.state.is_final and not task.is_ending and table.tasks[task.of].state.is_final:
+            leave_all(table, [task], "stop", "its workflow is over")
+
+
 def in_hand(table: Table) -> bool:
-    """A command that is frozen does nothing."""
-    return any(task.state is T.IN_PROGRESS and not task.is_frozen for task in table.tasks.values())
+    """A command that is frozen does nothing; a workflow goes on to the end of its step."""
+    return any(
+        task.state is T.IN_PROGRESS and (not task.is_frozen or task.kind == "workflow")
+        for task in table.tasks.values()
+    )
 
 
 def take_next_step(table: Table) -> None:

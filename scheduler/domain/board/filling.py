@@ -1,6 +1,7 @@
 """Filling in what a task is made of."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from scheduler.domain.board import items, placing
 from scheduler.domain.board.following import ready
 from scheduler.domain.board.outcomes import give_up
 from scheduler.domain.board.table import Table
+from scheduler.domain.definitions import ProcessType
 from scheduler.domain.errors import Invalid
 from scheduler.domain.states import Reason, TaskState
 from scheduler.domain.tasks import Task
@@ -34,7 +36,7 @@ def begin(table: Table, task: Task, scope: Scope, delay: timedelta = NOW) -> Non
 def fill(table: Table, task: Task, scope: Scope) -> None:
     definition = table.definition_of(task)
     task.invocation = rendering.render(definition, scope)
-    keys = rendering.limit_keys(table.definition, definition, scope)
+    keys = rendering.limit_keys(type_for(table, task), definition, scope)
     if task.role == "item" and task.of is not None and (size := items.parallel(definition)):
         keys.append((items.key(table.run, table.tasks[task.of]), size))
     if rate := rendering.rate_key(definition, scope):
@@ -43,6 +45,13 @@ def fill(table: Table, task: Task, scope: Scope) -> None:
     task.share = rendering.share(definition, scope)
     placing.place(table, task, scope)
     table.limit_sizes.update(keys)
+
+
+def type_for(table: Table, task: Task) -> ProcessType:
+    """A workflow has its type's place while it waits for what it called."""
+    if task.role != "call":
+        return table.definition
+    return replace(table.definition, max_parallel=None)
 
 
 def window(table: Table, key: str, size: int, per: timedelta) -> tuple[str, int]:

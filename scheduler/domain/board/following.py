@@ -14,10 +14,21 @@ R, T = RunState, TaskState
 
 def advance(table: Table, task: Task) -> None:
     """Tell those who wait for this task, and those who can no longer run because of it."""
+    if task.role == "call":
+        waken(table, task)
+        return
     ended = [task]
     while ended:
         for successor in table.following(ended.pop()):
             ended += consider(table, successor)
+
+
+def waken(table: Table, call: Task) -> None:
+    """A call is over: its workflow goes on, if it has nothing else to do."""
+    assert call.of is not None
+    workflow = table.tasks[call.of]
+    if workflow.reason is Reason.CALLS:
+        ready(table, workflow)
 
 
 def consider_all(table: Table) -> None:

@@ -15,6 +15,7 @@ from scheduler.domain.tasks import Task
 T = TaskState
 
 MOST_LOSSES = 3  # a task that kills its holder ends; a loss uses up no retry
+MOST_REPLAYS = 100  # a workflow goes on where it was, however long it takes
 UNCOUNTED = (Ending.LOST, Ending.STOPPED)  # nor does a worker that leaves
 
 
@@ -159,7 +160,7 @@ def lost(table: Table, task: Task, outcome: Outcome) -> None:
         advance(table, task)
     elif placing.is_not_repeated(task) and not placing.is_replaced(task):
         give_up(table, task, outcome)
-    elif task.lost > MOST_LOSSES:
+    elif task.lost > most_losses(task):
         error = f"lost {task.lost} times, the last time: {outcome.error}"
         give_up(table, task, Outcome(ending=Ending.LOST, error=error, retryable=False))
     else:
@@ -168,6 +169,10 @@ def lost(table: Table, task: Task, outcome: Outcome) -> None:
         if placing.is_replaced(task):
             placing.look_elsewhere(table, task)
         again(table, task)
+
+
+def most_losses(task: Task) -> int:
+    return MOST_REPLAYS if task.kind == "workflow" else MOST_LOSSES
 
 
 def failed(table: Table, task: Task, outcome: Outcome) -> None:
@@ -205,12 +210,22 @@ def give_up(table: Table, task: Task, outcome: Outcome) -> None:
             items.failed(table, task)
         case "hook":
             bury(table, task)
+        case "call":
+            say_how(table, task, outcome)
         case "task" if action.kind not in ("continue", "handler"):
             bury(table, task)
             want = "stop" if action.kind == "stop_now" else None
             error = f"task {task.name} failed: {task.error}"
             fail(table, error, want, {"task": task.name})
     advance(table, task)
+
+
+def say_how(table: Table, task: Task, outcome: Outcome) -> None:
+    """For the workflow: whether time was up, or what a program said that did it."""
+    of = (outcome.detail or {}).get("error")
+    kind = "TimedOut" if outcome.ending is Ending.TIMED_OUT else "Failed"
+    error = of if isinstance(of, dict) else {"type": kind, "message": task.error}
+    table.asked.notes[task.id] = {"error": error}
 
 
 def bury(table: Table, task: Task) -> None:

@@ -6,6 +6,7 @@ Here they begin; `parked` says how they end.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from scheduler.domain.board.table import Table
 from scheduler.domain.orders import (
@@ -13,7 +14,9 @@ from scheduler.domain.orders import (
     AwaitEvent,
     CloseApproval,
     EmitEvent,
+    Inquire,
     StartChild,
+    TakeMessage,
     TellChildren,
 )
 from scheduler.domain.states import Reason, RunState, TaskState
@@ -44,6 +47,12 @@ def begin(table: Table, task: Task) -> None:
         case "emit":
             park(table, task, Reason.TIMER, table.now)
             emit(table, task)
+        case "recv":
+            park(table, task, Reason.SIGNAL, deadline(call, table.now), on=call["topic"])
+            table.asked.orders.append(TakeMessage(task=task))
+        case "get" | "result":
+            park(table, task, Reason.SIGNAL, deadline(call, table.now), on=call["run"])
+            table.asked.orders.append(inquiry(task))
         case _:
             park(table, task, Reason.TIMER, table.now)
     if table.run.state is RunState.PENDING:
@@ -97,6 +106,12 @@ def emit(table: Table, task: Task) -> None:
         task=task, event=call["event"], key=call.get("key") or "", data=call.get("data")
     )
     table.asked.orders.append(order)
+
+
+def inquiry(task: Task) -> Inquire:
+    call: Call = task.invocation
+    about, key = UUID(call["run"]), call.get("key")
+    return Inquire(task=task, about=about, kind="value" if key else "end", name=key or "")
 
 
 def ask(table: Table, task: Task) -> None:

@@ -122,6 +122,7 @@ def open_round(
     table: Table, again: Sequence[Task], named: Iterable[Task], *, whole: bool = False
 ) -> None:
     run = table.run
+    table.begins_anew = whole
     anew = after(table, [task.position for task in again]) | {task.position for task in named}
     for task in again:
         if whole or task.position in anew or not has_items_to_keep(task):

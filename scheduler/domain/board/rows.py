@@ -1,4 +1,4 @@
-"""Rows that a run did not begin with: items, undos and hooks."""
+"""Rows that a run did not begin with: items, undos, hooks and calls."""
 
 from scheduler.domain.board.table import Table
 from scheduler.domain.definitions import TaskDefinition
@@ -7,14 +7,20 @@ from scheduler.domain.tasks import Role, Task, rank
 
 
 def new_row(
-    table: Table, role: Role, name: str, definition: TaskDefinition, *, of: int | None = None
+    table: Table,
+    role: Role,
+    name: str,
+    definition: TaskDefinition,
+    *,
+    of: int | None = None,
+    position: int | None = None,
 ) -> Task:
     """A task of nobody's needs; it is for the caller to say when it is ready."""
     priority = table.run.priority if definition.priority is None else definition.priority
     task = Task(
         id=0,
         run_id=table.run.id,
-        position=len(table.tasks),
+        position=table.next_position if position is None else position,
         name=name,
         kind=definition.kind,
         state=TaskState.PENDING,

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from scheduler.domain import graph, places
+from scheduler.domain import calls, graph, places
 from scheduler.domain.board.changes import Changes, Event
 from scheduler.domain.definitions import ProcessType, TaskDefinition
+from scheduler.domain.orders import Rewind
 from scheduler.domain.runs import Run
 from scheduler.domain.states import Reason, RunState, TaskState
 from scheduler.domain.tasks import Role, Task, priority_of, rank
@@ -52,6 +53,9 @@ class Table:
         self.succeeded: dict[int, Outcome] = {}  # repeated tasks: was it the last time?
         self.wants_result = False  # all is done; what the run brought about is to be worked out
         self.has_result = False
+        self.next_position = sum(task.role != "call" for task in tasks)
+        self.begins_anew = False  # what is done again does not go by what was done before
+        self._called: dict[int, TaskDefinition] = {}
         self._dirty: dict[int, Task] = {}
         self._run_changed = False
 
@@ -67,10 +71,18 @@ class Table:
             return self.hooks[task.name]
         if task.of is None:
             return self.definitions[task.name]
+        if task.role == "call":
+            return self._definition_of_call(task)
         definition = self.definition_of(self.tasks[task.of])
         if task.role == "undo" and definition.undo is not None:
             return definition.undo
         return definition
+
+    def _definition_of_call(self, task: Task) -> TaskDefinition:
+        assert task.item is not None
+        if task.position not in self._called:
+            self._called[task.position] = calls.called(task.name, task.item["task"])
+        return self._called[task.position]
 
     def of_role(self, *roles: Role) -> list[Task]:
         return [task for role in roles for task in self._roles.get(role, ())]
@@ -115,6 +127,8 @@ class Table:
             return True
         if task.role == "undo":
             return self.run.state is RunState.COMPENSATING
+        if task.role == "call" and task.of is not None:
+            return self.goes_on(self.tasks[task.of])
         if self.run.state in (RunState.STOPPING, RunState.COMPENSATING):
             return False
         name = task.name if task.of is None else self.tasks[task.of].name
@@ -152,6 +166,7 @@ class Table:
     def add(self, task: Task) -> None:
         """A new row; it gets its id when it is written."""
         task.id = -1 - task.position
+        self.next_position += task.role != "call"
         self.tasks[task.position] = self.by_id[task.id] = task
         self._roles.setdefault(task.role, []).append(task)
         self.run.total += 1
@@ -193,7 +208,7 @@ class Table:
         task.finished_at = self.now
         task.wanted = None
         self.run.open -= 1
-        self.run.failed += state is TaskState.FAILED
+        self.run.failed += state is TaskState.FAILED and task.role != "call"
         self.touch_run()
         for successor in self.following(task):
             if counts(task, successor):
@@ -211,6 +226,9 @@ class Table:
     def reopen(self, task: Task) -> None:
         """A task that ended will be carried out once more. The counters of those that wait for it
         are to be derived after that."""
+        if task.kind == "workflow" and task.state.is_final:
+            keeps = task.state in (TaskState.FAILED, TaskState.STOPPED) and not self.begins_anew
+            self.asked.orders.append(Rewind(task=task, keeps=keeps))
         self.run.open += task.state.is_final
         self.run.failed -= task.state is TaskState.FAILED
         self.touch_run()
@@ -276,7 +294,9 @@ class Table:
                 task.needed, task.open = counters
                 self.touch(task)
         self.run.open = sum(not task.state.is_final for task in self.tasks.values())
-        self.run.failed = sum(task.state is TaskState.FAILED for task in self.tasks.values())
+        self.run.failed = sum(
+            task.state is TaskState.FAILED and task.role != "call" for task in self.tasks.values()
+        )
         self.touch_run()
 
 

@@ -30,15 +30,16 @@ def hold(table: Table, by: str, *, freeze: bool = False) -> None:
             table.move(task, T.WAITING, Reason.HOLD)
         elif task.reason is Reason.CHILD:
             parking.tell_children(table, task, "hold")
-        elif is_elsewhere(task) and not task.is_ending:
+        elif hears_of_it(task) and not task.is_ending:
             table.want(task, "freeze")
     table.move_run(R.HOLDING, "run.holding", {"by": by} | ({"freeze": True} if freeze else {}))
     settle_run(table)
 
 
-def is_elsewhere(task: Task) -> bool:
-    """A child that a workstation decides about: it hears of what is wanted as of a command."""
-    return task.kind == "process" and task.state is T.IN_PROGRESS
+def hears_of_it(task: Task) -> bool:
+    """A workflow, which begins nothing more; or a child that a workstation decides about. They hear
+    of what is wanted as a command does."""
+    return task.kind in ("workflow", "process") and task.state is T.IN_PROGRESS
 
 
 def freeze_commands(table: Table) -> None:

@@ -19,12 +19,16 @@ from scheduler.domain.kinds import (
     branch,
     command,
     emit,
+    get,
     http,
     noop,
     process,
     python,
+    recv,
+    result,
     sleep,
     wait_for,
+    workflow,
 )
 from scheduler.domain.kinds.command import OF_WORKERS as OF_WORKERS
 from scheduler.domain.sections import Section
@@ -45,6 +49,7 @@ _MODULES: dict[KindName, Any] = {
     "http": http,
     "python": python,
     "action": action,
+    "workflow": workflow,
     "process": process,
     "sleep": sleep,
     "wait_for": wait_for,
@@ -53,8 +58,11 @@ _MODULES: dict[KindName, Any] = {
     "branch": branch,
     "noop": noop,
 }
-KINDS: Mapping[KindName, Kind] = cast("dict[KindName, Kind]", _MODULES)
-NAMES: Mapping[str, KindName] = {key: name for name, kind in KINDS.items() for key in kind.KEYS}
+# Workflows ask for these, and definitions don't.
+_ASKED: dict[KindName, Any] = {"recv": recv, "get": get, "result": result}
+KINDS: Mapping[KindName, Kind] = cast("dict[KindName, Kind]", _MODULES | _ASKED)
+NAMES: Mapping[str, KindName] = {key: name for name in _MODULES for key in KINDS[name].KEYS}
+ASKED: Mapping[str, KindName] = {key: name for name in _ASKED for key in KINDS[name].KEYS}
 BESIDE = frozenset(key for kind in KINDS.values() for key in kind.BESIDE)
 
 
