@@ -323,6 +323,9 @@ class Stock:
     types: tuple[str, ...] = ()
     schedules: tuple[str, ...] = ()
     labels: Json = field(default_factory=dict)  # people's, over what it says of itself
+    callers: Json | None = None  # who may start what here, by name: key and types; None: not said
+    peers: str = ""  # another text whenever it may call others, or others elsewhere, than before
+    at: float = 0.0  # when this was so, by the server's clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 Loaded with the agent, but for the listener and the engine, which come when they are needed.
 """
 
+import asyncio
 import json
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -12,15 +14,18 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from edge import knocking
-from edge.agent import taking
+from edge.agent import callers, taking
 from edge.agent.asking import OtherOrder
+from edge.agent.callers import Callers
+from edge.agent.core import Effect
 from edge.agent.directory import Directory, NoWay, OverWeb
 from edge.agent.home import Config
 from edge.agent.local import Given, Refused, text
 from edge.agent.peer_ledger import PeerLedger
 from edge.agent.peering import LOST, STEERING, STOPPED, Order, Over, Wait, is_run
 from edge.agent.peers import Effects, Peers, Turns
-from edge.messages import Ended, Verb
+from edge.agent.store import DiskBook
+from edge.messages import Ended, Stock, Verb
 from scheduler.domain import ids
 
 if TYPE_CHECKING:
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from edge.knocking import Visitor
 
 CERTIFICATE = "certificate.pem"
+CALLERS = "callers"
 BUSY = 4409
 HERE = "the workstation"  # who orders, where nobody says a name
 NEWS = 0.5  # seconds between two looks at how far runs are that peers wait for
@@ -58,11 +64,14 @@ class Company:
         turns = cast("Turns", program)
         ledger = PeerLedger(program.book)
         self.peers = Peers(self.me, ledger, self, self.directory, turns, self.object_to)
+        self.peers.taker.callers = known_callers(program.book)
+        self.told_peers = ""  # of those that may be called, as of the latest stock
         self.pending: Effects = []
         self.news_at = 0.0
         self.told: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self.listener: Listener | None = None
         program.runs.sent, program.runs.over = self.sent, self.over
+        program.core.on_stock = self.stocked
         self.heard()
         self.add_verbs()
 
@@ -75,6 +84,21 @@ class Company:
         names = self.program.known_peers = frozenset(self.directory.known.peers)
         if self.program.runs.loaded is not None:
             self.engine.here = replace(self.engine.here, peers=names)
+
+    def stocked(self, stock: Stock, clock: float) -> list[Effect]:
+        """Within a turn: what the server says of others comes with what it says of our own."""
+        text = callers.written(stock)
+        self.program.book.put(CALLERS, text)
+        self.peers.taker.callers = callers.read(text)
+        if stock.peers != self.told_peers:
+            self.told_peers = stock.peers
+            self.ask_anew()
+        return self.program.runs.stocked(stock, clock)
+
+    def ask_anew(self) -> None:
+        """Each of all that were told the same at a moment of its own."""
+        wait = random.random() * self.program.baton.windows.first
+        asyncio.get_running_loop().call_later(wait, self.directory.wanted.set)
 
     # Where it listens.
 
@@ -267,6 +291,11 @@ class Company:
             "ordered_here": len([each for each in told["given"] if each["ending"] is None]),
             "directory": self.directory.why or None,
         }
+
+
+def known_callers(book: DiskBook) -> Callers:
+    found = book.db.execute("select value from facts where name = ?", (CALLERS,)).fetchone()
+    return callers.read(found[0]) if found else Callers()
 
 
 def listening_of(config: Config, folder: Any) -> "Listening | None":

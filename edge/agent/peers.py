@@ -351,9 +351,7 @@ class Peers:
         number, grant = self.number, visitor.grant
         line = self.inward[number] = Line(socket)
         log.info("a peer has called", extra={"peer": grant.station})
-        effects = self.taker.connect(
-            number, grant.station, grant.types, is_expired=visitor.is_expired
-        )
+        effects = self.taker.connect(number, grant, is_expired=visitor.is_expired)
         self.turns.happened(lambda now, clock: [*effects], is_ours=False)
         try:
             await line.carry(lambda message: self.asked(number, message))

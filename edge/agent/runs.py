@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from edge import invocations
-from edge.agent import orders
+from edge.agent import labels, orders
 from edge.agent.core import Effect, Objection, Steer
 from edge.agent.local import Refused, text
 from edge.messages import Command, Ended, Offer, Refusal, Stock, Verb
@@ -38,7 +38,6 @@ class Runs:
         if goes_on(program):
             self.load()
         program.core.on_run = self.commanded
-        program.core.on_stock = self.stocked
         self.add_verbs()
 
     @property
@@ -107,7 +106,8 @@ class Runs:
         return why, self.do(effects)
 
     def stocked(self, stock: Stock, clock: float) -> list[Effect]:
-        if not (stock.types or stock.schedules) and self.loaded is None:
+        if not (stock.types or stock.schedules) and self.known_here is None:
+            labels.keep(self.program.book, stock.labels)
             return []  # nothing, and there was nothing
         return self.do(self.engine.stocked(stock, at(clock)))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+from edge.agent.callers import Callers
 from edge.agent.peering import (
     EXPIRED,
     FINAL,
@@ -33,6 +34,7 @@ from edge.agent.peering import (
     asked_at,
     is_run,
 )
+from edge.identity import Grant
 from edge.messages import Json, Verb
 
 MOST = 1_000  # orders of one peer at once
@@ -89,12 +91,15 @@ Effect: TypeAlias = Say | Begin | Look | Steer | Cut
 class Line:
     """One connection of a peer. What it holds is lost with it."""
 
-    station: str
-    types: tuple[str, ...]
+    grant: Grant
     is_expired: bool
     due: dict[str, float] = field(default_factory=dict)  # by run: when its result is said again
     news: dict[str, Json] = field(default_factory=dict)  # to be told
     numbers: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def station(self) -> str:
+        return self.grant.station
 
 
 def objects_to_nothing(station: str, order: Order) -> No | None:
@@ -110,17 +115,17 @@ class Taker:
     ) -> None:
         self.book, self.resend, self.object_to = book, resend, object_to
         self.lines: dict[int, Line] = {}
+        self.callers = Callers()
 
     # The line.
 
-    def connect(
-        self, line: int, station: str, types: tuple[str, ...], *, is_expired: bool = False
-    ) -> list[Effect]:
+    def connect(self, line: int, grant: Grant, *, is_expired: bool = False) -> list[Effect]:
         """A peer has called and proved itself. An earlier call of it is over."""
+        station = grant.station
         older = [number for number, each in self.lines.items() if each.station == station]
         for number in older:
             del self.lines[number]
-        self.lines[line] = Line(station, types, is_expired)
+        self.lines[line] = Line(grant, is_expired)
         return [Cut(number, f"{station!r} has called again") for number in older]
 
     def disconnect(self, line: int) -> None:
@@ -217,12 +222,15 @@ class Taker:
         if caller.is_expired:
             why = f"the grant of {caller.station!r} has expired: it gets a new one from the server"
             return No(why, Wait.GRANT)
-        if not allows(caller.types, order.type):
-            allowed = ", ".join(caller.types) or "nothing"
+        types = caller.grant.types
+        if not allows(types, order.type):
+            allowed = ", ".join(types) or "nothing"
             return No(
                 f"{caller.station!r} may start {allowed} here, and not {order.type!r}: "
                 "who may start what is said on the server"
             )
+        if why := self.callers.objection(caller.grant, order.type):
+            return No(why, Wait.GRANT)
         return self.object_to(caller.station, order)
 
     def wish(self, line: int, given: Given, number: int, verb: Verb) -> list[Effect]:

@@ -18,6 +18,7 @@ from edge.messages import Stock
 from scheduler.domain import graph, places, process_types
 from scheduler.domain.definitions import ChildCall, ProcessType
 from scheduler.domain.errors import Refusal
+from scheduler.services.station_tokens import allowed_types
 from scheduler.services.ticking import key_of, plan_of, poke, target_of
 from scheduler.store import stocks, variables
 from scheduler.store.rows import Row
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 Conn = AsyncConnection[Any]
 
 LARGEST = 600 << 10  # characters of all that one workstation has; a frame has room for it
+MOST_CALLERS = 1_000  # of more than these grants alone decide
 
 
 async def refresh(conn: Conn, seen: str) -> tuple[str, list[int]]:
@@ -43,9 +45,15 @@ async def refresh(conn: Conn, seen: str) -> tuple[str, list[int]]:
         schedules = await assigned(conn, stations)
         system = (await variables.of_record(conn, None)).system
         known = Known(rows)
+        calling = [row for row in stations if row["peers"]]
+        called = [row for row in stations if row["address"]]
         for station in stations:
-            asked = asked_by_peers(stations, station["name"])
-            content = known.content(station, schedules, asked, system)
+            asked = asked_by_peers(calling, station["name"])
+            content = {
+                **known.content(station, schedules, asked, system),
+                "callers": callers(calling, station),
+                "peers": peers(called, station),
+            }
             if await stocks.put(conn, station["id"], digest(content), content):
                 changed.append(station["id"])
         return await stocks.watermark(conn), changed
@@ -67,8 +75,30 @@ async def assigned(conn: Conn, stations: Sequence[Row]) -> list[Row]:
 
 def asked_by_peers(stations: Sequence[Row], name: str) -> set[str]:
     """Types that other workstations may start there; who may start all says none by name."""
-    allowed = ((row["peers"] or {}) for row in stations)
+    allowed = (row["peers"] for row in stations)
     return {type for peers in allowed for each in (name, "*") for type in peers.get(each, ())}
+
+
+def callers(stations: Sequence[Row], mine: Row) -> dict[str, Any] | None:
+    """Who may start what there: others may show grants that count no more."""
+    found = {
+        row["name"]: {"key": row["public_key"], "types": types}
+        for row in stations
+        if row is not mine and (types := allowed_types(row, mine["name"]))
+    }
+    return found if len(found) <= MOST_CALLERS else None
+
+
+def peers(stations: Sequence[Row], mine: Row) -> str:
+    """Another text whenever what it is told of those whom it may call is another one."""
+    if not mine["peers"]:
+        return ""
+    known = [
+        (row["name"], row["address"], row["public_key"], types)
+        for row in stations
+        if row is not mine and (types := allowed_types(mine, row["name"]))
+    ]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
 
 class Known:
@@ -163,7 +193,15 @@ async def due(conn: Conn, workstation: int) -> Stock | None:
     content = row["content"]
     types = tuple(json.dumps(each) for each in content.get("types", ()))
     schedules = tuple(json.dumps(each) for each in content.get("schedules", ()))
-    return Stock(row["wanted"], types, schedules, content.get("labels") or {})
+    return Stock(
+        row["wanted"],
+        types,
+        schedules,
+        labels=content.get("labels") or {},
+        callers=content.get("callers"),
+        peers=content.get("peers") or "",
+        at=row["at"],
+    )
 
 
 async def kept(conn: Conn, workstation: int, revision: str) -> None:

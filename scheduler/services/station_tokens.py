@@ -201,9 +201,15 @@ async def grant(conn: Conn, keys: Keys, workstation: Row, peer: str, types: Sequ
             remedy="it has to join, and to be accepted, first",
         )
     key = await signing.key(conn, keys)
-    until = int(time.time()) + GRANT_LASTS
+    since = int(time.time())
+    until = since + GRANT_LASTS
     given = Grant(
-        workstation["name"], peer, until, types=tuple(types), key=workstation["public_key"]
+        workstation["name"],
+        peer,
+        until,
+        types=tuple(types),
+        key=workstation["public_key"],
+        since=since,
     )
     return Given(
         identity.issue(key, given), datetime.fromtimestamp(until, UTC), identity.public(key)

@@ -10,14 +10,19 @@ select md5(concat_ws(
     (select concat_ws('-', count(*), max(updated_at), count(paused_at), max(paused_at))
        from schedules
       where spec ? 'workstation'),
-    (select string_agg(concat_ws('-', id, name, labels, told_labels, peers), ',' order by id)
+    (select string_agg(
+                concat_ws('-', id, name, labels, told_labels, peers, public_key, address), ','
+                order by id
+            )
        from workstations
       where state = 'ACCEPTED'),
-    (select count(*) from workstation_schedules)
+    (select count(*) from workstation_schedules),
+    (select concat_ws('-', count(*), max(updated_at)) from variables),
+    (select count(*) from schedule_stops where resumed_at is null)
 ));
 
 -- name: stations
-select id, name, told_labels || labels as labels, peers
+select id, name, told_labels || labels as labels, peers, public_key, address
   from workstations
  where state = 'ACCEPTED'
  order by id;
@@ -30,8 +35,10 @@ select distinct on (type) type as name, version, document
 
 -- name: schedules
 -- Those that people have given to workstations, and what each is to begin with.
-select s.id, s.name, s.type, s.record_id, s.spec, s.next_tick, s.paused_at is not null as is_paused,
-       w.workstation, w.leaves
+-- While all are stopped, they are there as well.
+select s.id, s.name, s.type, s.record_id, s.spec, s.next_tick, w.workstation, w.leaves,
+       s.paused_at is not null or exists (select from schedule_stops where resumed_at is null)
+           as is_paused
   from schedules s
   left join workstation_schedules w on w.schedule_id = s.id
  where s.type is not null and s.spec ? 'workstation'
@@ -70,7 +77,14 @@ returning workstation;
 update workstation_stores set has = '' where workstation = %(workstation)s and has <> '';
 
 -- name: due
-select wanted, content
+-- Once it is said, the workstation may have it, though the word that it has may never come: whatever
+-- it is to have after that is said, even if it is what it had before.
+with said as (
+    update workstation_stores
+       set has = ''
+     where workstation = %(workstation)s and wanted <> has and has <> ''
+)
+select wanted, content, extract(epoch from made_at)::float8 as at
   from workstation_stores
  where workstation = %(workstation)s and wanted <> has;
 

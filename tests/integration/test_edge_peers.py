@@ -1,6 +1,7 @@
 """Orders between two workstations over a socket, with nobody else about."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -11,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge import doors, identity
+from edge.agent import callers
 from edge.agent.directory import Known, NoWay
 from edge.agent.peering import Order, Over
 from edge.doors import Address, Unreached
@@ -157,6 +159,24 @@ async def test_a_grant_that_has_expired_begins_nothing_and_waits_for_another(
         saw.granted_for = 3600.0
         await saw.hears()
         await until(lambda: press.bench.begun.get(order.run))
+
+
+async def test_a_grant_that_the_server_has_taken_back_begins_nothing_though_the_line_is_open(
+    pair: tuple[Station, Station],
+) -> None:
+    saw, press = pair
+    first, order = an_order(), an_order()
+    saw.order("press", first)
+    await until(lambda: press.bench.begun.get(first.run))
+    press.peers.taker.callers = callers.told({}, time.time())
+    saw.order("press", order)
+    await until(lambda: (saw.peers.news.get(order.run) or {}).get("waiting") == "grant")
+    press.ends(first.run)  # what has begun is told of all the same
+    assert (await asyncio.wait_for(saw.peers.result(first.run), 60)).ending == "SUCCEEDED"
+    assert list(press.bench.begun) == [first.run]
+    known = {"saw": {"key": identity.public(saw.key), "types": ["press"]}}
+    press.peers.taker.callers = callers.told(known, time.time())
+    await until(lambda: press.bench.begun.get(order.run))
 
 
 async def test_a_peer_itself_refuses_what_its_grant_does_not_name(

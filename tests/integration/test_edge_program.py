@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from edge import identity, sealing, wire
+from edge.agent.callers import Caller, Callers
 from edge.agent.home import Config, Home
 from edge.agent.program import Program
 from edge.messages import (
@@ -29,6 +30,8 @@ from edge.messages import (
     Refusal,
     Reject,
     Start,
+    Stock,
+    Stocked,
     Welcome,
 )
 from tests.support.runners import end_runner_of
@@ -140,6 +143,30 @@ async def test_what_ends_while_the_disk_takes_nothing_is_told_of_when_it_does_ag
         await until(again.results)
         assert [each.exit_code for each in again.results()] == [7]
         assert program.unwritable == ""
+
+
+async def test_what_the_server_says_of_people_and_of_others_is_kept_and_costs_no_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def peers(directory: Any) -> list[Any]:
+        asked.append(directory)
+        return []
+
+    monkeypatch.setattr("edge.agent.directory.SOON", 0.01)
+    monkeypatch.setattr("edge.agent.directory.OverWeb.peers", peers)
+    known = {"saw": {"key": "K", "types": ["press"]}}
+    async with an_agent(tmp_path) as (program, server):
+        await until(lambda: asked)
+        server.tell(Stock("r", labels={"line": "2"}, callers=known, peers="others", at=7.0))
+        await until(lambda: server.said(Stocked))
+        await until(lambda: len(asked) > 1)
+        assert program.runs.loaded is None
+    again = Program(program.home, program.config, starts_runner=False)
+    assert again.company.peers.taker.callers == Callers({"saw": Caller("K", ("press",))}, 7.0)
+    assert again.runs.engine.here.labels == {"line": "2"}
+    again.book.close()
 
 
 async def test_a_full_disk_costs_new_work_and_never_a_result(

@@ -15,6 +15,7 @@ from edge.agent import asking, taking
 from edge.agent.asking import Asker, Pace
 from edge.agent.peering import WORDS, MemoryPeerBook, Order, Over, Said
 from edge.agent.taking import Taker
+from edge.identity import Grant
 from edge.messages import Verb
 
 STEP = 0.5
@@ -196,9 +197,9 @@ class Station:
         is_expired = self.world.chance.random() < self.world.chances.expired
 
         def answered() -> None:
-            name = str(self.number)
+            grant = Grant(str(self.number), str(peer), 9e9, types=TYPES)
             other.inward.add(line)
-            other.take(other.taker.connect(line, name, TYPES, is_expired=is_expired))
+            other.take(other.taker.connect(line, grant, is_expired=is_expired))
 
         self.world.guarded(other, answered)
         if line in other.inward:

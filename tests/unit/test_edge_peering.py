@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.agent import taking
+from edge.agent import callers, taking
 from edge.agent.asking import Asker, Call, Deliver, OtherOrder
 from edge.agent.peering import (
     KEPT,
@@ -28,6 +28,7 @@ from edge.agent.peering import (
     is_run,
 )
 from edge.agent.taking import Taker
+from edge.identity import Grant
 from edge.messages import Verb
 from edge.wire import BadFrame
 from scheduler.domain.ids import new_id
@@ -65,7 +66,7 @@ def test_whatever_comes_is_read_or_refused(text: str | bytes) -> None:
 @given(st.lists(SAID, max_size=12))
 def test_whatever_a_peer_says_it_breaks_neither_end(said: list[Any]) -> None:
     taker, asker = Taker(MemoryPeerBook("L")), Asker(MemoryPeerBook("M"))
-    taker.connect(1, "saw", ("*",))
+    taker.connect(1, Grant("saw", "press", 9e9, types=("*",)))
     asker.order("saw", an_order(), 0.0)
     asker.connect("saw", "L", 0.0)
     for number, each in enumerate(said):
@@ -103,14 +104,14 @@ def asked(taker: Taker, order: Order, clock: float = 0.0) -> list[Any]:
 
 def a_taker(*types: str, **more: Any) -> Taker:
     taker = Taker(MemoryPeerBook("L"))
-    taker.connect(1, "saw", types or ("press",), **more)
+    taker.connect(1, Grant("saw", "press", 9e9, types=types or ("press",), key="K"), **more)
     return taker
 
 
 def test_one_peer_sees_nothing_of_what_another_one_ordered() -> None:
     taker, order = a_taker(), an_order()
     asked(taker, order)
-    taker.connect(2, "lathe", ("*",))
+    taker.connect(2, Grant("lathe", "press", 9e9, types=("*",)))
     [refused] = taker.receive(2, Ask(order, "L"), 0.0, 0.0)
     assert isinstance(refused, taking.Say)
     assert isinstance(refused.message, Over)
@@ -119,6 +120,36 @@ def test_one_peer_sees_nothing_of_what_another_one_ordered() -> None:
     taker.ended(Over(order.run, "SUCCEEDED", 1.0), 0.0)
     taker.receive(2, Thanks(order.run), 0.0, 0.0)
     assert taker.book.given[order.run].result is not None
+
+
+TAKEN_BACK: dict[str, Any] = {
+    "nobody may call": {},
+    "another key": {"saw": {"key": "J", "types": ["press"]}},
+    "other types": {"saw": {"key": "K", "types": ["bend"]}},
+    "no caller": {"saw": "K"},
+    "no types": {"saw": {"key": "K"}},
+}
+
+
+@pytest.mark.parametrize("known", TAKEN_BACK)
+def test_what_the_server_has_taken_back_begins_nothing_until_it_signs_another_grant(
+    known: str,
+) -> None:
+    taker, order = a_taker(), an_order()
+    taker.callers = callers.told(TAKEN_BACK[known], 100.0)
+    [later] = asked(taker, order)
+    assert isinstance(later, Later)
+    assert later.wait is Wait.GRANT
+    newer = Grant("saw", "press", 9e9, types=("press",), key="K", since=200.0)
+    taker.connect(1, newer)
+    assert Taken(order.run) in asked(taker, order)
+
+
+@pytest.mark.parametrize("known", [None, {"saw": {"key": "K", "types": ["*"]}}])
+def test_where_nothing_was_taken_back_a_grant_counts(known: Any) -> None:
+    taker, order = a_taker(), an_order()
+    taker.callers = callers.told(known, 100.0)
+    assert Taken(order.run) in asked(taker, order)
 
 
 def test_a_peer_has_room_for_so_many_orders_and_no_more() -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from edge import attempts, invocations
+from edge.agent import labels as known_labels
 from edge.agent.book import Job
 from edge.agent.core import FINAL, Agent, Effect, Spawn, Steer
 from edge.agent.micro import alone, asking, events, places, starting, telling, timetable
@@ -87,6 +88,7 @@ class Engine:
         self.book = ledger.book
         self.world = world or ThisWorld()
         self.effects: Effects = []
+        self.own_labels = here.labels
         self.label()
 
     @contextmanager
@@ -401,13 +403,13 @@ class Engine:
             except UNFIT as error:
                 log.warning("a schedule cannot be kept", extra={"reason": str(error)[:300]})
         timetable.replace_all(self.ledger, wanted, now)
-        self.ledger.put_labels(stock.labels)
+        known_labels.keep(self.book, stock.labels)
         self.label()
         return self.wake(now)
 
     def label(self) -> None:
-        """What people call it counts before what it says of itself."""
-        self.here = replace(self.here, labels={**self.here.labels, **self.ledger.labels()})
+        """What people call it counts before what it says of itself, as long as they do."""
+        self.here = replace(self.here, labels={**self.own_labels, **known_labels.kept(self.book)})
 
     # What a decision comes to.
 

@@ -133,14 +133,6 @@ class Ledger:
             raise
         self.change("release micro")
 
-    def put_labels(self, labels: Mapping[str, Any]) -> None:
-        text = json.dumps({str(name): str(value) for name, value in labels.items()})
-        self.change("insert or replace into facts values ('micro_labels', ?)", text)
-
-    def labels(self) -> dict[str, str]:
-        found = self.one("select value from facts where name = 'micro_labels'")
-        return {} if found is None else dict(json.loads(found[0]))
-
     # Types.
 
     def put_type(self, definition: ProcessType, version: int) -> None:

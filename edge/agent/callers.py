@@ -1,0 +1,59 @@
+"""Who may start what here, as the server said last: somebody may show a grant that was signed
+before, and would get none any more.
+
+What was signed later counts by itself: whoever shows it has heard from the server after us.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge.agent.peering import allows
+from edge.identity import SLACK, Grant
+from edge.messages import Stock
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    key: str
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    known: Mapping[str, Caller] | None = None  # by their names; None: nothing was said
+    at: float = 0.0
+
+    def objection(self, grant: Grant, type: str) -> str | None:
+        """Why a grant that is well signed does not count for this."""
+        if self.known is None or grant.since > self.at + SLACK:
+            return None
+        caller = self.known.get(grant.station)
+        if caller is None or caller.key != grant.key:
+            return f"the grant of {grant.station!r} counts no more: it was taken back on the server"
+        if not allows(caller.types, type):
+            return f"{grant.station!r} may not start {type!r} here any more"
+        return None
+
+
+def told(callers: Mapping[str, Any] | None, at: float) -> Callers:
+    """What is no caller is none that may start anything."""
+    if callers is None:
+        return Callers()
+    found = {name: caller for name, each in callers.items() if (caller := read_caller(each))}
+    return Callers(found, at)
+
+
+def read_caller(said: Any) -> Caller | None:
+    if not isinstance(said, Mapping) or not isinstance(said.get("types"), list | tuple):
+        return None
+    return Caller(str(said.get("key")), tuple(str(each) for each in said["types"]))
+
+
+def written(stock: Stock) -> str:
+    return json.dumps([stock.callers, stock.at])
+
+
+def read(text: str) -> Callers:
+    return told(*json.loads(text))
