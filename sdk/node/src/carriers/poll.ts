@@ -1,0 +1,111 @@
+/** Frames over requests, where a WebSocket does not get through. */
+
+import type { Engine } from "../engine.js";
+import type { Place } from "../place.js";
+import { BadFrame } from "../wire.js";
+import { Alarm, Lost, refusal } from "./carrier.js";
+
+const PAUSE = 20; // milliseconds between two polls, which gathers what is said meanwhile
+const MOMENT = 100; // milliseconds that what is not urgent may wait
+const PATIENCE = 30_000; // milliseconds for one poll
+
+export async function poll(engine: Engine, place: Place, over: AbortSignal): Promise<void> {
+  const pulse = new Pulse(over);
+  engine.onNews = (urgent) => pulse.beat(urgent ? PAUSE : MOMENT);
+  engine.core.connect(engine.now());
+  try {
+    while (!over.aborted) {
+      await exchange(engine, place, over);
+      if (engine.isOver && engine.core.isQuiet) return;
+      pulse.beat(engine.core.isQuiet ? engine.core.pace * 1_000 : PAUSE);
+      await pulse.next();
+    }
+  } finally {
+    pulse.end();
+    engine.onNews = () => undefined;
+    engine.core.disconnect();
+  }
+}
+
+async function exchange(engine: Engine, place: Place, over: AbortSignal): Promise<void> {
+  engine.tick();
+  const answer = await ask(place, engine.core.frame() ?? engine.core.nothing(), over);
+  if (over.aborted) return;
+  const text = await bodyOf(answer);
+  if (answer.status !== 200) {
+    if (answer.status === 422) engine.core.refused(text);
+    throw refusal(answer.status, answer.headers.get("retry-after"), detail(text));
+  }
+  try {
+    engine.heard(text);
+  } catch (error) {
+    if (!(error instanceof BadFrame)) throw error;
+    throw new Lost(`the server is not understood: ${error.message}`);
+  }
+  if (!engine.core.isWelcome) throw new Lost("the server did not answer to hello");
+}
+
+async function ask(place: Place, body: string, over: AbortSignal): Promise<Response> {
+  const signal = AbortSignal.any([over, AbortSignal.timeout(PATIENCE)]);
+  const headers = { ...place.headers, "Content-Type": "application/json" };
+  try {
+    return await fetch(place.poll, { method: "POST", headers, body, signal, redirect: "error" });
+  } catch (error) {
+    if (over.aborted) return Response.error();
+    throw new Lost(reasonOf(error));
+  }
+}
+
+async function bodyOf(answer: Response): Promise<string> {
+  try {
+    return await answer.text();
+  } catch (error) {
+    throw new Lost(reasonOf(error));
+  }
+}
+
+/** What is to read of a problem document. */
+function detail(text: string): string {
+  try {
+    return String((JSON.parse(text) as { detail?: unknown }).detail ?? "").slice(0, 500);
+  } catch {
+    return "";
+  }
+}
+
+/** `fetch failed` says nothing; its cause does. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? error.cause.message || error.message : error.message;
+}
+
+/** Wakes who waits for it, at the earliest moment that it was told. */
+class Pulse {
+  private wake: () => void = () => undefined;
+  private readonly alarm = new Alarm(() => this.rung());
+  private hasRung = false;
+
+  constructor(private readonly over: AbortSignal) {
+    over.addEventListener("abort", this.rung);
+  }
+
+  beat(delay: number): void {
+    this.alarm.set(delay);
+  }
+
+  async next(): Promise<void> {
+    if (!this.hasRung && !this.over.aborted) await new Promise<void>((resolve) => (this.wake = resolve));
+    this.hasRung = false;
+    this.alarm.clear();
+  }
+
+  end(): void {
+    this.alarm.clear();
+    this.over.removeEventListener("abort", this.rung);
+  }
+
+  private readonly rung = (): void => {
+    this.hasRung = true;
+    this.wake();
+  };
+}
