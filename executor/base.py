@@ -76,7 +76,8 @@ class Outcome:
 
     `counted` says whether it may use up a retry: an attempt that never began does not.
     `output` is the task's output as JSON text, ready for jsonb. `retry_after`: whoever was asked
-    wants to be left alone for so many seconds.
+    wants to be left alone for so many seconds. `error_type`: which kind of error it was, where
+    whoever failed has names for them.
     """
 
     ending: Ending
@@ -88,3 +89,4 @@ class Outcome:
     detail: Mapping[str, Any] | None = None
     files: Sequence[Left] = ()
     retry_after: float | None = None
+    error_type: str | None = None

@@ -17,6 +17,9 @@ from starlette.middleware import Middleware
 from edge.gateway import carriers
 from edge.gateway.dialer import Dialer
 from edge.gateway.gateway import Gateway, opened
+from edge.remote import carriers as remote_carriers
+from edge.remote import office
+from edge.remote.office import Office
 from scheduler.api import (
     aliases,
     approvals,
@@ -113,24 +116,27 @@ PREFIX = "/api/v1"
 MOUNTED = [
     *((PREFIX, part.router) for part in PARTS),
     (PREFIX, carriers.router),
+    (PREFIX, remote_carriers.router),
     *(("", part.router) for part in (metrics, reference, aliases)),
 ]
 QUICK = {("POST", f"{PREFIX}/runs"): Way("start_run", "runs", starting.quickly)}
 STATEMENTS_END = "10s"
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
+Hearers = tuple[Hub, Gateway, Office]
 
 
 def create_app(url: str, settings: ServerSettings) -> FastAPI:
     """The web application on the database at `url`; it opens nothing before it is started."""
     server = Server(settings, Hub())
     gateway = Gateway(url, settings.workstations, server.hub.heard)
+    remotes = Office(url, settings.remote, server.hub.heard)
     app = FastAPI(
         title="Procession",
         version=version("procession"),
         summary="Everything that can be done, done over HTTP.",
         description=documents.DESCRIPTION,
-        lifespan=lifespan(url, server, gateway),
+        lifespan=lifespan(url, server, gateway, remotes),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -148,6 +154,7 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
     book = book_of_routes()
     app.state.server = server
     app.state.gateway = gateway
+    app.state.office = remotes
     app.state.addresses = book.state.addresses
     app.state.document = partial(document_of, app)
     app.state.parts = MOUNTED
@@ -194,7 +201,9 @@ def traits(settings: ServerSettings) -> Traits:
     )
 
 
-def lifespan(url: str, server: Server, gateway: Gateway) -> Callable[[FastAPI], Any]:
+def lifespan(
+    url: str, server: Server, gateway: Gateway, remotes: Office
+) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         make_routes_ready(app)
@@ -202,18 +211,20 @@ def lifespan(url: str, server: Server, gateway: Gateway) -> Callable[[FastAPI], 
         async with (
             connections.open_pool(bounded(url), name="server", size=size) as pool,
             opened(gateway),
+            office.opened(remotes),
             asyncio.TaskGroup() as group,
         ):
             server.pool, server.group = pool, group
             gateway.keys = getattr(app.state, "keys", gateway.keys)
+            hearers = (server.hub, gateway, remotes)
             loops = [
-                group.create_task(listening(url, server.hub, gateway), name="listen"),
+                group.create_task(listening(url, hearers), name="listen"),
                 group.create_task(server.callers.work(), name="callers"),
                 group.create_task(server.starts.work(), name="starts"),
                 group.create_task(server.intake.together.work(), name="events"),
                 *(
                     group.create_task(lasting(name, work), name=name)
-                    for name, work in beside(url, gateway).items()
+                    for name, work in beside(url, gateway, remotes).items()
                 ),
             ]
             yield
@@ -238,17 +249,18 @@ def make_routes_ready(app: FastAPI) -> None:
         route.matches(nowhere)
 
 
-def beside(url: str, gateway: Gateway) -> Mapping[str, Loop]:
-    """What workstations need besides requests: some are called, since they cannot call."""
+def beside(url: str, gateway: Gateway, remotes: Office) -> Mapping[str, Loop]:
+    """What workstations and workers need besides requests: some are called, as they cannot call."""
     return {
         "calls": partial(steadily, url, "calls", Dialer(gateway).work),
         **gateway.loops(),
+        **remotes.loops(),
     }
 
 
-async def listening(url: str, hub: Hub, gateway: Gateway) -> None:
+async def listening(url: str, hearers: Hearers) -> None:
     """Those who follow look by themselves as well."""
-    await lasting("listen", partial(steadily, url, "listen", partial(hear, hub, gateway)))
+    await lasting("listen", partial(steadily, url, "listen", partial(hear, hearers)))
 
 
 async def lasting(name: str, work: Loop) -> None:
@@ -265,10 +277,12 @@ async def steadily(url: str, name: str, work: Work) -> None:
     await keep_going(lambda: connections.connect(url, name=f"server {name}"), work, name=name)
 
 
-async def hear(hub: Hub, gateway: Gateway, conn: AsyncConnection[Any]) -> None:
+async def hear(hearers: Hearers, conn: AsyncConnection[Any]) -> None:
+    hub, *_ = hearers
+
     def heard(wake: Wake) -> None:
-        hub.heard(wake)
-        gateway.heard(wake)
+        for each in hearers:
+            each.heard(wake)
 
     try:
         await Listener(heard).work(conn)

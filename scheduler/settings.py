@@ -133,6 +133,15 @@ class WorkstationSettings(BaseModel, frozen=True):
     frames_per_second: int = Field(default=100, ge=1, le=100_000)  # of one workstation
 
 
+class RemoteSettings(BaseModel, frozen=True):
+    """How workers with an SDK speak with this server."""
+
+    beat: Duration = timedelta(seconds=5)  # between two signs of life
+    lease: Duration = timedelta(seconds=20)  # of silence, after which one is gone
+    poll: Duration = timedelta(seconds=1)  # of those that cannot keep a connection
+    frames_per_second: int = Field(default=2_000, ge=1, le=100_000)  # of one worker
+
+
 class ServerSettings(BaseModel, frozen=True):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
@@ -146,6 +155,7 @@ class ServerSettings(BaseModel, frozen=True):
     sign_in: SignInSettings = SignInSettings()
     events: EventSettings = EventSettings()
     workstations: WorkstationSettings = WorkstationSettings()
+    remote: RemoteSettings = RemoteSettings()
 
 
 class Settings(BaseSettings):

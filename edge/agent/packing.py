@@ -1,30 +1,15 @@
-"""Messages into frames that fit: of a large number as many as one frame may have."""
+"""What is said to a server, or to a workstation, as frames."""
 
-import json
 from collections.abc import Iterable
+from functools import partial
 
-from edge import wire
+from edge import packing, reading, wire
 from edge.messages import Message
-
-ROOM = wire.LARGEST - (4 << 10)
 
 
 def texts(session: int, messages: Iterable[Message]) -> list[str]:
-    """In their order. A message that is too large for any frame goes alone, and is refused."""
-    found, part, size = list[str](), list[str](), 0
-    for message in messages:
-        text = json.dumps(
-            wire.plain(message), ensure_ascii=False, separators=(",", ":"), allow_nan=False
-        )
-        length = len(text.encode()) + 1
-        if part and (size + length > ROOM or len(part) >= wire.MOST):
-            found.append(frame(session, part))
-            part, size = [], 0
-        part.append(text)
-        size += length
-    if part:
-        found.append(frame(session, part))
-    return found
+    said = (reading.written(wire.plain(each)) for each in messages)
+    return packing.frames(said, partial(frame, session))
 
 
 def frame(session: int, part: list[str]) -> str:

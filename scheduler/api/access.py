@@ -29,6 +29,8 @@ VIEW, OPERATE = at_least(Role.VIEWER), at_least(Role.OPERATOR)
 WRITE, ADMINISTER = at_least(Role.AUTHOR), at_least(Role.ADMIN)
 # A workstation, with its own token and for its own name; nobody of any role.
 STATION: Roles = frozenset({Role.AGENT})
+# A worker with an SDK, which reaches what it has in hand and nothing else.
+REMOTE: Roles = frozenset({Role.WORKER})
 
 VERDICTS: Mapping[str, Roles] = {
     "get_liveness": OPEN,
@@ -206,6 +208,7 @@ VERDICTS: Mapping[str, Roles] = {
     "rotate_workstation_key": STATION,
     "list_workstation_peers": STATION,
     "grant_workstation_peer": STATION,
+    "sync_worker": REMOTE,
     "list_workers": VIEW,
     "drain_worker": OPERATE,
     "resume_worker": OPERATE,
@@ -283,7 +286,7 @@ OWN = frozenset(
 
 
 # These read their bodies themselves, by rules of their own.
-FRAMES = frozenset({"sync_workstation"})
+FRAMES = frozenset({"sync_workstation", "sync_worker"})
 
 
 class GuardedRoute(APIRoute):

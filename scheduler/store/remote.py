@@ -8,6 +8,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
+from scheduler.domain import tasks
 from scheduler.store.rows import (
     Row,
     fetch_all,
@@ -41,28 +42,14 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
-    """A task that was claimed for a worker, with what its offer says."""
+class Claimed(tasks.Claimed):
+    """With what an offer says of it."""
 
-    id: int
-    run_id: UUID
     position: int
-    name: str
-    kind: str
-    attempt: int
     number: int
-    on_lost: str
-    invocation: Any
-    queue: str
-    rank: int
-    ready_seq: int
+    iteration: int
     type: str
     round: int
-
-    @property
-    def key(self) -> str:
-        """The attempt's name outside the database."""
-        return f"{self.id}.{self.attempt}"
 
 
 async def register(conn: Conn, name: str, said: Session, lease: timedelta) -> int | None:
@@ -103,9 +90,10 @@ async def greet(conn: Conn, holder: int, said: Session, lease: timedelta) -> boo
 
 async def renew(
     conn: Conn, heard: Sequence[tuple[int, UUID, timedelta]], lease: timedelta
-) -> set[int]:
-    """By holder: its connection, and how long ago it was heard. Those that may go on."""
-    found = await fetch_column(
+) -> dict[int, str]:
+    """By holder: its connection, and how long ago it was heard. The states of those that may go
+    on."""
+    found = await fetch_rows(
         conn,
         REMOTE["renew"],
         holders=[holder for holder, _, _ in heard],
@@ -113,7 +101,7 @@ async def renew(
         ago=[ago for _, _, ago in heard],
         lease=lease,
     )
-    return set(found)
+    return {row["id"]: row["state"] for row in found}
 
 
 async def hands(conn: Conn, holders: Iterable[int]) -> list[Row]:

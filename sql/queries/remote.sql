@@ -53,7 +53,7 @@ update holders h
     as k (holder, connection, ago)
   join remotes r on r.holder = k.holder and r.connection = k.connection
  where h.id = k.holder and h.state <> 'GONE'
-returning h.id;
+returning h.id, h.state::text as state;
 
 -- name: hands
 -- What these holders have in hand, and what people want of it.
@@ -97,10 +97,10 @@ with picked as materialized (
            started_at = clock_timestamp(), exit_code = null, error = null
      where id = any(array(select id from picked))
     returning id, run_id, position, name, kind, attempt, counted, lost, on_lost, invocation, queue,
-              rank, ready_seq
+              rank, ready_seq, iteration
 )
-select c.id, c.run_id, c.position, c.name, c.kind, c.attempt, c.counted + c.lost + 1 as number,
-       c.on_lost, c.invocation, c.queue, c.rank, c.ready_seq, r.type, r.round
+select c.id, c.run_id, c.name, c.kind, c.attempt, c.on_lost, c.invocation, c.queue, c.rank,
+       c.ready_seq, c.position, c.counted + c.lost + 1 as number, c.iteration, r.type, r.round
   from claimed c
   join runs r on r.id = c.run_id
  order by c.rank, c.ready_seq;

@@ -10,6 +10,7 @@ from scheduler.domain.errands import Errand
 from scheduler.domain.runs import Run
 from scheduler.domain.states import AttemptState, Reason, RunState, TaskState
 from scheduler.domain.tasks import Claimed, Task
+from scheduler.store import remote
 from scheduler.store.output import Chunk, End
 from scheduler.store.queues import Moment
 from scheduler.store.variables import OfRecord
@@ -24,6 +25,7 @@ TABLES = sorted(path.stem for path in (Path(__file__).parents[2] / "sql/queries"
 RECORDS = {
     "tasks.claim": Claimed,
     "tasks.in_hand": Claimed,
+    "remote.claim": remote.Claimed,
     "tasks.lock_of_runs": Task,
     "runs.lock_boards": Run,
     "queues.moment": Moment,

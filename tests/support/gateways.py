@@ -33,7 +33,7 @@ from scheduler.serve import WebServer, bind, web_config
 from scheduler.services import signing, station_tokens
 from scheduler.services.access import Role, create_token
 from scheduler.services.keyring import Keys
-from scheduler.settings import ServerSettings, Settings, WorkstationSettings
+from scheduler.settings import RemoteSettings, ServerSettings, Settings, WorkstationSettings
 from scheduler.store import connections, station_access, workstations
 from scheduler.store.rows import Row
 from tests.support.waiting import patience, until
@@ -106,11 +106,17 @@ class Served:
 
 
 @asynccontextmanager
-async def a_server(dsn: str, folder: Path, **settings: Any) -> AsyncIterator[Served]:
+async def a_server(
+    dsn: str, folder: Path, remote: RemoteSettings | None = None, **settings: Any
+) -> AsyncIterator[Served]:
     """Several may stand on one database."""
     given = Settings(
         data_dir=folder,
-        server=ServerSettings(port=0, workstations=WorkstationSettings(**settings)),
+        server=ServerSettings(
+            port=0,
+            workstations=WorkstationSettings(**settings),
+            remote=remote or RemoteSettings(),
+        ),
     )
     keys = Keys(data_dir=folder)
     if not keys.load().keys:

@@ -1,0 +1,205 @@
+"""Tasks are claimed for workers and offered to them.
+
+A claim is committed before its offer is spoken: an offer that nobody hears is handed back when the
+worker's next words do not name it.
+"""
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from edge.remote import wire
+from edge.remote.desk import Hand
+from edge.remote.links import Link, Links
+from edge.remote.messages import FromServer, Offer
+from executor.base import Ending, Outcome
+from scheduler.domain.floors import Floors
+from scheduler.domain.wakes import ANY, Wake
+from scheduler.loops.pulse import Pulse
+from scheduler.store import remote
+from scheduler.store.remote import Claimed
+
+Conn = AsyncConnection[Any]
+
+LOOK_EVERY = 5.0  # seconds: a word that was lost costs so much
+MOST_AT_ONCE = 200  # for one worker, before the others have their turn
+LARGEST_OFFER = 640 << 10  # bytes: there has to be room for something beside it
+ACTION, WORKFLOW = "action:", "workflow:"
+RESERVED = (ACTION, WORKFLOW)
+
+
+@dataclass(slots=True)
+class Offers:
+    """What is to be said of claims, and what of them cannot be said."""
+
+    said: list[tuple[Hand, Sequence[FromServer]]] = field(default_factory=list)
+    refused: list[tuple[Claimed, Outcome]] = field(default_factory=list)
+
+
+# For whoever sees to workflows: what is said of claims of theirs, by attempt.
+OfWorkflows = Callable[[Conn, Sequence[Claimed]], Awaitable[Mapping[str, Sequence[FromServer]]]]
+
+
+async def no_workflows(
+    conn: Conn, claimed: Sequence[Claimed]
+) -> Mapping[str, Sequence[FromServer]]:
+    return {}
+
+
+def queues_of(actions: Sequence[str], workflows: Sequence[str]) -> list[str]:
+    served = [f"{ACTION}{each}" for each in actions] + [f"{WORKFLOW}{each}" for each in workflows]
+    return list(dict.fromkeys(served))
+
+
+def offer_of(task: Claimed) -> Offer:
+    invocation: Mapping[str, Any] = task.invocation or {}
+    return Offer(
+        attempt=task.key,
+        action=task.queue.partition(":")[2],
+        payload=invocation.get("payload"),
+        run=str(task.run_id),
+        task=task.name,
+        type_name=task.type,
+        number=task.number,
+        key=f"{task.run_id}:{task.position}:{task.round}:{task.iteration}",
+        timeout=invocation.get("timeout"),
+    )
+
+
+def hand_of(task: Claimed) -> Hand:
+    return Hand(task.key, task.run_id, time.monotonic(), task.kind)
+
+
+class Claims:
+    """What claims need beside a connection."""
+
+    def __init__(self, of_workflows: OfWorkflows = no_workflows) -> None:
+        self.of_workflows = of_workflows
+        self._floors: dict[str, Floors] = {}
+
+    async def claim(self, conn: Conn, link: Link, queue: str, limit: int) -> list[Claimed]:
+        now = time.monotonic()
+        floors = self._floors.setdefault(queue, Floors(now))
+        found = await remote.claim(
+            conn, queue, holder=link.holder, floors=floors.at(now), limit=limit
+        )
+        floors.took(found)
+        link.offered(map(hand_of, found))
+        return found
+
+    def forget(self, queues: set[str]) -> None:
+        for queue in self._floors.keys() - queues:
+            del self._floors[queue]
+
+    async def offers(self, conn: Conn, claimed: Sequence[Claimed]) -> Offers:
+        workflows = [each for each in claimed if each.kind == "workflow"]
+        said = await self.of_workflows(conn, workflows) if workflows else {}
+        offers = Offers()
+        for task in claimed:
+            messages = said.get(task.key) or (offer_of(task),)
+            if too_large := size_above(messages[0], LARGEST_OFFER):
+                offers.refused.append((task, unsayable(too_large)))
+            else:
+                offers.said.append((hand_of(task), messages))
+        return offers
+
+
+def size_above(message: FromServer, most: int) -> int | None:
+    text = wire.said(message)
+    if len(text) * 4 <= most:
+        return None
+    size = len(text.encode())
+    return size if size > most else None
+
+
+def unsayable(size: int) -> Outcome:
+    return Outcome(
+        ending=Ending.FAILED,
+        counted=False,
+        retryable=False,
+        error=f"what is to be carried out has {size} bytes as JSON, and {LARGEST_OFFER} can be "
+        "offered to a worker: give it a name or a place to fetch what is large from",
+    )
+
+
+class Dispatcher:
+    """Serves the workers whose streams are here. `refuse` sees to what cannot be offered."""
+
+    def __init__(
+        self,
+        claims: Claims,
+        links: Links,
+        say: Callable[[Wake], None],
+        refuse: Callable[[Link, Claimed, Outcome], None],
+    ) -> None:
+        self._claims, self._links, self._say, self._refuse = claims, links, say, refuse
+        self._pulse = Pulse()
+        self._ready: set[str] = set()  # queues that may have something
+        self._all = True
+
+    def heard(self, wake: Wake) -> None:
+        served = [each for each in wake.queues if each.startswith(RESERVED)]
+        if ANY in wake.queues:
+            self._all = True
+        elif served:
+            self._ready.update(served)
+        else:
+            return
+        self._pulse.poke()
+
+    def has_room(self, link: Link, *, is_new: bool = False) -> None:
+        """Something that it had in hand is over, or it has come."""
+        if is_new:
+            self._ready.update(link.queues)
+        if self._ready:
+            self._pulse.poke()
+
+    async def work(self, conn: Conn) -> None:
+        self._all = True
+        while True:
+            if not await self.tick(conn):
+                await self._pulse.wait(LOOK_EVERY * random.uniform(0.8, 1.2))
+                self._all = self._all or not self._ready
+
+    async def tick(self, conn: Conn) -> int:
+        """One turn for each worker that has room; how many tasks were offered."""
+        queues = self._links.queues
+        self._claims.forget(queues)
+        if self._all:
+            self._all = False
+            self._ready = set(await remote.ready(conn, queues)) if queues else set()
+        self._ready &= queues
+        return sum([await self._share(conn, queue) for queue in sorted(self._ready)])
+
+    async def _share(self, conn: Conn, queue: str) -> int:
+        """Those with the most room first."""
+        offered = 0
+        serving = [each for each in self._links if queue in each.queues and each.room > 0]
+        for link in sorted(serving, key=lambda each: (each.load, each.holder)):
+            limit = min(link.room, MOST_AT_ONCE)
+            found = await self._offer(conn, link, queue, limit)
+            offered += found
+            if found < limit:
+                self._ready.discard(queue)
+                break
+        return offered
+
+    async def _offer(self, conn: Conn, link: Link, queue: str, limit: int) -> int:
+        if limit <= 0:
+            return 0
+        claimed = await self._claims.claim(conn, link, queue, limit)
+        if claimed:
+            self.speak(link, await self._claims.offers(conn, claimed))
+            wake = Wake()
+            wake.add(runs=[each.run_id for each in claimed])
+            self._say(wake)
+        return len(claimed)
+
+    def speak(self, link: Link, offers: Offers) -> None:
+        link.say(each for _, messages in offers.said for each in messages)
+        for task, outcome in offers.refused:
+            self._refuse(link, task, outcome)

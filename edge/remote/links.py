@@ -1,0 +1,90 @@
+"""Who is connected here, and what is known of them without asking the database."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from uuid import UUID, uuid4
+
+from edge import packing
+from edge.lines import Line
+from edge.remote import wire
+from edge.remote.desk import Desk, Hand
+from edge.remote.messages import FromServer
+
+REST = 1.0  # seconds that one which gave something back gets nothing
+
+
+class Link(Line):
+    """One connection of one worker. By poll, it lasts for one question and its answer."""
+
+    def __init__(self, token: int, beat: float) -> None:
+        super().__init__()
+        self.token = token
+        self.connection: UUID = uuid4()
+        self.session = ""
+        self.holder = 0  # until it has said hello
+        self.name = ""
+        self.slots = 0
+        self.queues: Sequence[str] = ()
+        self.desk = Desk(beat)
+        self.draining = False
+        self.heard_at = time.monotonic()
+        self.is_fresh = False  # heard since that was written down
+        self.rests_until = 0.0
+
+    def say(self, messages: Iterable[FromServer]) -> None:
+        texts = [wire.said(each) for each in messages]
+        if texts:
+            self.send(packing.frames(texts, partial(wire.framed, self.session)))
+
+    def heard(self) -> None:
+        self.heard_at, self.is_fresh = time.monotonic(), True
+
+    def rest(self) -> None:
+        self.rests_until = time.monotonic() + REST
+
+    @property
+    def room(self) -> int:
+        """How many offers it may have now."""
+        if self.draining or self.why or self.is_behind or time.monotonic() < self.rests_until:
+            return 0
+        return max(0, self.slots - self.desk.taken)
+
+    @property
+    def load(self) -> float:
+        return self.desk.taken / max(1, self.slots)
+
+    def offered(self, hands: Iterable[Hand]) -> None:
+        for each in hands:
+            self.desk.offered(each)
+
+
+class Links:
+    """Those of this server: of each session the newest, once it has said hello."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Link] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(list(self._open.values()))
+
+    def get(self, holder: int) -> Link | None:
+        return self._open.get(holder)
+
+    def begin(self, link: Link) -> None:
+        """An older connection of the same session counts no more."""
+        older = self._open.get(link.holder)
+        if older is not None and older is not link:
+            older.close(4409, "the session goes on over another connection")
+        self._open[link.holder] = link
+
+    def end(self, link: Link) -> None:
+        if self._open.get(link.holder) is link:
+            del self._open[link.holder]
+
+    @property
+    def queues(self) -> set[str]:
+        return {queue for link in self._open.values() for queue in link.queues}

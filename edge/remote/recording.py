@@ -1,0 +1,319 @@
+"""What workers say, into the database: in groups, the next of which forms while one is committed.
+
+All that one frame says is in one transaction, with that of other frames. Nothing leaves the queue
+before its commit is known; what a lost answer had committed after all is recognised.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from psycopg import AsyncConnection, IntegrityError
+
+from executor.base import Ending, Outcome
+from scheduler.domain.board import Board
+from scheduler.domain.wakes import Wake
+from scheduler.recorder import CONTENDED, LINGER, beyond
+from scheduler.recorder import UNSTORABLE as UNFIT
+from scheduler.services.catalog import Catalog
+from scheduler.services.judging import judge
+from scheduler.store import attempts, output, progress, remote, runs, tasks
+from scheduler.store.output import Chunk
+from scheduler.store.tasks import Success
+
+log = logging.getLogger(__name__)
+
+Conn = AsyncConnection[Any]
+Key: TypeAlias = tuple[int, int]
+
+UNSTORABLE = (*UNFIT, IntegrityError)
+MOST = 1_000  # closings of one transaction, and more only if one frame has more
+BACKLOG = 5_000  # closings: who has more to say is not listened to for a while
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """An attempt that comes to an end; None: it is handed back."""
+
+    run: UUID
+    key: Key
+    holder: int
+    outcome: Outcome | None
+
+    @property
+    def is_plain(self) -> bool:
+        return self.outcome is not None and self.outcome.ending is Ending.SUCCEEDED
+
+
+@dataclass(slots=True)
+class Word:
+    """What one frame of one worker says. `done` is called when it is committed."""
+
+    holder: int
+    name: str
+    done: Callable[["Word"], None]
+    closings: list[Closing] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    progress: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
+    drains: bool = False
+    leaves: bool = False
+    runs: set[UUID] = field(default_factory=set)  # that have news beside those that are closed
+
+    def __bool__(self) -> bool:
+        return bool(self.closings or self.chunks or self.progress or self.drains or self.leaves)
+
+
+class Recorder:
+    def __init__(self, catalog: Catalog, say: Callable[[Wake], None]) -> None:
+        self._catalog, self._say = catalog, say
+        self._words: list[Word] = []
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._in_doubt = False  # an answer was lost: what we hold may be stored already
+
+    def submit(self, word: Word) -> None:
+        self._words.append(word)
+        self._arrived.set()
+        if self.backlog > BACKLOG:
+            self._room.clear()
+
+    @property
+    def backlog(self) -> int:
+        return sum(len(each.closings) + len(each.chunks) for each in self._words)
+
+    async def has_room(self) -> None:
+        """Who speaks waits here while more is said than can be written."""
+        await self._room.wait()
+
+    async def work(self, conn: Conn) -> None:
+        while True:
+            await self._arrived.wait()
+            batch = first(self._words)
+            if self._in_doubt:
+                await drop_stored(conn, batch)
+            self._in_doubt = True
+            await self._commit(conn, batch)
+            self._in_doubt = False
+            del self._words[: len(batch)]
+            for word in batch:
+                word.done(word)
+            if self.backlog <= BACKLOG // 2:
+                self._room.set()
+            if not self._words:
+                self._arrived.clear()
+            elif len(batch) > 1 and self.backlog < MOST // 2:
+                await asyncio.sleep(LINGER)
+
+    async def _commit(self, conn: Conn, batch: Sequence[Word]) -> None:
+        """A batch that cannot be stored whole is halved until it can."""
+        try:
+            self._say(await commit(conn, self._catalog, batch))
+        except (*CONTENDED, *UNSTORABLE) as error:
+            await conn.rollback()
+            await self._in_parts(conn, batch, error)
+
+    async def _in_parts(self, conn: Conn, batch: Sequence[Word], error: Exception) -> None:
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self._commit(conn, batch[:middle])
+            await self._commit(conn, batch[middle:])
+        elif isinstance(error, CONTENDED):
+            await asyncio.sleep(LINGER)
+            await self._commit(conn, batch)
+        else:
+            await self._commit_one_by_one(conn, batch[0], error)
+
+    async def _commit_one_by_one(self, conn: Conn, word: Word, error: Exception) -> None:
+        """One result of the frame cannot be stored: the others still are, and that one has an end
+        that can be."""
+        log.error("what a worker says cannot be stored", extra={"error": str(error)[:300]})
+        for each in (replace(word, closings=[]), *(alone(word, c) for c in word.closings)):
+            try:
+                self._say(await commit(conn, self._catalog, [each]))
+            except UNSTORABLE as reason:
+                await conn.rollback()
+                if each.closings:
+                    spoilt = [replace(c, outcome=unstorable(reason)) for c in each.closings]
+                    self._say(await commit(conn, self._catalog, [replace(each, closings=spoilt)]))
+
+
+def first(words: Sequence[Word]) -> list[Word]:
+    """As many as go together."""
+    found, size = list[Word](), 0
+    for word in words:
+        size += len(word.closings)
+        if found and size > MOST:
+            break
+        found.append(word)
+    return found
+
+
+def alone(word: Word, closing: Closing) -> Word:
+    return Word(word.holder, word.name, word.done, [closing])
+
+
+def unstorable(error: Exception) -> Outcome:
+    reason = str(error).strip().splitlines()[0].encode("ascii", "backslashreplace").decode()
+    return Outcome(
+        ending=Ending.FAILED,
+        error=f"the task ended, but its result cannot be stored: {reason}",
+        retryable=False,
+    )
+
+
+async def commit(conn: Conn, catalog: Catalog, words: Sequence[Word]) -> Wake:
+    """One transaction for all of them."""
+    wake = Wake()
+    await tell(conn, words, wake)
+    closings = once([each for word in words for each in word.closings])
+    if all(each.is_plain for each in closings) and not any(w.drains or w.leaves for w in words):
+        missed = await record_plainly(conn, words, closings, wake)
+        if missed:
+            async with conn.transaction():
+                await runs.lock(conn, sorted({each.run for each in missed}))
+                await record_judged(conn, catalog, missed, words[0].name, wake)
+        return wake
+    async with conn.transaction():
+        await runs.lock(conn, sorted({each.run for each in closings}))
+        await store(conn, words)
+        plain = [each for each in closings if each.is_plain]
+        closed = await record_plain(conn, plain, wake)
+        rest = [each for each in closings if each.key[0] not in closed]
+        await record_judged(conn, catalog, rest, words[0].name, wake)
+        for word in words:
+            if word.leaves:
+                await remote.retire(conn, word.holder)
+            elif word.drains:
+                await remote.drain(conn, word.holder)
+    return wake
+
+
+def once(closings: Iterable[Closing]) -> list[Closing]:
+    """A worker that came back says again what nobody has acknowledged yet."""
+    found: dict[tuple[int, Key], Closing] = {}
+    for each in closings:
+        found.setdefault((each.holder, each.key), each)
+    return list(found.values())
+
+
+async def tell(conn: Conn, words: Sequence[Word], wake: Wake) -> None:
+    """What attempts say of themselves, before their results, which end what may be said. Nothing
+    else is locked meanwhile, and twice does no harm."""
+    said: dict[int, dict[Key, Mapping[str, Any]]] = {}
+    for word in words:
+        if word.progress:
+            said.setdefault(word.holder, {}).update(word.progress)
+        wake.add(runs=word.runs)
+    for holder, each in said.items():
+        wake.add(runs=await progress.tell(conn, holder, each))
+
+
+async def store(conn: Conn, words: Iterable[Word]) -> None:
+    by_holder: dict[int, list[Chunk]] = {}
+    for word in words:
+        if word.chunks:
+            by_holder.setdefault(word.holder, []).extend(word.chunks)
+    for holder, chunks in by_holder.items():
+        await output.append(conn, holder, chunks)
+
+
+async def record_plainly(
+    conn: Conn, words: Sequence[Word], closings: Sequence[Closing], wake: Wake
+) -> list[Closing]:
+    """Successes and output in one round trip. Answers what its guard left out."""
+    by_holder = of_holders(closings)
+    async with conn.pipeline(), conn.transaction():
+        if closings:
+            await conn.execute(runs.RUNS["lock"], {"ids": sorted({each.run for each in closings})})
+        await store(conn, words)
+        cursors = [
+            await conn.execute(tasks.TASKS["record"], values(holder, batch))
+            for holder, batch in by_holder.items()
+        ]
+    closed = set[int]()
+    for cursor in cursors:
+        closed |= noted(tasks.recorded(await cursor.fetchone()), closings, wake)
+    return [each for each in closings if each.key[0] not in closed]
+
+
+async def record_plain(conn: Conn, closings: Sequence[Closing], wake: Wake) -> set[int]:
+    closed = set[int]()
+    for holder, batch in of_holders(closings).items():
+        cursor = await conn.execute(tasks.TASKS["record"], values(holder, batch))
+        closed |= noted(tasks.recorded(await cursor.fetchone()), batch, wake)
+    return closed
+
+
+def of_holders(closings: Iterable[Closing]) -> dict[int, list[Closing]]:
+    found: dict[int, list[Closing]] = {}
+    for each in closings:
+        found.setdefault(each.holder, []).append(each)
+    return found
+
+
+def values(holder: int, batch: Sequence[Closing]) -> dict[str, Any]:
+    return tasks.record_values(holder, [success(e) for e in batch], keep=0, best=0, queues=())
+
+
+def success(closing: Closing) -> Success:
+    outcome = closing.outcome
+    assert outcome is not None
+    detail = None if outcome.detail is None else json.dumps(outcome.detail)
+    return Success(closing.run, *closing.key, outcome.exit_code, outcome.output, detail)
+
+
+def noted(done: tasks.Recorded, closings: Sequence[Closing], wake: Wake) -> frozenset[int]:
+    wake.add(
+        runs=(each.run for each in closings if each.key[0] in done.closed),
+        queues=done.readied,
+        due=bool(done.unsettled or done.limited or done.freed),
+    )
+    return done.closed
+
+
+async def record_judged(
+    conn: Conn, catalog: Catalog, closings: Sequence[Closing], name: str, wake: Wake
+) -> None:
+    """Their runs are locked by the caller."""
+    if not closings:
+        return
+    by_run: dict[UUID, list[Closing]] = {}
+    for each in closings:
+        by_run.setdefault(each.run, []).append(each)
+    known: dict[Key, str] = {}
+    for holder, batch in of_holders(closings).items():
+        known |= await attempts.known(conn, holder, [each.key for each in batch])
+
+    def decide(board: Board) -> None:
+        for each in by_run[board.run.id]:
+            close(board, each, known)
+
+    wake.merge(await judge(conn, catalog, sorted(by_run), decide, by=f"worker {name}"))
+
+
+def close(board: Board, closing: Closing, known: Mapping[Key, str]) -> None:
+    (task, attempt), outcome = closing.key, closing.outcome
+    if task not in board.by_id:
+        return
+    if outcome is None:
+        board.hand_back(task, attempt, closing.holder)
+    elif closing.key in known:
+        if known[closing.key] != outcome.ending:
+            board.late(task, attempt, outcome)
+    elif not board.record(task, attempt, closing.holder, outcome):
+        board.late(task, attempt, outcome)
+
+
+async def drop_stored(conn: Conn, words: Iterable[Word]) -> None:
+    """After a lost answer: leave out the output that was stored after all."""
+    for word in words:
+        if not word.chunks:
+            continue
+        keys = sorted({(each.task_id, each.attempt) for each in word.chunks})
+        ends = {(e.task_id, e.attempt): e.stored for e in await output.ends(conn, keys)}
+        word.chunks = beyond(word.chunks, ends)
