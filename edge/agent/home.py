@@ -61,6 +61,7 @@ class Home:
         self.reserve = self.path / "reserve"
         self.runner = self.path / "runner"
         self.work = self.path / "work"
+        self.templates = self.path / "templates"
 
     @property
     def is_joined(self) -> bool:

@@ -110,7 +110,7 @@ class Program:
         self.service = Service()
         self.verbs = Verbs()
         self.local = Local(home.path, self.verbs)
-        self.page = Page(self.verbs, self.page_wanted)
+        self.page = Page(self.verbs, self.page_wanted, home.templates)
         self.web = Web(config.server, config.authorities)
         self.tokens = Tokens(self.web, config.name, self.ring, config.server_key, signing.apart)
         self.baton = Baton(config.carrier, self.web, self.tokens, self)

@@ -19,6 +19,8 @@ from typing import Any, NoReturn
 from edge.agent.home import Config, Home, Unusable
 from edge.identity import BadProof
 
+# What is large is given back to the system, and threads have no heaps of their own: glibc's words.
+TIGHT = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
 TOLD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -43,16 +45,20 @@ def log_to_stderr() -> None:
 
 def become(home: Home, *, attach: bool, given: Mapping[str, Any]) -> NoReturn:
     """Nothing of the folder we are in is imported (-P)."""
+    borrowed = sorted(TIGHT.keys() - os.environ.keys())
     from importlib.metadata import version
 
-    wish = {"home": str(home.path), "attach": attach, "given": dict(given)}
+    wish = {"home": str(home.path), "attach": attach, "given": dict(given), "borrowed": borrowed}
     told = json.dumps({**wish, "version": version("procession")})
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "edge.agent.running", told])
+    argv = [sys.executable, "-X", "no_debug_ranges", "-P", "-m", "edge.agent.running", told]
+    os.execve(sys.executable, argv, {**TIGHT, **os.environ})
 
 
 def main(told: str) -> None:
     wish = json.loads(told)
+    for name in wish["borrowed"]:  # read when the process began, and not for commands
+        del os.environ[name]
     try:
         home = Home(Path(wish["home"]))
         run(home, attach=wish["attach"], given=wish["given"], version=wish["version"])

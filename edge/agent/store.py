@@ -32,6 +32,7 @@ create table if not exists lanes (
   lane integer primary key, last integer not null, have integer not null
 ) without rowid;
 """
+CACHE = 512  # KiB of pages
 FORM = 1  # of the file; another one is not understood
 
 
@@ -87,6 +88,7 @@ class DiskBook:
     def prepare(self) -> None:
         self.db.execute("pragma journal_mode = wal")
         self.db.execute("pragma synchronous = full")
+        self.db.execute(f"pragma cache_size = -{CACHE}")
         [found] = self.db.execute("pragma quick_check(1)").fetchone()
         if found != "ok":
             error = sqlite3.DatabaseError(found)

@@ -7,6 +7,7 @@ real instant counts at which the wall clock shows what the expression names.
 
 import hashlib
 import re
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -134,7 +135,9 @@ class Cron:
 
     @staticmethod
     def _compile(text: str, original: str) -> "croniter":
-        from croniter import croniter  # with the first expression that there is
+        # With the first expression; what it loads for Windows alone would load ctypes.
+        sys.modules.setdefault("dateutil.tz.win", None)  # type: ignore[arg-type]
+        from croniter import croniter
 
         try:
             return croniter(

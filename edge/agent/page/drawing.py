@@ -1,8 +1,13 @@
 """The page as HTML, from the same templates as the dashboard's."""
 
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+from jinja2 import FileSystemBytecodeCache, meta
 
 from ui import kiosk, templating, words
 from ui.kiosk import Station
@@ -20,6 +25,7 @@ SAID = {
     "start": "It has been started.",
 }
 HEADERS = {**templating.HEADERS, "Cache-Control": "no-store"}
+STATION = "station.html"
 KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
@@ -56,7 +62,31 @@ def page(
         "exact": lambda moment: moment.astimezone(zone).isoformat(" ", "milliseconds"),
         "ago": lambda moment: words.ago(moment, now),
     }
-    return templating.TEMPLATES.get_template("station.html").render(given).encode()
+    return templating.TEMPLATES.get_template(STATION).render(given).encode()
+
+
+def keep(folder: Path) -> None:
+    """Templates as they are once they have been understood: whoever finds them there does not need
+    the memory that understanding them takes."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    templating.TEMPLATES.bytecode_cache = FileSystemBytecodeCache(str(folder))
+
+
+def understand(folder: Path) -> None:
+    keep(folder)
+    for name in needed(STATION):
+        templating.TEMPLATES.get_template(name)
+
+
+def needed(name: str) -> Iterator[str]:
+    """A template, and those that it is made with."""
+    environment = templating.TEMPLATES
+    assert environment.loader is not None
+    source = environment.loader.get_source(environment, name)[0]
+    yield name
+    for other in meta.find_referenced_templates(environment.parse(source)):
+        if other is not None:
+            yield from needed(other)
 
 
 def sorry(status: int, why: str, remedy: str = "") -> bytes:
@@ -74,3 +104,7 @@ def asset(name: str) -> tuple[bytes, str] | None:
     if name not in templating.EDITIONS:
         return None
     return (templating.HERE / "static" / name).read_bytes(), KINDS[name.rpartition(".")[2]]
+
+
+if __name__ == "__main__":
+    understand(Path(sys.argv[1]))

@@ -5,8 +5,10 @@ import hashlib
 import ipaddress
 import logging
 import secrets
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from edge.agent.local import Refused, Verbs
 from edge.agent.page import http
@@ -20,6 +22,7 @@ MOST, STREAMS = 32, 8  # connections, and those of them that listen
 LOOK = 1.0  # seconds between two looks at what has changed
 ALIVE = 15.0  # proxies and sleepy screens close what is silent longer
 RETRY = 10.0
+PATIENCE = 30.0  # until templates are understood
 SAFE = frozenset({"GET", "HEAD"})
 STATIC = "/ui/static/"
 STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -28,8 +31,15 @@ STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 class Page:
     """`wanted` answers where the owner allows it; None: nowhere. It may change."""
 
-    def __init__(self, verbs: Verbs, wanted: Callable[[], tuple[str, Sequence[str]] | None]):
+    def __init__(
+        self,
+        verbs: Verbs,
+        wanted: Callable[[], tuple[str, Sequence[str]] | None],
+        templates: Path | None = None,
+    ) -> None:
         self.verbs, self.wanted = verbs, wanted
+        self.templates = templates  # where they are kept, understood
+        self.turn = asyncio.Lock()
         self.poked = asyncio.Event()
         self.clients: set[asyncio.Task[None]] = set()
         self.streams = 0
@@ -147,6 +157,7 @@ class Page:
         from edge.agent.page import drawing, state
         from ui.sent import Form
 
+        await self.understand()
         written = form if isinstance(form, Form) else None
         refused = written.get("id") if written else ""
         drawn = await state.station(
@@ -166,6 +177,20 @@ class Page:
             begin=refused or begin,
         )
         return Answer(status, body, headers=drawing.HEADERS)
+
+    async def understand(self) -> None:
+        """Once, in a process of its own: what understanding templates takes is gone with it."""
+        async with self.turn:
+            folder, self.templates = self.templates, None
+            if folder is None:
+                return
+            from edge.agent.page import drawing
+
+            try:
+                await understood(folder)
+                drawing.keep(folder)
+            except OSError as error:  # then they are understood here, which takes more memory
+                log.warning("templates cannot be kept", extra={"reason": str(error)})
 
     async def done(self, request: Request, verb: str) -> Answer:
         from edge.agent.page import state
@@ -216,6 +241,21 @@ class Page:
                 await http.write(writer, b": alive\n\n")
             await asyncio.sleep(LOOK)  # between two looks, while somebody listens
             silent += LOOK
+
+
+async def understood(folder: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "edge.agent.page.drawing", str(folder))
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise OSError(f"it ended with {process.returncode}")
 
 
 def word_of(station: object) -> str:
