@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -18,10 +18,10 @@ from edge.rates import Rates
 from edge.reading import LARGEST, BadFrame
 from edge.remote import desk, wire, words
 from edge.remote.desk import Change, Desk, Hand, HandedBack, Over
-from edge.remote.dispatch import Claims, Dispatcher, Offers, queues_of
+from edge.remote.dispatch import Claims, Dispatcher, Offers, no_workflows, queues_of
 from edge.remote.links import Link, Links
-from edge.remote.messages import Bye, Have, Hello, Welcome
-from edge.remote.recording import Closing, Recorder, Word
+from edge.remote.messages import Bye, FromServer, Have, Hello, Program, Welcome
+from edge.remote.recording import Closing, Recorder, Word, Workflows
 from executor.base import Outcome
 from scheduler.domain.errors import TooMany, Unavailable
 from scheduler.domain.wakes import ANY, Wake
@@ -54,20 +54,33 @@ class Fenced(Exception):
     why = "the session is over: nothing was heard of it for longer than its lease"
 
 
+class Programs(Workflows, Protocol):
+    """Whoever sees to workflows, from their beginning on."""
+
+    async def publish(self, conn: Conn, programs: Sequence[Program], *, by: str) -> None:
+        """What a worker carries out is a type, as it says it. It owns its transactions."""
+
+    async def offered(
+        self, conn: Conn, claimed: Sequence[Claimed]
+    ) -> Mapping[str, Sequence[FromServer]]:
+        """By attempt: its offer, and what is said right after it."""
+
+
 @dataclass
 class Office:
     url: str
     settings: RemoteSettings = field(default_factory=RemoteSettings)
     hub: Callable[[Wake], None] = lambda wake: None  # whoever follows runs here
     catalog: Catalog = field(default_factory=Catalog)
+    workflows: Programs | None = None
 
     def __post_init__(self) -> None:
         self.links = Links()
         self.pool: Pool | None = None
         self.rates = Rates()
         self.beat = self.settings.beat.total_seconds()
-        self.claims = Claims()
-        self.recorder = Recorder(self.catalog, self.say)
+        self.claims = Claims(self.workflows.offered if self.workflows else no_workflows)
+        self.recorder = Recorder(self.catalog, self.say, self.workflows)
         self.dispatcher = Dispatcher(self.claims, self.links, self.say, self.refuse)
         self._announcer = Announcer()
         self._keeping = Pulse()
@@ -151,8 +164,9 @@ class Office:
         """It is committed, so it may be said."""
         link = self.links.get(word.holder) or link
         over = [words.name_of(each.key) for each in word.closings]
-        for attempt in over:
+        for attempt in (*over, *word.given_up):
             link.desk.closed(attempt)
+        link.say(word.answers)
         if ended := [words.name_of(c.key) for c in word.closings if c.outcome is not None]:
             link.say([Have(tuple(part)) for part in parts(ended, 1_000)])
         if word.leaves:
@@ -187,6 +201,8 @@ class Office:
         )
         link.name, link.slots = hello.name, hello.slots
         said = self.session_of(link, hello, carrier)
+        if self.workflows is not None and hello.workflows:
+            await self.workflows.publish(conn, hello.workflows, by=f"worker {hello.name}")
         async with conn.transaction():
             link.holder = await self.holder(conn, link, said)
         hands = await hands_of(conn, link.holder)

@@ -9,11 +9,13 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 from psycopg import AsyncConnection, IntegrityError
 
+from edge.remote.desk import Said
+from edge.remote.messages import FromServer
 from executor.base import Ending, Outcome
 from scheduler.domain.board import Board
 from scheduler.domain.wakes import Wake
@@ -62,14 +64,37 @@ class Word:
     drains: bool = False
     leaves: bool = False
     runs: set[UUID] = field(default_factory=set)  # that have news beside those that are closed
+    said: list[Said] = field(default_factory=list)  # of workflows, in its order
+    answers: list[FromServer] = field(default_factory=list)  # to it, once it is committed
+    given_up: list[str] = field(default_factory=list)  # attempts that are not in its hand any more
 
     def __bool__(self) -> bool:
-        return bool(self.closings or self.chunks or self.progress or self.drains or self.leaves)
+        return bool(
+            self.closings or self.chunks or self.progress or self.said or self.drains or self.leaves
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """Successes, output and progress: they go the short way."""
+        is_more = self.said or self.drains or self.leaves
+        return not is_more and all(each.is_plain for each in self.closings)
+
+
+class Workflows(Protocol):
+    """Whoever sees to what programs say of their workflows."""
+
+    async def hear(self, conn: Conn, words: Sequence[Word], wake: Wake) -> None:
+        """Keep what is `said`, and put what is to be told into `answers`. It may be called again
+        with the same words, after a transaction that came to nothing or whose answer was lost: so
+        `answers` and `given_up` are empty when it is called. Runs are not locked, and the ends of
+        the same words are recorded afterwards, in the same transaction."""
 
 
 class Recorder:
-    def __init__(self, catalog: Catalog, say: Callable[[Wake], None]) -> None:
-        self._catalog, self._say = catalog, say
+    def __init__(
+        self, catalog: Catalog, say: Callable[[Wake], None], workflows: Workflows | None = None
+    ) -> None:
+        self._catalog, self._say, self._workflows = catalog, say, workflows
         self._words: list[Word] = []
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
@@ -109,10 +134,16 @@ class Recorder:
             elif len(batch) > 1 and self.backlog < MOST // 2:
                 await asyncio.sleep(LINGER)
 
+    async def _once(self, conn: Conn, batch: Sequence[Word]) -> Wake:
+        for word in batch:
+            word.answers.clear()
+            word.given_up.clear()
+        return await commit(conn, self._catalog, batch, self._workflows)
+
     async def _commit(self, conn: Conn, batch: Sequence[Word]) -> None:
         """A batch that cannot be stored whole is halved until it can."""
         try:
-            self._say(await commit(conn, self._catalog, batch))
+            self._say(await self._once(conn, batch))
         except (*CONTENDED, *UNSTORABLE) as error:
             await conn.rollback()
             await self._in_parts(conn, batch, error)
@@ -134,12 +165,12 @@ class Recorder:
         log.error("what a worker says cannot be stored", extra={"error": str(error)[:300]})
         for each in (replace(word, closings=[]), *(alone(word, c) for c in word.closings)):
             try:
-                self._say(await commit(conn, self._catalog, [each]))
+                self._say(await self._once(conn, [each]))
             except UNSTORABLE as reason:
                 await conn.rollback()
                 if each.closings:
                     spoilt = [replace(c, outcome=unstorable(reason)) for c in each.closings]
-                    self._say(await commit(conn, self._catalog, [replace(each, closings=spoilt)]))
+                    self._say(await self._once(conn, [replace(each, closings=spoilt)]))
 
 
 def first(words: Sequence[Word]) -> list[Word]:
@@ -166,12 +197,14 @@ def unstorable(error: Exception) -> Outcome:
     )
 
 
-async def commit(conn: Conn, catalog: Catalog, words: Sequence[Word]) -> Wake:
+async def commit(
+    conn: Conn, catalog: Catalog, words: Sequence[Word], workflows: Workflows | None = None
+) -> Wake:
     """One transaction for all of them."""
     wake = Wake()
     await tell(conn, words, wake)
     closings = once([each for word in words for each in word.closings])
-    if all(each.is_plain for each in closings) and not any(w.drains or w.leaves for w in words):
+    if all(each.is_plain for each in words):
         missed = await record_plainly(conn, words, closings, wake)
         if missed:
             async with conn.transaction():
@@ -179,6 +212,8 @@ async def commit(conn: Conn, catalog: Catalog, words: Sequence[Word]) -> Wake:
                 await record_judged(conn, catalog, missed, words[0].name, wake)
         return wake
     async with conn.transaction():
+        if workflows is not None and any(each.said for each in words):
+            await workflows.hear(conn, [each for each in words if each.said], wake)
         await runs.lock(conn, sorted({each.run for each in closings}))
         await store(conn, words)
         plain = [each for each in closings if each.is_plain]

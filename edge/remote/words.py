@@ -40,7 +40,7 @@ def word_of(link: Link, changes: Iterable[Change], done: Callable[[Word], None])
             case Gone():
                 word.leaves = True
             case Said():
-                pass  # whoever sees to workflows has heard it
+                word.said.append(change)
     return word
 
 
