@@ -58,7 +58,8 @@ class World:
         choose: Callable[[int], int] = lambda many: 0,
         seed: int = 1,
     ) -> None:
-        self.workflows = {workflow.name: workflow for workflow in workflows}
+        self.workflows: dict[str, Workflow[Any, Any]] = {}
+        self.serve(*workflows)
         self.runs: dict[str, Run] = {}
         self.sent: list[tuple[str, Any, Any]] = []
         self._kill, self._choose = kill, choose
@@ -73,6 +74,10 @@ class World:
     @property
     def now(self) -> datetime:
         return datetime.fromtimestamp(self._time, UTC)
+
+    def serve(self, *workflows: Workflow[Any, Any]) -> None:
+        """Children of these names are runs of them."""
+        self.workflows |= {workflow.name: workflow for workflow in workflows}
 
     def start(
         self, workflow: Workflow[Any, Any], input: Mapping[str, Any] | None = None, /, **more: Any
@@ -96,7 +101,11 @@ class World:
     def go(self, length: Length | None = None) -> None:
         """Let everything go on until nothing is left to come, or for so long."""
         until = None if length is None else self._time + seconds(length)
-        complete(self._go(until))
+        try:
+            complete(self._go(until))
+        except BaseException:
+            self.crash()
+            raise
 
     def after(self, length: Length, action: Callable[[], object]) -> None:
         """Do something when so much time has passed."""
@@ -133,6 +142,7 @@ class World:
 
     def resume(self, run: Run) -> None:
         run.is_held = False
+        run.wakes = True
         if run.program is not None:
             run.program.resume()
 

@@ -13,6 +13,8 @@ LONGEST_TYPE, LONGEST_MESSAGE, LONGEST_TRACE = 200, 2_000, 16_000
 
 
 def fault_of(error: BaseException) -> Fault:
+    if isinstance(error, (Stopped, TimedOut)):
+        return Fault(type(error).__name__, clipped(str(error), LONGEST_MESSAGE))
     if isinstance(error, StepFailed):
         return Fault(clipped(error.kind, LONGEST_TYPE), error.message, error.trace)
     trace = "".join(traceback.format_exception(error))

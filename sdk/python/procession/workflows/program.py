@@ -141,9 +141,23 @@ class Program:
         return [*map(Record, self._unkept.values()), *self._asked.values()]
 
     @property
+    def is_quiet(self) -> bool:
+        """Nothing is under way here, and all that was done is kept."""
+        return not (self.over or self.steps or self._unkept or self.is_replaying)
+
+    @property
+    def is_held(self) -> bool:
+        return self._holding
+
+    @property
+    def has_gated(self) -> bool:
+        """Something is to be done that has not been let out."""
+        return bool(self._gated)
+
+    @property
     def rests(self) -> tuple[int, ...] | None:
         """What it waits for, if nothing is left to do here; none of it while it is held."""
-        if self.over or self.steps or self._unkept or self.is_replaying:
+        if not self.is_quiet:
             return None
         if self._holding:
             return ()

@@ -16,6 +16,7 @@ from procession.workflows.errors import NotJson
 from procession.workflows.values import encode
 
 Schema = dict[str, Any]
+Within = tuple[type, ...]
 SIMPLE: Mapping[Any, Schema] = {
     str: {"type": "string"},
     int: {"type": "integer"},
@@ -58,24 +59,23 @@ def with_default(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Sche
         return schema
 
 
-def schema_of(kind: Any) -> Schema:
-    if kind in SIMPLE:
-        return dict(SIMPLE[kind])
+def schema_of(kind: Any, within: Within = ()) -> Schema:
+    """Of one kind of values; within itself a class is anything, since it may have no end."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Annotated:
-        return annotated(args)
+        return annotated(args, within)
     if origin is typing.Literal:
         return {"enum": list(args)}
     if origin in (typing.Union, types.UnionType):
-        return {"anyOf": [schema_of(arg) for arg in args]}
+        return {"anyOf": [schema_of(arg, within) for arg in args]}
     if isinstance(origin, type):
-        return container(origin, args)
-    return of_class(kind) if isinstance(kind, type) else {}
+        return container(origin, args, within)
+    return of_class(kind, within) if isinstance(kind, type) else {}
 
 
-def annotated(args: tuple[Any, ...]) -> Schema:
+def annotated(args: tuple[Any, ...], within: Within) -> Schema:
     """`Annotated[int, {"minimum": 1}]`: a map says more of it, a text describes it."""
-    schema = schema_of(args[0])
+    schema = schema_of(args[0], within)
     for more in args[1:]:
         if isinstance(more, Mapping):
             schema.update(more)
@@ -84,32 +84,36 @@ def annotated(args: tuple[Any, ...]) -> Schema:
     return schema
 
 
-def container(origin: type, args: tuple[Any, ...]) -> Schema:
+def container(origin: type, args: tuple[Any, ...], within: Within) -> Schema:
     if issubclass(origin, Mapping):
-        return {"type": "object", "additionalProperties": schema_of(args[1])}
+        return {"type": "object", "additionalProperties": schema_of(args[1], within)}
     if issubclass(origin, tuple) and args[-1:] != (Ellipsis,):
-        return {"type": "array", "prefixItems": [schema_of(arg) for arg in args]}
+        return {"type": "array", "prefixItems": [schema_of(arg, within) for arg in args]}
     if issubclass(origin, Collection):
-        return {"type": "array", "items": schema_of(args[0])}
+        return {"type": "array", "items": schema_of(args[0], within)}
     return {}
 
 
-def of_class(kind: type) -> Schema:
+def of_class(kind: type, within: Within) -> Schema:
+    if kind in SIMPLE:
+        return dict(SIMPLE[kind])
+    if kind in within:
+        return {}
     if issubclass(kind, enum.Enum):
         return {"enum": [member.value for member in kind]}
     if dataclasses.is_dataclass(kind):
-        return of_dataclass(kind)
+        return of_dataclass(kind, (*within, kind))
     if callable(write := getattr(kind, "model_json_schema", None)):
         return typing.cast("Schema", write())
     return {"type": "string"} if issubclass(kind, PurePath) else {}
 
 
-def of_dataclass(kind: type) -> Schema:
+def of_dataclass(kind: type, within: Within) -> Schema:
     hints = typing.get_type_hints(kind, include_extras=True)
     fields = [field for field in dataclasses.fields(kind) if field.init]
     return {
         "type": "object",
-        "properties": {field.name: schema_of(hints[field.name]) for field in fields},
+        "properties": {field.name: schema_of(hints[field.name], within) for field in fields},
         "required": [field.name for field in fields if is_needed(field)],
     }
 
