@@ -1,11 +1,12 @@
-"""What a workflow promises: what is done is kept, and comes to the same end wherever it was killed."""
+"""What a workflow promises: what is done is kept, and its end is the same wherever it is killed."""
 
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,9 +20,8 @@ from procession.workflows import StepFailed, Stopped, TimedOut, Workflow, step, 
 
 
 @pytest.fixture(autouse=True)
-def _forget_calls() -> Iterator[None]:
+def _forget_calls() -> None:
     CALLED.clear()
-    yield
 
 
 def events(world: World, run: Run) -> None:
@@ -43,9 +43,8 @@ def answers(world: World, run: Run) -> None:
 def commands(world: World, run: Run) -> None:
     world.after(10, lambda: world.send(run, "cmd", {"cmd": "RESUME", "reason": "not held"}))
     world.after(70, lambda: world.send(run, "cmd", {"cmd": "HOLD", "reason": "lunch"}))
-    world.after(
-        200, lambda: [world.send(run, "cmd", cmd) for cmd in ("RESUME", "STOP", "nonsense")]
-    )
+    for cmd in ("RESUME", "STOP", "nonsense"):
+        world.after(200, partial(world.send, run, "cmd", cmd))
 
 
 def stopping(world: World, run: Run) -> None:
@@ -353,7 +352,7 @@ def test_code_that_depends_on_more_than_its_input_is_found_by_killing() -> None:
     async def moody() -> int:
         return await (flows.add(1, 1) if next(flip) else flows.double(1))
 
-    with pytest.raises(NotTheSame, match="killed (before|after) call 0"):
+    with pytest.raises(NotTheSame, match=r"killed (before|after) call 0"):
         replay_everywhere(moody)
 
 
