@@ -189,7 +189,7 @@ class Carriers:
                 pulse.clear()
                 for frame in core.take():
                     await socket.send(frame)
-                if core.has_left:
+                if core.is_done:
                     await socket.close()
                     return
 
@@ -246,7 +246,7 @@ class Carriers:
             heard = await self.ask(http, frame)
             brought += len(heard.messages)
             self.bearer.heard(heard)
-            if self.is_cut or core.has_left:
+            if self.is_cut or core.is_done:
                 self.is_cut = True
                 return
         if not brought:

@@ -212,6 +212,11 @@ class Core:
             self.size += len(text)
         self.waiting.append(text)
 
+    @property
+    def is_done(self) -> bool:
+        """It has left, and has said so."""
+        return self.has_left and not self.waiting
+
     def drain(self) -> None:
         if not self.is_draining:
             self.is_draining = True

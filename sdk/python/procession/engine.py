@@ -129,6 +129,7 @@ class Engine:
 
     async def beat(self) -> None:
         while True:
+            await self.welcomed.wait()
             await asyncio.sleep(self.beat_every)
             self.core.beat()
             self.spoke()

@@ -200,6 +200,7 @@ class Hands:
         if not job.is_over:
             self.release(job)
             self.close(job, self.interrupted(job, Cancelled(job.context.reason)))
+            self.settled()
 
     def forget(self, attempt: str, why: str) -> None:
         """It stops, and nothing is said of it."""
