@@ -35,10 +35,12 @@ from procession.workflows.errors import (
     TimedOut,
     WorkflowError,
 )
+from procession.workflows.host import FlowHost
 from procession.workflows.steps import Step, step
 from procession.workflows.sync import wait
 
 __all__ = [
+    "FlowHost",
     "NotDeterministic",
     "NotJson",
     "OperatorCommand",

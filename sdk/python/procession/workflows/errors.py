@@ -62,5 +62,9 @@ class Stopped(BaseException):
         self.reason = reason
 
 
+class Doubtful(BaseException):
+    """Nobody here knows whether a transaction was committed: the server's history says it."""
+
+
 class Forgotten(BaseException):
     """This program no longer carries the workflow out: passes through its code, and is no error."""

@@ -32,6 +32,7 @@ from procession.workflows.calls import (
 )
 from procession.workflows.carrying import Means, ThisStep, carry_out
 from procession.workflows.defining import Workflow
+from procession.workflows.errors import Doubtful
 from procession.workflows.faults import fault_of
 from procession.workflows.program import Program
 from procession.workflows.telling import done, known, outcome
@@ -224,6 +225,10 @@ class Carried:
     async def step(self, begin: Begin, this: ThisStep) -> None:
         try:
             done = await carry_out(begin, this, self.host.means)
+        except Doubtful as doubt:
+            log.warning("a transaction may be committed or not", extra={"error": str(doubt)})
+            self.hand_back("nobody knows whether a transaction was committed")
+            return
         except Exception as error:
             log.exception("a step could not be carried out", extra={"step": begin.name})
             done = Done(begin.seq, "step", begin.name, Outcome(fault=fault_of(error)))

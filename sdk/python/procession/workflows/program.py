@@ -57,9 +57,9 @@ class Program:
         self.memory: dict[Any, Any] = {}
         self._body = body
         self._known = {call.seq: call for call in known}
-        self._last = max(self._known, default=-1)
+        self._last = max(self._known, default=0)
         self._order = 0
-        self._seq = 0
+        self._seq = 1  # of the call that comes next
         self._calls: dict[int, Call] = {}
         self._early: dict[int, tuple[int, Outcome]] = {}
         self._unkept: dict[int, Done] = {}
@@ -117,7 +117,7 @@ class Program:
 
     def stop(self, reason: str) -> None:
         """Interrupt the code where it waits. That is kept, so a replay is interrupted there too."""
-        if self._stopping or self.over:
+        if self._stopping or self._stop_told or self.over:
             return
         self._stopping, self._holding = True, False
         seq = self._next()
