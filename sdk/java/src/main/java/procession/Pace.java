@@ -1,0 +1,20 @@
+package procession;
+
+/** How often frames are sent: at once after a rest, and then seldom enough for a server to bear. */
+final class Pace {
+    private static final double PER_SECOND = 60;
+    private static final double MOST = 30; // after a rest
+
+    private double left = MOST;
+    private double at;
+
+    /** When the next frame may go. */
+    double next() {
+        return left >= 1 ? Double.NEGATIVE_INFINITY : at + (1 - left) / PER_SECOND;
+    }
+
+    void spoke(double now) {
+        left = Math.min(MOST, left + (now - at) * PER_SECOND) - 1;
+        at = now;
+    }
+}

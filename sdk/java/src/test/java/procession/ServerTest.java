@@ -1,0 +1,3 @@
+package procession;
+
+public class ServerTest {}
