@@ -22,6 +22,8 @@ from procession.handling import Handler, served
 from procession.handling import Served as Handled
 from procession.hosting import Host
 from procession.values import Name, Served, Unfit
+from procession.workflows.defining import Workflow
+from procession.workflows.host import FlowHost
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,13 @@ class Worker:
             return handler
 
         return registered
+
+    def serve(self, *workflows: Workflow[Any, Any]) -> "Worker":
+        """Carries these workflows out as well, and publishes them."""
+        if not isinstance(self._host, FlowHost):
+            self._host = FlowHost()
+        self._host.add(*workflows)
+        return self
 
     def host(self, host: Host) -> "Worker":
         """What carries out workflows in this worker."""

@@ -1,4 +1,4 @@
-"""Workflows in a worker, without one: what is told to the server, and what is done with its answers."""
+"""Workflows in a worker, without one: what a server is told, and what comes of its answers."""
 
 import asyncio
 from collections.abc import Callable

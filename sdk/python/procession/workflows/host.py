@@ -32,7 +32,7 @@ from procession.workflows.calls import (
 )
 from procession.workflows.carrying import Means, ThisStep, carry_out
 from procession.workflows.defining import Workflow
-from procession.workflows.errors import Doubtful
+from procession.workflows.errors import Doubtful, WorkflowError
 from procession.workflows.faults import fault_of
 from procession.workflows.program import Program
 from procession.workflows.telling import done, known, outcome
@@ -48,12 +48,22 @@ class FlowHost:
     """Serves workflows in a worker: `Worker.host(FlowHost([order, refund]))`."""
 
     def __init__(
-        self, workflows: Iterable[Workflow[Any, Any]], *, linger: float = LINGER, threads: int = 32
+        self,
+        workflows: Iterable[Workflow[Any, Any]] = (),
+        *,
+        linger: float = LINGER,
+        threads: int = 32,
     ) -> None:
-        self.workflows = {workflow.name: workflow for workflow in workflows}
+        self.workflows: dict[str, Workflow[Any, Any]] = {}
+        self.add(*workflows)
         self.linger = linger
         self.threads = Threads(threads)
         self.means = Means(now=time.time, sleep=asyncio.sleep, threads=self.threads)
+
+    def add(self, *workflows: Workflow[Any, Any]) -> None:
+        for workflow in workflows:
+            if self.workflows.setdefault(workflow.name, workflow) is not workflow:
+                raise WorkflowError(f"there are two workflows called {workflow.name!r}")
 
     def published(self) -> Sequence[Published]:
         return [Published(each.definition, each.version) for each in self.workflows.values()]

@@ -1,0 +1,24 @@
+"""A machine that answers its operators itself, with states as ISA-88 has them."""
+
+from ledger import note
+from procession.workflows import recv_command, set_event, step, this_step, workflow
+
+
+@step
+def produce(part: int) -> int:
+    note("produce", this_step().key)
+    return part
+
+
+@workflow
+async def machine(parts: int) -> dict[str, int | str]:
+    state, made = "RUNNING", 0
+    await set_event("state", state)
+    while made < parts and state != "STOPPED":
+        command = await recv_command(state, timeout=0 if state == "RUNNING" else 3600)
+        if command is not None:
+            state = {"HOLD": "HELD", "RESUME": "RUNNING", "STOP": "STOPPED"}[command.cmd]
+            await set_event("state", state)
+        elif state == "RUNNING":
+            made = await produce(made + 1)
+    return {"state": state, "made": made}

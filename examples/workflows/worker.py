@@ -1,0 +1,13 @@
+"""Serves all of them: `python worker.py`, with PROCESSION_URL and PROCESSION_TOKEN."""
+
+from family import campaign, survey
+from machine import machine
+from moments import index, nightly, reminder
+from procession import Worker
+from queues import mail
+from shop import order
+
+if __name__ == "__main__":
+    Worker(name="workflows").serve(
+        order, mail, nightly, index, reminder, campaign, survey, machine
+    ).start()
