@@ -38,7 +38,8 @@ class Refused(ProcessionError):
 
     def sentence(self) -> str:
         place = f"{self.field}: " if self.field and self.field not in self.detail else ""
-        faults = "".join(f"\n  {worded(each)}" for each in self.faults)
+        more = [each for each in self.faults if str(each.get("message")) not in self.detail]
+        faults = "".join(f"\n  {worded(each)}" for each in more)
         return f"{place}{self.detail}{faults}" + (f" ({self.remedy})" if self.remedy else "")
 
 
@@ -94,6 +95,4 @@ def read(content: bytes) -> Mapping[str, Any]:
 
 
 def worded(fault: Mapping[str, Any]) -> str:
-    place = fault.get("path") or fault.get("field") or ""
-    told = fault.get("message") or fault.get("detail") or ""
-    return f"{place}: {told}" if place else str(told)
+    return f"{fault.get('field')}: {fault.get('message')}"
