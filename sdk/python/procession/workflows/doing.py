@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Length = float | timedelta
 NONE: Any = object()
 LONGEST_NAME = 63
+SHORTEST, YEAR = 0.001, 365 * 86_400.0  # seconds that one sleep may take
 
 
 async def task(
@@ -72,7 +73,10 @@ def named(kind: str, detail: str = "") -> str:
 
 async def sleep(length: Length, *, name: str = "sleep") -> None:
     """Survives restarts, and holds no memory while it lasts."""
-    await task({"sleep": seconds(length)}, name=name)
+    left = seconds(length) or 0.0
+    while left > 0:
+        await task({"sleep": max(SHORTEST, min(left, YEAR))}, name=name)
+        left -= YEAR
 
 
 async def wait_for(

@@ -35,6 +35,7 @@ from procession.workflows.values import keepable
 
 Body = Callable[[], Coroutine[Any, Any, Any]]
 Give = Callable[[Outcome], None]
+SHORTEST = 0.001  # seconds of a sleep
 NOTHING = "nothing: the code waits for something else"
 
 
@@ -227,7 +228,7 @@ class Program:
                 settle(sleeper, outcome)
 
         seq = self._make("call", "sleep", give, sleeper)
-        self._wait(seq, "sleep", {"sleep": seconds})
+        self._wait(seq, "sleep", {"sleep": max(seconds, SHORTEST)})
         return lambda: self._give_up(seq)
 
     # How a call comes to be.
