@@ -1,6 +1,6 @@
 /** Carries out what the core says: runs handlers, and tells it how they end. Knows no socket. */
 
-import { Lost, Refused } from "./carriers/carrier.js";
+import { Lost, Dismissed } from "./carriers/carrier.js";
 import { Attempt } from "./context.js";
 import type { Context } from "./context.js";
 import type { Core, Effect } from "./core.js";
@@ -98,7 +98,7 @@ export class Engine {
           this.abandon(effect.attempt, effect.why);
           break;
         case "cut":
-          end = effect.isFinal ? new Refused(effect.why) : new Lost(effect.why);
+          end = effect.isFinal ? new Dismissed(effect.why) : new Lost(effect.why);
       }
     }
     this.changed();

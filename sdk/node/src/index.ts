@@ -1,9 +1,34 @@
 /** Workers that serve actions, and a client of the API. */
 
-export { Refused } from "./carriers/carrier.js";
-
+export { Dismissed } from "./carriers/carrier.js";
+export {
+  Client,
+  type ChainRun,
+  type ListOptions,
+  type Published,
+  type RetryOptions,
+  type Run,
+  type RunStatus,
+  type StartOptions,
+  type StopOptions,
+  type Task,
+  type WaitOptions,
+} from "./client/client.js";
+export {
+  Conflict,
+  Forbidden,
+  Invalid,
+  NotFound,
+  ProcessionError,
+  Refused,
+  RunFailed,
+  Unauthorized,
+  Unavailable,
+  Unreachable,
+} from "./client/problems.js";
 export { Stopped, type Context } from "./context.js";
 export type { Handler } from "./engine.js";
+export { Misconfigured, type Address } from "./place.js";
 export { Failure, type FailureOptions } from "./telling.js";
 export type { Json } from "./values.js";
 export { Worker, type WorkerOptions } from "./worker.js";

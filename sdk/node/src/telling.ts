@@ -87,9 +87,20 @@ function unfit(attempt: string, type: string, message: string): Ended {
 }
 
 export function described(error: unknown): Told {
-  const told = { type: clipped(typeOf(error), 200), message: clipped(worded(error), 2_000) };
-  const trace = traceOf(error);
+  const type = readable(() => typeOf(error), "Error");
+  const message = readable(() => worded(error), "an error that cannot be read");
+  const trace = readable(() => traceOf(error), "");
+  const told = { type: clipped(type, 200), message: clipped(message, 2_000) };
   return trace === "" ? told : { ...told, trace: clipped(trace, 16_000) };
+}
+
+/** Whatever is thrown may throw when it is looked at. */
+function readable(look: () => string, otherwise: string): string {
+  try {
+    return String(look());
+  } catch {
+    return otherwise;
+  }
 }
 
 /** An error that says nothing of its name has that of its class. */
@@ -100,13 +111,8 @@ function typeOf(error: unknown): string {
   return typeof name === "string" && name !== "" && name !== "Error" ? name : error.constructor.name;
 }
 
-/** What it says, even if saying it fails. */
 function worded(error: unknown): string {
-  try {
-    return error instanceof Error ? String(error.message) : `thrown: ${shown(error)}`;
-  } catch {
-    return "an error that cannot be written";
-  }
+  return error instanceof Error ? error.message : `thrown: ${shown(error)}`;
 }
 
 function shown(thrown: unknown): string {

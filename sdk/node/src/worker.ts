@@ -3,12 +3,12 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { Windows } from "./backoff.js";
-import { Lost, Unsuited, type Carrier } from "./carriers/carrier.js";
+import { Dismissed, Lost, Unsuited, type Carrier } from "./carriers/carrier.js";
 import { poll } from "./carriers/poll.js";
 import { stream } from "./carriers/stream.js";
 import { Core } from "./core.js";
 import { Engine, type Handler } from "./engine.js";
-import { placeOf, type Address, type Place } from "./place.js";
+import { Misconfigured, placeOf, type Address, type Place } from "./place.js";
 import { VERSION } from "./version.js";
 import { servedName, workerName } from "./wire.js";
 
@@ -132,12 +132,22 @@ class Life {
   }
 
   private async connection(): Promise<void> {
+    let asked: string | undefined;
     try {
+      asked = this.token();
       await this.carrier()(this.engine, this.place, this.over.signal);
     } catch (error) {
-      if (!(error instanceof Lost)) throw error;
-      await this.lost(error);
+      if (error instanceof Lost) return this.lost(error);
+      // It could be read when the worker began, so it will be.
+      if (error instanceof Misconfigured) return this.lost(new Lost(error.message));
+      // A token that was renewed meanwhile may be a good one.
+      if (!(error instanceof Dismissed) || this.token() === asked) throw error;
+      await this.lost(new Lost(error.message));
     }
+  }
+
+  private token(): string | undefined {
+    return this.place.headers()["Authorization"];
   }
 
   private carrier(): Carrier {

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { Failure, Refused, Worker, type Context, type WorkerOptions } from "../src/index.js";
+import { Failure, Dismissed, Worker, type Context, type WorkerOptions } from "../src/index.js";
 import { FakeServer, TOKEN } from "./support/server.js";
 
 interface Started {
@@ -296,7 +299,7 @@ describe("a worker", () => {
   test("ends at once where its token is not good, and says what to do", async () => {
     for (const carrier of ["stream", "poll"] as const) {
       const { ended } = started(server, { step1: () => null }, { carrier, token: "pn_worker_wrong" });
-      await assert.rejects(ended, (error) => error instanceof Refused && /tokens create/.test(error.message));
+      await assert.rejects(ended, (error) => error instanceof Dismissed && /tokens create/.test(error.message));
     }
     const { ended } = started(server, { step1: () => null });
     await server.until(() => server.connections === 1);
@@ -307,6 +310,23 @@ describe("a worker", () => {
     await server.until(() => server.connections === 1);
     server.close(4406, "1 and 2 do not meet");
     await assert.rejects(other.ended, /version/);
+  });
+
+  test("reads the file with its token anew when it is not good any more", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "procession-token-"));
+    const file = join(folder, "token");
+    writeFileSync(file, TOKEN);
+    const { worker, ended } = started(server, { step1: () => "served on" }, { token: `file:${file}` });
+    await server.until(() => server.connections === 1);
+    server.token = "pn_worker_renewed";
+    writeFileSync(file, server.token);
+    server.close(4401, "revoked");
+    server.offer("161.1", "step1");
+    await server.end("161.1");
+    await worker.stop();
+    await ended;
+    server.token = TOKEN;
+    rmSync(folder, { recursive: true });
   });
 
   test("polls where no stream gets through", async () => {

@@ -21,11 +21,11 @@ export class Unsuited extends Lost {
 }
 
 /** Nothing that is tried again can help. */
-export class Refused extends Error {
-  override readonly name: string = "Refused";
+export class Dismissed extends Error {
+  override readonly name: string = "Dismissed";
 }
 
-/** Carries frames until the worker has left; throws `Lost` or `Refused` when it ends before that. */
+/** Carries frames until the worker has left; throws `Lost` or `Dismissed` when it ends before that. */
 export type Carrier = (engine: Engine, place: Place, over: AbortSignal) => Promise<void>;
 
 const LONGEST_WAIT = 300; // seconds that a server may ask for
@@ -35,8 +35,8 @@ export const TOKEN_REFUSED =
   "in PROCESSION_TOKEN or the file that PROCESSION_TOKEN_FILE names";
 
 /** What an answer with an HTTP status other than the good one means. */
-export function refusal(status: number, retryAfter: string | null, why: string): Lost | Refused {
-  if (status === 401 || status === 403) return new Refused(`${TOKEN_REFUSED} (${status}${said(why)})`);
+export function refusal(status: number, retryAfter: string | null, why: string): Lost | Dismissed {
+  if (status === 401 || status === 403) return new Dismissed(`${TOKEN_REFUSED} (${status}${said(why)})`);
   const seconds = Number(retryAfter ?? 0);
   const wait = seconds > 0 ? Math.min(seconds, LONGEST_WAIT) : 0;
   const message = `the server answers ${status}${said(why)}`;

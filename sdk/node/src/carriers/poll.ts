@@ -5,7 +5,7 @@ import type { Place } from "../place.js";
 import { BadFrame } from "../wire.js";
 import { Alarm, Lost, refusal } from "./carrier.js";
 
-const PAUSE = 20; // milliseconds between two polls, which gathers what is said meanwhile
+const PAUSE = 5; // milliseconds between two polls, which gathers what is said meanwhile
 const MOMENT = 100; // milliseconds that what is not urgent may wait
 const PATIENCE = 30_000; // milliseconds for one poll
 
@@ -47,7 +47,7 @@ async function exchange(engine: Engine, place: Place, over: AbortSignal): Promis
 
 async function ask(place: Place, body: string, over: AbortSignal): Promise<Response> {
   const signal = AbortSignal.any([over, AbortSignal.timeout(PATIENCE)]);
-  const headers = { ...place.headers, "Content-Type": "application/json" };
+  const headers = { ...place.headers(), "Content-Type": "application/json" };
   try {
     return await fetch(place.poll, { method: "POST", headers, body, signal, redirect: "error" });
   } catch (error) {

@@ -4,10 +4,10 @@ import { WebSocket } from "ws";
 import type { Engine } from "../engine.js";
 import type { Place } from "../place.js";
 import { LARGEST, BadFrame } from "../wire.js";
-import { Alarm, Lost, Refused, TOKEN_REFUSED, refusal } from "./carrier.js";
+import { Alarm, Lost, Dismissed, TOKEN_REFUSED, refusal } from "./carrier.js";
 
 const SUBPROTOCOL = "procession.worker.1";
-const PAUSE = 12; // milliseconds between two frames, which gathers what is said meanwhile
+const PAUSE = 5; // milliseconds between two frames, which gathers what is said meanwhile
 const MOMENT = 100; // milliseconds that what is not urgent may wait
 const FULL = 4 << 20; // bytes that may be on their way
 const HANDSHAKE = 10_000; // milliseconds
@@ -36,7 +36,7 @@ class Stream {
     private readonly reject: (error: Error) => void,
   ) {
     this.socket = new WebSocket(place.stream, SUBPROTOCOL, {
-      headers: place.headers,
+      headers: place.headers(),
       handshakeTimeout: HANDSHAKE,
       maxPayload: LARGEST,
       perMessageDeflate: false,
@@ -122,8 +122,8 @@ class Stream {
 
   private cause(code: number, reason: string): Error {
     const said = reason || this.why?.message || "";
-    if (code === NOT_GOOD) return new Refused(`${TOKEN_REFUSED} (${said})`);
-    if (code === NO_VERSION) return new Refused(`no common version of the protocol: ${said}`);
+    if (code === NOT_GOOD) return new Dismissed(`${TOKEN_REFUSED} (${said})`);
+    if (code === NO_VERSION) return new Dismissed(`no common version of the protocol: ${said}`);
     return this.why ?? new Lost(`the server closed the connection (${code}${said && `, ${said}`})`);
   }
 }

@@ -18,6 +18,7 @@ export class FakeServer {
   welcome = { protocol: 1, beat: 0.5, lease: 5, clock: 0, poll: 0.02, server: "test" };
   /** Whether ends are acknowledged. */
   acknowledges = true;
+  token = TOKEN;
   /** What asks instead of being served, if anything. */
   refuses: ((carrier: "stream" | "poll") => Answer | null) = () => null;
   private readonly http: Server;
@@ -29,7 +30,7 @@ export class FakeServer {
   private constructor() {
     this.http = createServer((request, response) => void this.polled(request, response));
     this.http.on("upgrade", (request, socket, head) => {
-      const refused = this.refuses("stream") ?? unknown(request);
+      const refused = this.refuses("stream") ?? this.unknown(request);
       if (refused) {
         const headers = Object.entries(refused.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`);
         socket.end(`HTTP/1.1 ${refused.status} Refused\r\n${headers.join("")}Content-Length: 0\r\n\r\n`);
@@ -127,7 +128,7 @@ export class FakeServer {
   private async polled(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part as Buffer);
-    const refused = this.refuses("poll") ?? unknown(request);
+    const refused = this.refuses("poll") ?? this.unknown(request);
     if (refused) {
       response.writeHead(refused.status, refused.headers).end(refused.body);
       return;
@@ -148,6 +149,10 @@ export class FakeServer {
   private answer(message: FromWorker): void {
     if (message.type === "hello") this.outbox.unshift({ type: "welcome", ...this.welcome });
     if (message.type === "ended" && this.acknowledges) this.outbox.push({ type: "have", attempts: [message.attempt] });
+  }
+
+  private unknown(request: IncomingMessage): Answer | null {
+    return request.headers.authorization === `Bearer ${this.token}` ? null : { status: 401, body: "{}" };
   }
 
   private frame(): string {
@@ -179,8 +184,4 @@ export function anOffer(
     key: `key-${attempt.split(".")[0]}`,
     ...more,
   };
-}
-
-function unknown(request: IncomingMessage): Answer | null {
-  return request.headers.authorization === `Bearer ${TOKEN}` ? null : { status: 401, body: "{}" };
 }

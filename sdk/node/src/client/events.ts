@@ -1,0 +1,120 @@
+/** Server-sent events, over as many connections as it takes. */
+
+import { setTimeout as pause } from "node:timers/promises";
+import { TextDecoder } from "node:util";
+import { get, type Asking } from "./asking.js";
+import { mayPass } from "./problems.js";
+
+const AGAIN = [200, 1_000, 3_000]; // milliseconds after a failure
+const QUIET = 75_000; // milliseconds; a stream says every few seconds that it is one
+
+export interface Told {
+  readonly kind: string;
+  readonly data: string;
+}
+
+/** Reads events from whatever pieces they come in. */
+export class Reader {
+  private rest = "";
+  private lines: string[] = [];
+  private readonly decoder = new TextDecoder();
+
+  constructor(public last = "") {}
+
+  *feed(piece: Uint8Array): Generator<Told> {
+    const whole = (this.rest + this.decoder.decode(piece, { stream: true })).split(/\r?\n/);
+    this.rest = whole.pop() ?? "";
+    for (const line of whole) {
+      if (line !== "") this.lines.push(line);
+      else yield* this.event();
+    }
+  }
+
+  /** A blank line ends an event; comments alone are none. */
+  private *event(): Generator<Told> {
+    let kind = "";
+    const data: string[] = [];
+    for (const line of this.lines.splice(0)) {
+      const [, name, value] = /^([^:]*):? ?(.*)$/.exec(line) as unknown as [string, string, string];
+      if (name === "event") kind = value;
+      else if (name === "data") data.push(value);
+      else if (name === "id") this.last = value;
+    }
+    if (kind !== "" || data.length > 0) yield { kind, data: data.join("\n") };
+  }
+}
+
+/** Each connection goes on behind the last event that was received, until an `end`. */
+export async function* follow(asking: Asking, path: string, signal?: AbortSignal): AsyncGenerator<Told> {
+  let last = "";
+  for (let failures = 0; ; ) {
+    const connection = new Connection(asking, path, last, signal);
+    try {
+      for await (const told of connection.events()) {
+        failures = 0;
+        yield told;
+        if (told.kind === "end") return;
+      }
+      if (connection.isOver) return;
+    } catch (error) {
+      signal?.throwIfAborted();
+      const wait = AGAIN[failures];
+      if (!mayPass(error) || wait === undefined) throw error;
+      failures += 1;
+      await pause(wait, undefined, { signal });
+    } finally {
+      last = connection.last;
+      connection.end();
+    }
+  }
+}
+
+class Connection {
+  isOver = false;
+  private readonly reader: Reader;
+  private readonly controller = new AbortController();
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly asking: Asking,
+    private readonly path: string,
+    last: string,
+    private readonly given: AbortSignal | undefined,
+  ) {
+    this.reader = new Reader(last);
+    given?.addEventListener("abort", this.end);
+    if (given?.aborted) this.end();
+  }
+
+  get last(): string {
+    return this.reader.last;
+  }
+
+  async *events(): AsyncGenerator<Told> {
+    this.patient();
+    const headers = { Accept: "text/event-stream", ...(this.last ? { "Last-Event-ID": this.last } : {}) };
+    const question = { ...get(this.path), headers, signal: this.given };
+    const answer = await this.asking.open(question, this.controller.signal);
+    this.isOver = answer.status === 204;
+    if (!answer.body) return;
+    try {
+      for await (const piece of answer.body) {
+        this.patient();
+        yield* this.reader.feed(piece as Uint8Array);
+      }
+    } catch (error) {
+      throw this.asking.unreachable(error);
+    }
+  }
+
+  readonly end = (): void => {
+    clearTimeout(this.timer);
+    this.given?.removeEventListener("abort", this.end);
+    this.controller.abort();
+  };
+
+  private patient(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(this.end, QUIET);
+  }
+}
