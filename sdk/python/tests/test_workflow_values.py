@@ -120,6 +120,7 @@ def test_hints_become_the_schema_of_the_input() -> None:
                 "limit": {"key": "${{ input.item }}", "max": 2},
             }
         ],
+        "result": "${{ tasks['order'].output }}",
         "input": {
             "type": "object",
             "required": ["item"],

@@ -132,6 +132,7 @@ def workflow(
             "schedules": schedules,
             "triggers": triggers,
             "tasks": [said(task)],
+            "result": f"${{{{ tasks['{task['name']}'].output }}}}",
         }
         return Workflow(function, called, version or version_of(function), said(document))
 
