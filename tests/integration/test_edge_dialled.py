@@ -20,21 +20,12 @@ from edge.identity import Grant
 from edge.knocking import Caller, Self, Signs, Visitor
 from scheduler.services import signing
 from tests.support.gateways import Line, Machine, Served, a_machine, a_server
-from tests.support.postgres import Databases
+from tests.support.publishing import publish, start
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 NUMBERS = count(1)
-
-
-@pytest.fixture(scope="module")
-async def served(
-    databases: Databases, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Served]:
-    with databases.cloned() as dsn:
-        async with a_server(dsn, tmp_path_factory.mktemp("server")) as served:
-            yield served
 
 
 @dataclass
@@ -90,12 +81,9 @@ async def forget(served: Served, name: str) -> None:
 
 
 async def order(served: Served, name: str) -> UUID:
-    tasks = [{"name": "it", "run": ["saw"], "on": {"workstation": name}}]
-    answer = await served.api.post("/process-types", json={"name": f"on-{name}", "tasks": tasks})
-    assert answer.status_code == 200, answer.text
-    answer = await served.api.post("/runs", json={"type": f"on-{name}"})
-    assert answer.status_code == 201, answer.text
-    return UUID(answer.json()["id"])
+    task = f"{{name: it, run: [saw], on: {{workstation: {name}}}}}"
+    await publish(served, f"name: on-{name}\ntasks: [{task}]\n")
+    return await start(served, f"on-{name}")
 
 
 async def test_a_task_is_carried_out_by_a_workstation_that_is_called(served: Served) -> None:

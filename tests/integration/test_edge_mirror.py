@@ -1,7 +1,6 @@
 """Runs that a workstation decides about are seen on the server, and touched by nothing there."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -20,8 +19,8 @@ from scheduler.services.catalog import Catalog
 from scheduler.services.judging import judge
 from scheduler.store import tasks
 from tests.support.edge_alone import Alone, alone
-from tests.support.gateways import Served, a_line, a_server
-from tests.support.postgres import Databases
+from tests.support.gateways import Served, a_line
+from tests.support.publishing import publish, start
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -43,30 +42,14 @@ COMPLETED = "select 1 from runs where id = %s and state = 'COMPLETED'"
 NUMBERS = count(1)
 
 
-@pytest.fixture(scope="module")
-async def served(
-    databases: Databases, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Served]:
-    with databases.cloned() as dsn:
-        async with a_server(dsn, tmp_path_factory.mktemp("server")) as served:
-            yield served
-
-
 @pytest.fixture
 async def press(served: Served) -> Alone:
     return await alone(served, f"press-{next(NUMBERS)}")
 
 
 async def order(served: Served, machine: Alone) -> UUID:
-    answer = await served.api.post(
-        "/process-types",
-        content=TYPES.replace("NAME", machine.name),
-        headers={"Content-Type": "application/yaml"},
-    )
-    assert answer.status_code == 200, answer.text
-    answer = await served.api.post("/runs", json={"type": f"order-{machine.name}"})
-    assert answer.status_code == 201, answer.text
-    return UUID(answer.json()["id"])
+    await publish(served, TYPES.replace("NAME", machine.name))
+    return await start(served, f"order-{machine.name}")
 
 
 async def mirrored(served: Served, parent: UUID) -> UUID:
@@ -213,13 +196,6 @@ tasks: [{name: read, run: [gauge]}]
 schedules: [{cron: "0 * * * *", workstation: NAME}]
 """
 HOUR = timedelta(hours=1)
-
-
-async def publish(served: Served, text: str) -> None:
-    answer = await served.api.post(
-        "/process-types", content=text, headers={"Content-Type": "application/yaml"}
-    )
-    assert answer.status_code == 200, answer.text
 
 
 async def fires_it(served: Served, press: Alone) -> Any:

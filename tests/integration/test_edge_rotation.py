@@ -13,8 +13,7 @@ from edge.agent.keys import KeyRing
 from edge.agent.tokens import Tokens
 from edge.agent.web import Unanswered, Web
 from scheduler.services import station_tokens, workstations
-from tests.support.gateways import Served, a_server
-from tests.support.postgres import Databases
+from tests.support.gateways import Served
 
 pytestmark = pytest.mark.anyio
 
@@ -56,15 +55,6 @@ class Joined:
 
 
 NUMBERS = count(1)
-
-
-@pytest.fixture(scope="module")
-async def served(
-    databases: Databases, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Served]:
-    with databases.cloned() as dsn:
-        async with a_server(dsn, tmp_path_factory.mktemp("server")) as served:
-            yield served
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
@@ -40,7 +40,7 @@ from tests.support.gateways import (
     is_in_clear,
     poll,
 )
-from tests.support.postgres import Databases
+from tests.support.publishing import publish, start
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -58,16 +58,6 @@ COMPLETED = "select 1 from runs where id = %s and state = 'COMPLETED'"
 NUMBERS = count(1)
 
 
-@pytest.fixture(scope="module")
-async def served(
-    databases: Databases, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Served]:
-    """One for all: each test has workstations and types of its own."""
-    with databases.cloned() as dsn:
-        async with a_server(dsn, tmp_path_factory.mktemp("server")) as served:
-            yield served
-
-
 @pytest.fixture
 async def saw(served: Served) -> Machine:
     return await a_machine(served, f"saw-{next(NUMBERS)}")
@@ -75,14 +65,8 @@ async def saw(served: Served) -> Machine:
 
 async def order(served: Served, machine: Machine, text: str = TYPE) -> UUID:
     text = text.replace("saw-1", machine.name).replace("name: cut", f"name: cut-{machine.name}")
-    answer = await served.api.post(
-        "/process-types", content=text, headers={"Content-Type": "application/yaml"}
-    )
-    assert answer.status_code == 200, answer.text
-    name = text.split("name: ", 1)[1].split("\n", 1)[0]
-    answer = await served.api.post("/runs", json={"type": name})
-    assert answer.status_code == 201, answer.text
-    return UUID(answer.json()["id"])
+    await publish(served, text)
+    return await start(served, text.split("name: ", 1)[1].split("\n", 1)[0])
 
 
 async def tell(served: Served, run: UUID, verb: str, **body: Any) -> None:

@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 
 from tests.support.builders import a_promoter, engine
 from tests.support.gateways import Machine, Served, a_line, a_machine, a_server
+from tests.support.publishing import publish, start
 from tests.support.waiting import patience
 
 pytestmark = pytest.mark.anyio
@@ -38,15 +39,8 @@ async def presses(served: Served) -> list[Machine]:
 
 async def order(served: Served, *tasks: str, **input: Any) -> UUID:
     lines = [f"  - {{name: t{number}, {each}}}" for number, each in enumerate(tasks)]
-    answer = await served.api.post(
-        "/process-types",
-        content="\n".join(["name: any", "tasks:", *lines, ""]),
-        headers={"Content-Type": "application/yaml"},
-    )
-    assert answer.status_code == 200, answer.text
-    answer = await served.api.post("/runs", json={"type": "any", "input": input})
-    assert answer.status_code == 201, answer.text
-    return UUID(answer.json()["id"])
+    await publish(served, "\n".join(["name: any", "tasks:", *lines, ""]))
+    return await start(served, "any", input=input)
 
 
 async def why(served: Served, run: UUID) -> str:

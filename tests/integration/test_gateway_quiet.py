@@ -1,7 +1,7 @@
 """A workstation that has nothing to do hears what people decide about it without asking."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from itertools import count
 from typing import Any
@@ -11,8 +11,8 @@ import pytest
 from edge.agent import labels
 from edge.messages import Command, Message, Stock, Stocked
 from tests.support.edge_alone import Alone, alone
-from tests.support.gateways import Line, Served, a_line, a_server
-from tests.support.postgres import Databases
+from tests.support.gateways import Line, Served, a_line
+from tests.support.publishing import publish
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -23,15 +23,6 @@ name: measure-NAME
 tasks: [{name: read, run: [gauge]}]
 schedules: [{cron: "0 * * * *", workstation: NAME}]
 """
-
-
-@pytest.fixture(scope="module")
-async def served(
-    databases: Databases, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Served]:
-    with databases.cloned() as dsn:
-        async with a_server(dsn, tmp_path_factory.mktemp("server")) as served:
-            yield served
 
 
 @pytest.fixture
@@ -50,10 +41,7 @@ async def change(served: Served, name: str, **body: Any) -> None:
 
 
 async def fires_hourly(served: Served, press: Alone) -> int:
-    text = TIMED.replace("NAME", press.name)
-    yaml = {"Content-Type": "application/yaml"}
-    answer = await served.api.post("/process-types", content=text, headers=yaml)
-    assert answer.is_success, answer.text
+    await publish(served, TIMED.replace("NAME", press.name))
     found = await served.one("select id from schedules where type = %s", f"measure-{press.name}")
     return int(found)
 

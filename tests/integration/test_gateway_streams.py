@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -17,8 +16,8 @@ from edge.gateway.frames import Heard
 from edge.gateway.streams import Stream, Streams
 from edge.lines import MOST_WAITING
 from edge.messages import Forget, Frame, Have, Hello, Item, Lane, Lease, Metrics, Stock, Welcome
-from tests.support.gateways import Line, Served, a_line, a_machine, a_server, poll
-from tests.support.postgres import Databases
+from tests.support.gateways import Line, Served, a_line, a_machine, poll
+from tests.support.publishing import publish, start
 from tests.support.waiting import patience, until
 
 pytestmark = pytest.mark.anyio
@@ -31,15 +30,6 @@ ROW: dict[str, Any] = {
     "told_labels": {},
     "draining": False,
 }
-
-
-@pytest.fixture(scope="module")
-async def served(
-    databases: Databases, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Served]:
-    with databases.cloned() as dsn:
-        async with a_server(dsn, tmp_path_factory.mktemp("server")) as served:
-            yield served
 
 
 def greeted(slots: int = 2, **labels: str) -> Heard:
@@ -169,10 +159,10 @@ async def test_what_a_quiet_workstation_is_to_have_is_said_without_being_asked(
         await saw.has_session()
         await answered(line, wire.encode(Frame(1, (Lease((), 2, time.time()),))))
         for name in ("cutting", "planing"):
-            await published(served, f"name: {name}\ntasks: [{{name: cut, run: cut}}]\n")
+            await publish(served, f"name: {name}\ntasks: [{{name: cut, run: cut}}]\n")
             on = "on: {workstation: stocked-1}"
             text = f"name: orders-{name}\ntasks: [{{name: saw, process: {name}, {on}}}]\n"
-            await published(served, text)
+            await publish(served, text)
             await served.watch()
             stock = await until(partial(found, line, name))
             assert sum(each == stock for each in line.got) == 1
@@ -181,13 +171,6 @@ async def test_what_a_quiet_workstation_is_to_have_is_said_without_being_asked(
 def found(line: Line, type: str) -> Stock | None:
     stocks = [each for each in line.got if isinstance(each, Stock)]
     return next((each for each in stocks if any(type in text for text in each.types)), None)
-
-
-async def published(served: Served, text: str) -> None:
-    answer = await served.api.post(
-        "/process-types", content=text, headers={"Content-Type": "application/yaml"}
-    )
-    assert answer.is_success, answer.text[:500]
 
 
 async def test_one_that_reads_nothing_keeps_nobody_waiting(served: Served) -> None:
@@ -225,10 +208,9 @@ def narrow(url: str) -> socket.socket:
 async def order(served: Served, name: str, count: int, *, length: int = 250_000) -> None:
     """Runs of a task that is long to say."""
     text = f"name: long-{name}\ntasks:\n  - name: cut\n    run: [cut]\n    stdin: {'x' * length}\n"
-    await published(served, f"{text}    on: {{workstation: {name}}}\n")
+    await publish(served, f"{text}    on: {{workstation: {name}}}\n")
     for _ in range(count):
-        answer = await served.api.post("/runs", json={"type": f"long-{name}"})
-        assert answer.status_code == 201, answer.text
+        await start(served, f"long-{name}")
 
 
 async def test_what_is_too_long_to_be_said_fails_and_says_so(served: Served) -> None:

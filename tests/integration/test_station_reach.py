@@ -4,7 +4,7 @@ over every connection, and with every message that it can say."""
 import json
 import re
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from itertools import count
 from typing import Any, cast, get_args, get_type_hints
@@ -20,8 +20,8 @@ from edge import messages, wire
 from edge.messages import Ended, Frame, Hello, Item, Known, Lane, Log, Phase
 from scheduler.api.access import OPEN, STATION, VERDICTS
 from scheduler.app import MOUNTED
-from tests.support.gateways import Machine, Served, a_line, a_machine, a_server, a_token, poll
-from tests.support.postgres import Databases
+from tests.support.gateways import Machine, Served, a_line, a_machine, a_token, poll
+from tests.support.publishing import publish, start
 from ui import access, session
 from ui.app import ROUTERS
 
@@ -39,16 +39,6 @@ tasks:
 NUMBERS = count(1)
 
 
-@pytest.fixture(scope="module")
-async def served(
-    databases: Databases, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Served]:
-    """One for all: each test has workstations of its own."""
-    with databases.cloned() as dsn:
-        async with a_server(dsn, tmp_path_factory.mktemp("server")) as served:
-            yield served
-
-
 @pytest.fixture
 async def saw(served: Served) -> Machine:
     return await a_machine(served, f"saw-{next(NUMBERS)}")
@@ -62,16 +52,8 @@ async def press(served: Served) -> Machine:
 async def order(served: Served, machine: Machine) -> str:
     """A run of which a task is for this one."""
     text, name = TYPE.replace("saw-1", machine.name), f"cut-{machine.name}"
-    answer = await served.api.post(
-        "/process-types",
-        content=text.replace("name: cut", f"name: {name}"),
-        headers={"Content-Type": "application/yaml"},
-    )
-    assert answer.status_code == 200, answer.text
-    answer = await served.api.post("/runs", json={"type": name})
-    assert answer.status_code == 201, answer.text
-    id: str = answer.json()["id"]
-    return id
+    await publish(served, text.replace("name: cut", f"name: {name}"))
+    return str(await start(served, name))
 
 
 # Routes.
@@ -182,20 +164,22 @@ async def test_a_connection_is_open_to_the_workstation_that_it_names_and_to_no_o
     served: Served, saw: Machine, press: Machine
 ) -> None:
     admin = served.api.headers["authorization"].removeprefix("Bearer ")
-    assert sockets() == ["/api/v1/workstations/{workstation}/stream"]
-    for path in sockets():
-        url = f"ws{served.url[4:]}{path.format(workstation=saw.name)}"
-        for token, status in ((press.token, 403), (admin, 401), ("nothing", 401)):
-            with pytest.raises(InvalidStatus) as refused:
-                await opened(url, token)
-            assert refused.value.response.status_code == status
-        await opened(url, saw.token)
+    mine, others = "/api/v1/workstations/{workstation}/stream", "/api/v1/workers/stream"
+    assert sorted(sockets()) == [others, mine]
+    for token, status in ((press.token, 403), (admin, 401), ("nothing", 401)):
+        assert await opened(served, mine.format(workstation=saw.name), token) == status
+    assert await opened(served, mine.format(workstation=saw.name), saw.token) == 101
+    assert await opened(served, others, saw.token) in (401, 403)
 
 
-async def opened(url: str, token: str) -> None:
+async def opened(served: Served, path: str, token: str) -> int:
+    """The status that comes of it."""
     headers = {"Authorization": f"Bearer {token}"}
-    async with connect(url, additional_headers=headers, proxy=None):
-        pass
+    try:
+        async with connect(f"ws{served.url[4:]}{path}", additional_headers=headers, proxy=None):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
 
 
 # Messages.
