@@ -5,6 +5,7 @@ Whoever calls it commits the changes first, in one transaction with the lock of 
 row, and speaks then; if nothing could be committed, nothing is said.
 """
 
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from edge.messages import (
     Command,
     Done,
     Ended,
+    File,
     Forget,
     Frame,
     FromServer,
@@ -46,9 +48,13 @@ from edge.messages import (
     Ticked,
     Verdict,
     Welcome,
+    file_name,
 )
 
 NOTHING = (0,) * len(Lane)
+MOST_FILES, FILES_CAP = 100, 16 << 20  # of one attempt: how many, and bytes together
+LONGEST_NAME = 200
+DIGEST = re.compile(r"[0-9a-f]{64}")
 LONGEST_LOG = 1 << 50  # what is dropped counts, but nobody prints as much
 
 
@@ -66,6 +72,7 @@ class Hand:
     stage: Stage
     since: float = 0.0  # when it was offered
     logged: int = 0  # bytes of its log that are stored
+    filed: int = 0  # bytes of its files
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class Station:
     hands: Mapping[str, Hand] = field(default_factory=dict)
     commands: tuple[Command, ...] = ()  # whose fate is not known
     doubts: Mapping[str, int] = field(default_factory=dict)  # lost, unless results up to here tell
+    files: Mapping[str, int] = field(default_factory=dict)  # by `file_name`: bytes that are stored
     stock: Stock | None = None  # what it is to have, and has not said that it has
 
 
@@ -164,6 +172,14 @@ class Logged:
 
 
 @dataclass(frozen=True, slots=True)
+class Filed:
+    """The next bytes of a file; the last of them where `is_whole`."""
+
+    file: File
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """It has what it is to have when it is alone, as of this revision."""
 
@@ -187,6 +203,7 @@ Change: TypeAlias = (
     | Commanded
     | Taken
     | Logged
+    | Filed
     | Doubted
     | Kept
 )
@@ -201,6 +218,7 @@ class Desk:
         self.hands = dict(station.hands)
         self.have = list(station.have)
         self.doubts = dict(station.doubts)
+        self.files = dict(station.files)
         self.changes: list[Change] = []
         self.answers: list[FromServer] = []
 
@@ -225,7 +243,8 @@ class Desk:
         """The new session's number; 0 where none has begun."""
         opened = self.clock if opened is None else opened
         if opened < self.station.opened:
-            self.answers.append(Bye("a connection that was opened later has been greeted on"))
+            why = "a connection that was opened later has been greeted on"
+            self.answers.append(Bye(why, fenced=True))
             return 0
         if hello.lineage == self.station.lineage and hello.greeting <= self.station.greeting:
             self.answers.append(Bye("this hello is an old one", fenced=True))
@@ -255,6 +274,7 @@ class Desk:
                 safe=self.safe(),
                 beat=beat,
                 poll=poll,
+                files=True,
             )
         )
         self.answers += self.waiting()
@@ -316,7 +336,7 @@ class Desk:
     # What is said within it.
 
     def take(self, messages: Iterable[Message]) -> None:
-        has_sent, logs = False, dict[str, int]()
+        has_sent, logs, files = False, dict[str, int](), dict[str, int]()
         for message in messages:
             match message:
                 case Accept(attempt):
@@ -335,8 +355,11 @@ class Desk:
                 case Log():
                     logs[message.attempt] = self.log(message)
                     has_sent = True
+                case File(attempt, number):
+                    files[file_name(attempt, number)] = self.file(message)
+                    has_sent = True
         if has_sent:
-            self.answers.append(Have(tuple(self.have), self.safe(), logs, self.clock))
+            self.answers.append(Have(tuple(self.have), self.safe(), logs, self.clock, files))
 
     def accepted(self, attempt: str) -> None:
         hand = self.hands.get(attempt)
@@ -387,6 +410,28 @@ class Desk:
         self.hands[log.attempt] = replace(hand, logged=logged)
         self.changes.append(Logged(log.attempt, log.offset, log.data, log.last, log.stream))
         return logged
+
+    def file(self, file: File) -> int:
+        """The next byte that is wanted. Of what is nobody's, or too much, nothing more is."""
+        hand, name = self.hands.get(file.attempt), file_name(file.attempt, file.number)
+        stored = self.files.get(name, 0)
+        if hand is None or file.number >= MOST_FILES or not is_named(file):
+            return file.size
+        if file.offset != stored or zlib.crc32(file.data) != file.crc:
+            return stored
+        stored += len(file.data)
+        filed = hand.filed + len(file.data)
+        if filed > FILES_CAP or stored > file.size or (not file.data and file.size):
+            return file.size
+        self.files[name] = stored
+        self.hands[file.attempt] = replace(hand, filed=filed)
+        self.changes.append(Filed(file, stored == file.size))
+        return stored
+
+
+def is_named(file: File) -> bool:
+    name, is_digest = file.name, DIGEST.fullmatch(file.digest) is not None
+    return is_digest and 0 < len(name) <= LONGEST_NAME and name.isprintable()
 
 
 def overdue(hands: Iterable[Hand], now: float, patience: float) -> Sequence[HandedBack]:

@@ -241,6 +241,21 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """Bytes of a file that an attempt left, and with each part of it all that is known of it."""
+
+    attempt: str
+    number: int  # among the files of this attempt
+    name: str
+    size: int
+    digest: str  # SHA-256 of the whole, in hexadecimal
+    offset: int
+    data: bytes
+    crc: int
+    kind: str | None = None  # such as text/csv
+
+
+@dataclass(frozen=True, slots=True)
 class Stocked:
     """It has all of this revision, and nothing else."""
 
@@ -270,6 +285,7 @@ class Welcome:
     beat: float = 15.0  # seconds between two leases
     poll: float = 5.0
     spread: float = 1.0  # seconds over which all of them may come back after a cut
+    files: bool = False  # whether files are taken here
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +314,7 @@ class Have:
     safe: tuple[int, ...]
     logs: Json = field(default_factory=dict)
     clock: float = 0.0
+    files: Json = field(default_factory=dict)  # by `file_name`, as of logs
     spread: float = 0.0  # as in `Welcome`, since others come and go; 0: nothing is said of it
 
 
@@ -334,7 +351,7 @@ class Bye:
     fenced: bool = False  # another session of the same identity is newer
 
 
-FromAgent: TypeAlias = Hello | Accept | Reject | Lease | Item | Log | Stocked | Bye
+FromAgent: TypeAlias = Hello | Accept | Reject | Lease | Item | Log | File | Stocked | Bye
 FromServer: TypeAlias = Welcome | Offer | Start | Forget | Have | Command | Stock | Bye
 Message: TypeAlias = FromAgent | FromServer
 
@@ -345,3 +362,8 @@ class Frame:
 
     session: int
     messages: tuple[Message, ...]
+
+
+def file_name(attempt: str, number: int) -> str:
+    """How the server speaks of a file."""
+    return f"{attempt}#{number}"

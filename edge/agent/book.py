@@ -29,6 +29,19 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """A file that an attempt left, until the server has it."""
+
+    number: int
+    name: str
+    size: int
+    digest: str
+    place: str  # where it lies
+    kind: str | None = None
+    stored: int = -1  # bytes of it that the server has; it has not even heard of it
+
+
+@dataclass(frozen=True, slots=True)
 class Shut:
     """Whether new work is taken, and since which command."""
 
@@ -46,7 +59,12 @@ class Book(Protocol):
     def jobs(self) -> Mapping[str, Job]: ...
     def next_greeting(self) -> int: ...
     def put_job(self, job: Job) -> None: ...
-    def drop_job(self, attempt: str) -> None: ...
+    def drop_job(self, attempt: str) -> None:
+        """And its files."""
+
+    @property
+    def files(self) -> Mapping[str, tuple[Left, ...]]: ...
+    def put_files(self, attempt: str, files: tuple[Left, ...]) -> None: ...
     def put_shut(self, shut: Shut) -> None: ...
     def add(self, lane: Lane, body: Body) -> int:
         """The number that it has in its lane."""
@@ -74,6 +92,7 @@ class MemoryBook:
     )
     lasts: dict[Lane, int] = field(default_factory=lambda: dict.fromkeys(NUMBERED, 0))
     haves: dict[Lane, int] = field(default_factory=lambda: dict.fromkeys(NUMBERED, 0))
+    files: dict[str, tuple[Left, ...]] = field(default_factory=dict)
 
     def next_greeting(self) -> int:
         self.greeting += 1
@@ -84,6 +103,10 @@ class MemoryBook:
 
     def drop_job(self, attempt: str) -> None:
         del self.jobs[attempt]
+        self.files.pop(attempt, None)
+
+    def put_files(self, attempt: str, files: tuple[Left, ...]) -> None:
+        self.files[attempt] = files
 
     def put_shut(self, shut: Shut) -> None:
         self.shut = shut
@@ -114,5 +137,5 @@ class MemoryBook:
     def copy(self) -> "MemoryBook":
         """The values in it are never changed, so the tables are enough."""
         lanes = {lane: dict(each) for lane, each in self.lanes.items()}
-        tables = (dict(self.jobs), lanes, dict(self.lasts), dict(self.haves))
+        tables = (dict(self.jobs), lanes, dict(self.lasts), dict(self.haves), dict(self.files))
         return MemoryBook(self.lineage, self.shut, self.greeting, *tables)

@@ -7,12 +7,12 @@ Nothing begins on a word that may be old: an offer is written down and accepted,
 server, which has written that down in turn, says *start* within the same session.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from edge import attempts, wire
-from edge.agent.book import Book, Job, Shut
+from edge.agent.book import Book, Job, Left, Shut
 from edge.messages import (
     NEWEST,
     NUMBERED,
@@ -48,6 +48,7 @@ from edge.messages import (
     Verb,
     Verdict,
     Welcome,
+    file_name,
 )
 
 FINAL = frozenset({Verb.STOP, Verb.KILL})
@@ -109,6 +110,14 @@ class SendLog:
 
 
 @dataclass(frozen=True, slots=True)
+class SendFile:
+    attempt: str
+    file: Left
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Erase:
     """Nobody needs any more what the runner keeps of it."""
 
@@ -123,7 +132,7 @@ class Cut:
     fenced: bool = False
 
 
-Effect: TypeAlias = Say | Spawn | Steer | SendLog | Erase | Cut
+Effect: TypeAlias = Say | Spawn | Steer | SendLog | SendFile | Erase | Cut
 Objection: TypeAlias = tuple[Refusal, str] | None
 OnStock: TypeAlias = Callable[[Stock, float], list[Effect]]
 OnRun: TypeAlias = Callable[[Command, float], tuple[str, list[Effect]]]  # why not, or what follows
@@ -151,6 +160,8 @@ class Link:
     asked: dict[str, float] = field(default_factory=dict)
     lanes: dict[Lane, Way] = field(default_factory=dict)
     logs: dict[str, Way] = field(default_factory=dict)
+    files: dict[str, Way] = field(default_factory=dict)
+    takes_files: bool = False
     over: dict[str, None] = field(default_factory=dict)  # dropped lately: their offers are old
 
 
@@ -209,6 +220,12 @@ class Agent:
         if attempt in self.book.jobs:
             self.book.add(Lane.OUTPUTS, Output(attempt, kind, value))
         return []
+
+    def left(self, attempt: str, files: Iterable[Left]) -> None:
+        """By a command that is about to be told of as ended."""
+        job = self.book.jobs.get(attempt)
+        if job is not None and job.phase is not Phase.ENDED:
+            self.book.put_files(attempt, tuple(files))
 
     def ended(self, ended: Ended) -> list[Effect]:
         job = self.book.jobs.get(ended.attempt)
@@ -286,6 +303,7 @@ class Agent:
             case Have():
                 if self.link:
                     self.link.lead = max(self.link.lead, message.clock - now)
+                self.filed(message.files, now)
                 return self.got(message.lanes, message.safe, message.logs, now)
             case Command():
                 return self.command(message, clock)
@@ -304,7 +322,7 @@ class Agent:
             return [Cut(f"the server speaks version {message.protocol} of the protocol")]
         # It looked at its clock after our hello, so nothing begins too late for a slow answer.
         link.lead, link.beat = message.clock - link.since, message.beat
-        link.session = message.session
+        link.session, link.takes_files = message.session, message.files
         effects: list[Effect] = []
         for answer in message.answers:
             effects += self.answered(answer, now, clock)
@@ -383,14 +401,16 @@ class Agent:
         return [Steer(attempt, Verb.KILL)]
 
     def drop(self, job: Job) -> list[Effect]:
-        self.book.drop_job(job.attempt)
-        self.sizes.pop(job.attempt, None)
         if self.link:
             self.link.asked.pop(job.attempt, None)
             self.link.logs.pop(job.attempt, None)
+            for each in self.book.files.get(job.attempt, ()):
+                self.link.files.pop(file_name(job.attempt, each.number), None)
             self.link.over[job.attempt] = None
             if len(self.link.over) > REMEMBERED:
                 del self.link.over[next(iter(self.link.over))]
+        self.book.drop_job(job.attempt)
+        self.sizes.pop(job.attempt, None)
         return [Erase(job.attempt)]
 
     # Commands.
@@ -495,7 +515,8 @@ class Agent:
         """What the server has whole needs to be kept no longer."""
         effects: list[Effect] = []
         for job in list(self.book.jobs.values()):
-            if is_delivered(job, self.book.have(Lane.RESULTS)):
+            files = self.book.files.get(job.attempt, ())
+            if is_delivered(job, self.book.have(Lane.RESULTS)) and all(map(is_stored, files)):
                 effects += self.drop(job)
         return effects
 
@@ -556,6 +577,9 @@ class Agent:
             if not self.is_sent(link, lane):
                 return effects
             if lane is Lane.OUTPUTS:
+                effects += self.send_files(link, now)
+                if not self.files_are_sent(link):
+                    break
                 effects += self.send_logs(link, now)
         return effects
 
@@ -581,6 +605,71 @@ class Agent:
         numbers = range(way.sent + 1, upto + 1)
         way.sent = upto
         return [Say(Item(lane, seq, found.get(seq, GONE))) for seq in numbers]
+
+    # Files, one after the other: they are sent before logs, so none may take more than its turn.
+
+    def waiting_files(self) -> Iterator[tuple[Job, Left]]:
+        """Of attempts whose result has been told, since what comes with it says what they are."""
+        have = self.book.have(Lane.RESULTS)
+        for job in self.book.jobs.values():
+            if job.result is not None and job.result <= have:
+                files = self.book.files.get(job.attempt, ())
+                yield from ((job, each) for each in files if not is_stored(each))
+
+    def files_are_sent(self, link: Link) -> bool:
+        return not link.takes_files or all(
+            (way := link.files.get(file_name(job.attempt, each.number))) is not None
+            and way.sent >= each.size
+            for job, each in self.waiting_files()
+        )
+
+    def send_files(self, link: Link, now: float) -> list[Effect]:
+        if not link.takes_files:
+            return []
+        for job, each in self.waiting_files():
+            effects = self.send_file(link, job, each, now)
+            if effects or link.files[file_name(job.attempt, each.number)].sent < each.size:
+                return effects
+        return []
+
+    def send_file(self, link: Link, job: Job, file: Left, now: float) -> list[Effect]:
+        way = link.files.setdefault(file_name(job.attempt, file.number), Way(file.stored, now))
+        if way.sent > file.stored and now - way.since >= self.rules.resend:
+            way.sent, way.since = file.stored, now
+        effects = list[Effect]()
+        upto = min(file.size, max(0, file.stored) + self.rules.piece * self.rules.pieces)
+        while way.sent < upto:  # an empty one is told of, too
+            if way.sent == file.stored:
+                way.since = now
+            offset = max(0, way.sent)
+            piece = min(self.rules.piece, file.size - offset)
+            effects.append(SendFile(job.attempt, file, offset, piece))
+            way.sent = offset + piece
+        return effects
+
+    def filed(self, files: Mapping[str, object], now: float) -> None:
+        for name, offset in files.items():
+            attempt, _, number = name.rpartition("#")
+            for each in self.book.files.get(attempt, ()):
+                if str(each.number) == number and isinstance(offset, int):
+                    self.put_file(attempt, replace(each, stored=min(offset, each.size)))
+                    way = self.link.files.get(name) if self.link else None
+                    if way is not None:
+                        way.since = now
+                        way.sent = max(way.sent, offset) if offset > each.stored else offset
+
+    def put_file(self, attempt: str, file: Left) -> None:
+        files = self.book.files[attempt]
+        changed = tuple(file if each.number == file.number else each for each in files)
+        if changed != files:
+            self.book.put_files(attempt, changed)
+
+    def gone(self, attempt: str, number: int) -> list[Effect]:
+        """A file that is not there any more keeps nobody waiting."""
+        for each in self.book.files.get(attempt, ()):
+            if each.number == number:
+                self.put_file(attempt, replace(each, stored=each.size))
+        return self.finish()
 
     def logs_are_sent(self, link: Link) -> bool:
         return all(
@@ -611,6 +700,10 @@ class Agent:
             effects.append(SendLog(job.attempt, way.sent, piece, last))
             way.sent += piece
         return effects
+
+
+def is_stored(file: Left) -> bool:
+    return file.stored >= file.size
 
 
 def ends_alone(job: Job) -> bool:

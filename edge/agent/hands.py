@@ -8,19 +8,21 @@ not matter to the command.
 import asyncio
 import json
 import logging
+import os
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from edge import attempts
 from edge.agent import orders
-from edge.agent.core import SendLog, Steer
+from edge.agent.book import Left
+from edge.agent.core import SendFile, SendLog, Steer
 from edge.agent.home import Home
-from edge.messages import Ended, Log, Verb
+from edge.messages import Ended, File, Log, Verb
 from executor import link, spool
 from executor.link import Chunk, Hello, Piece, Progress, RunnerAway, RunnerLink
 
@@ -57,7 +59,7 @@ class News(Protocol):
     def began(self, attempt: str, pid: int, at: float) -> None: ...
     def printed(self, attempt: str, size: int) -> None: ...
     def progressed(self, attempt: str, told: Progress) -> None: ...
-    def ended(self, ended: Ended) -> None: ...
+    def ended(self, ended: Ended, files: Sequence[Left]) -> None: ...
     def read(self, log: Log) -> None: ...
 
 
@@ -181,7 +183,7 @@ class Hands:
         self.news.progressed(attempts.of_key(key), told)
 
     def on_ended(self, ended: link.Ended) -> None:
-        self.news.ended(told(ended))
+        self.news.ended(told(ended), left_by(ended))
 
     def on_piece(self, piece: Piece) -> None:
         wanted = self.wanted.pop((piece.key, piece.offset), None)
@@ -190,15 +192,35 @@ class Hands:
                 self.news.read(each)
 
 
+def left_by(ended: link.Ended) -> tuple[Left, ...]:
+    return tuple(
+        Left(number, each.name, each.size, each.digest, each.path, each.type)
+        for number, each in enumerate(ended.outcome.files)
+    )
+
+
+def part_of(wanted: SendFile) -> File | None:
+    """None if it is not there any more."""
+    file = wanted.file
+    try:
+        place = os.open(file.place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            data = os.pread(place, wanted.size, wanted.offset)
+        finally:
+            os.close(place)
+    except OSError:
+        return None
+    if len(data) != wanted.size:
+        return None
+    about = (file.number, file.name, file.size, file.digest)
+    return File(wanted.attempt, *about, wanted.offset, data, zlib.crc32(data), file.kind)
+
+
 def told(ended: link.Ended) -> Ended:
     outcome = ended.outcome
     detail = dict(outcome.detail or {})
-    if outcome.files:
-        notes = (
-            *detail.get("notes", ()),
-            *(f"file {each.name} was not sent" for each in outcome.files),
-        )
-        detail["notes"] = list(notes)
+    if outcome.files:  # they come behind it
+        detail["files"] = [{"name": each.name, "size": each.size} for each in outcome.files]
     return Ended(
         attempt=attempts.of_key(ended.key),
         ending=outcome.ending.value,

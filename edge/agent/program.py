@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from edge import attempts
 from edge.agent import machine, orders, packing, policy, signing
-from edge.agent.book import Job, Shut
+from edge.agent.book import Job, Left, Shut
 from edge.agent.carriers import Line
 from edge.agent.carriers.baton import Baton
 from edge.agent.company import Company
@@ -32,13 +32,14 @@ from edge.agent.core import (
     Objection,
     Profile,
     Say,
+    SendFile,
     SendLog,
     Spawn,
     Steer,
     ends_alone,
     unbegun,
 )
-from edge.agent.hands import Hands, Met
+from edge.agent.hands import Hands, Met, part_of
 from edge.agent.home import Config, Home
 from edge.agent.keys import KeyRing
 from edge.agent.local import Local, Refused, Verbs
@@ -251,6 +252,8 @@ class Program:
                     self.steer_one(effect)
                 case SendLog():
                     self.hands.send_log(effect)
+                case SendFile():
+                    said += self.part(effect)
                 case Erase(attempt):
                     self.hands.erase(attempt)
                     self.progress.pop(attempt, None)
@@ -430,8 +433,12 @@ class Program:
             del self.progress[attempt]
             self.core.told(attempt, "progress", told)
 
-    def ended(self, ended: Ended) -> None:
-        self.happened(lambda now, clock: self.end(ended, clock))
+    def ended(self, ended: Ended, files: Sequence[Left]) -> None:
+        def happens(now: float, clock: float) -> list[Effect]:
+            self.core.left(ended.attempt, files)
+            return self.end(ended, clock)
+
+        self.happened(happens)
 
     def end(self, ended: Ended, clock: float) -> list[Effect]:
         """Of what has no job any more, nobody wants to know."""
@@ -460,6 +467,14 @@ class Program:
             job = self.book.jobs.get(log.attempt)
             end = log.offset + len(log.data) + log.gap
             self.say([replace(log, last=job is not None and job.printed == end)])
+
+    def part(self, wanted: SendFile) -> list[Message]:
+        if (found := part_of(wanted)) is not None:
+            return [found]
+        about = {"attempt": wanted.attempt, "file": wanted.file.name}
+        log.error("a file that was left is gone", extra=about)
+        self.happened(lambda now, clock: self.core.gone(wanted.attempt, wanted.file.number))
+        return []
 
     # From time to time
 
@@ -623,7 +638,10 @@ class Program:
             for lane in (Lane.RESULTS, Lane.EVENTS, Lane.OUTPUTS, Lane.METRICS)
         }
         logs = sum(max(0, self.core.size(job) - job.stored) for job in self.book.jobs.values())
-        return {**lanes, "log_bytes": logs}
+        files = sum(
+            each.size - max(0, each.stored) for left in self.book.files.values() for each in left
+        )
+        return {**lanes, "log_bytes": logs, "file_bytes": files}
 
     def summary(self) -> str:
         count = sum(job.phase is not Phase.ENDED for job in self.book.jobs.values())

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edge import wire
-from edge.agent.book import Job, Shut
+from edge.agent.book import Job, Left, Shut
 from edge.messages import NUMBERED, Body, Lane, Phase, Verb
 
 SCHEMA = """
@@ -27,6 +27,10 @@ create table if not exists jobs (
 ) without rowid;
 create table if not exists items (
   lane integer, seq integer, body text not null, at real not null, primary key (lane, seq)
+) without rowid;
+create table if not exists files (
+  attempt text, number integer, name text not null, size integer not null, digest text not null,
+  place text not null, kind text, stored integer not null, primary key (attempt, number)
 ) without rowid;
 create table if not exists lanes (
   lane integer primary key, last integer not null, have integer not null
@@ -111,6 +115,10 @@ class DiskBook:
         command = int(facts.get("shut_command", 0))
         self.shut = Shut(bool(facts.get("draining", 0)), str(facts.get("shut_why", "")), command)
         self.jobs = {job.attempt: job for job in self.stored_jobs()}
+        self.files: dict[str, tuple[Left, ...]] = {}
+        columns = "number, name, size, digest, place, kind, stored"
+        for attempt, *rest in self.db.execute(f"select attempt, {columns} from files"):
+            self.files[attempt] = (*self.files.get(attempt, ()), Left(*rest))
         self.lasts = dict.fromkeys(NUMBERED, 0)
         self.haves = dict.fromkeys(NUMBERED, 0)
         for lane, last, have in self.db.execute("select lane, last, have from lanes"):
@@ -176,7 +184,18 @@ class DiskBook:
 
     def drop_job(self, attempt: str) -> None:
         self.change("delete from jobs where attempt = ?", attempt)
+        if self.files.pop(attempt, None):
+            self.change("delete from files where attempt = ?", attempt)
         del self.jobs[attempt]
+
+    def put_files(self, attempt: str, files: tuple[Left, ...]) -> None:
+        for each in files:
+            self.change(
+                "insert or replace into files values (?, ?, ?, ?, ?, ?, ?, ?)",
+                *(attempt, each.number, each.name, each.size, each.digest, each.place, each.kind),
+                each.stored,
+            )
+        self.files[attempt] = files
 
     def put_shut(self, shut: Shut) -> None:
         self.put("draining", int(shut.draining))

@@ -7,7 +7,7 @@ has been committed, and not before.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,14 @@ from psycopg import AsyncConnection
 
 from edge import desk
 from edge.desk import Change, Desk, Hand, Stage, Station
-from edge.gateway import bounds, cloning, mirror, recording, stocking
+from edge.gateway import bounds, cloning, filing, mirror, recording, stocking
 from edge.gateway.recording import Closing
 from edge.messages import (
     Accept,
     Began,
     Command,
     Ended,
+    File,
     Frame,
     FromServer,
     Hello,
@@ -105,6 +106,7 @@ async def hear(
             hands += await doubtful(conn, row, hands)
         hearing = Hearing(conn, catalog, row, place, clock)
         hearing.own = await mirror.known(conn, row["id"], frame)
+        await hearing.look_at_files(frame, hands)
         if isinstance(hello, Hello) and hello.lineage != row["lineage"]:
             await stocks.forget(conn, row["id"])
         if greets or any(isinstance(each, Lease) for each in frame.messages):
@@ -130,6 +132,8 @@ class Hearing:
         self.own: dict[str, Hand] = {}  # attempts that it decides about itself
         self.keys: dict[str, Key] = {}  # theirs
         self.stock: Stock | None = None
+        self.stored = filing.Stored()
+        self.filed: dict[str, Key] = {}  # attempts that files are told of
 
     async def hear(self, frame: Frame, hands: Sequence[Row], commands: Sequence[Row]) -> Heard:
         self.desk = Desk(self.station(hands, commands), self.clock)
@@ -149,6 +153,13 @@ class Hearing:
             await self.look_for_clone(frame.messages[0], heard)
         return heard
 
+    async def look_at_files(self, frame: Frame, hands: Sequence[Row]) -> None:
+        if names := {each.attempt for each in frame.messages if isinstance(each, File)}:
+            ours = {f"{each['task_id']}.{each['attempt']}" for each in hands}
+            self.filed = {name: key_of(name) for name in names & ours}
+            self.filed |= await mirror.keys(self.conn, self.id, names - ours)
+            self.stored = await filing.stored(self.conn, self.id, frame, self.filed)
+
     def station(self, found: Sequence[Row], commands: Sequence[Row]) -> Station:
         hands = {}
         for each in found:
@@ -165,11 +176,16 @@ class Hearing:
             retired=frozenset(row["retired"]),
             have=tuple(row["have"]),
             safe=tuple(row["safe"]),
-            hands=hands | self.own,
+            hands={name: self.with_files(hand) for name, hand in (hands | self.own).items()},
+            files=self.stored.files,
             commands=tuple(map(as_command, commands)),
             doubts=row["doubts"],
             stock=self.stock,
         )
+
+    def with_files(self, hand: Hand) -> Hand:
+        filed = self.stored.attempts.get(hand.attempt, 0)
+        return replace(hand, filed=filed) if filed else hand
 
     async def deliver(self, answers: Sequence[FromServer]) -> None:
         if said := [each.id for each in answers if isinstance(each, Command)]:
@@ -192,6 +208,7 @@ class Hearing:
         await self.mirror(changes, heard.wake)
         await self.tell(changes, heard.wake)
         await self.store(changes, heard.wake)
+        await self.keep_files(changes, heard.wake)
         await self.close(changes, heard)
         if heard.greeted is None:
             await self.remember(changes, heard)
@@ -329,6 +346,10 @@ class Hearing:
         ends = {key: self.desk.hands[each.attempt].logged for key, each in keyed}
         wake.add(runs=await workstations.logged(self.conn, self.id, ends))
 
+    async def keep_files(self, changes: Sequence[Change], wake: Wake) -> None:
+        if filed := [each for each in changes if isinstance(each, desk.Filed)]:
+            wake.add(runs=await filing.keep(self.conn, self.id, filed, self.filed))
+
     async def close(self, changes: Sequence[Change], heard: Heard) -> None:
         closings, over = [], []
         for change in changes:
@@ -413,7 +434,7 @@ def attempts_in(frame: Frame) -> Iterable[str]:
         match message:
             case Hello():
                 yield from (each.attempt for each in message.known)
-            case Accept() | Reject() | Log():
+            case Accept() | Reject() | Log() | File():
                 yield message.attempt
             case Lease():
                 yield from message.running

@@ -16,7 +16,7 @@ from psycopg import AsyncConnection, DataError, IntegrityError
 from edge import attempts
 from edge.attempts import Own
 from edge.desk import Hand, Stage
-from edge.messages import Frame, Happened, Item, Log, RunTold, Ticked
+from edge.messages import File, Frame, Happened, Item, Log, RunTold, Ticked
 from scheduler.domain.board import Attempt, Event
 from scheduler.domain.errors import Refusal
 from scheduler.domain.events import NewEvent
@@ -184,7 +184,7 @@ def moment(stamp: float) -> datetime:
 async def known(conn: Conn, station: int, frame: Frame) -> dict[str, Hand]:
     """Of own attempts whose logs come with the frame: how much is stored. Of those whose run this
     very frame tells of first there is nothing yet."""
-    logs = {each.attempt for each in frame.messages if isinstance(each, Log)}
+    logs = {each.attempt for each in frame.messages if isinstance(each, Log | File)}
     rows = await hands(conn, station, logs)
     told = {
         each.body.run

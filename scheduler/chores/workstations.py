@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from scheduler.chores.kinds import Args, Kind, Tools
-from scheduler.store import workstations
+from scheduler.store import station_files, workstations
 
 Conn = AsyncConnection[Any]
 Forget = Callable[[Conn], Awaitable[int]]
@@ -20,6 +20,7 @@ SIGHTINGS_LIVE = timedelta(days=90)
 FORGETTING: tuple[Forget, ...] = (
     partial(workstations.thin_metrics, limit=AT_ONCE),
     partial(workstations.forget_hands, limit=AT_ONCE),
+    partial(station_files.thin, limit=AT_ONCE),
     partial(workstations.forget_commands, keep=COMMANDS_LIVE, limit=AT_ONCE),
     partial(workstations.forget_sightings, keep=SIGHTINGS_LIVE, limit=AT_ONCE),
 )

@@ -118,6 +118,55 @@ async def test_work_goes_on_without_the_server_and_is_told_of_when_it_is_back(
         assert len(begun(tmp_path)) == 1
 
 
+LEAVES = """
+seq 1 300000 > out.txt; : > empty; seq 1 300000 > again.csv
+echo '::procession:: {"files": ["out.txt", "empty", {"path": "again.csv", "type": "text/csv"}]}'
+"""
+
+
+async def test_files_that_a_command_leaves_come_whole_whatever_becomes_of_the_cable(
+    system: System, api: Asking, tmp_path: Path
+) -> None:
+    async with a_cable(system) as cable, a_station(system, api, "press-14", server=cable.url) as s:
+        await s.run()
+        run = await script(api, "press-14", "leaves", f"{slow(tmp_path)}".replace("exit 3", LEAVES))
+        await until(lambda: begun(tmp_path))
+        await cable.pull()
+        (tmp_path / "go").touch()
+        told = await s.shows(free=4)
+        assert told["waiting"]["file_bytes"] > 3 << 20
+        await s.killed()
+        await cable.plug()
+        await s.start()
+        for _ in range(3):
+            await s.connected()
+            await cable.pull()
+            await cable.plug()
+            await s.ask("connect")
+        await s.delivered()
+        assert (await api.ended(run))["status"] == "COMPLETED"
+        left = (await api.get(f"/runs/{run}/files"))["items"]
+        numbers = "".join(f"{n}\n" for n in range(1, 300_001)).encode()
+        assert sorted((each["name"], each["type"], each["size"]) for each in left) == [
+            ("again.csv", "text/csv", len(numbers)),
+            ("empty", None, 0),
+            ("out.txt", None, len(numbers)),
+        ]
+        for each in left:
+            answer = await api.http.get(f"/runs/{run}/tasks/it/files/{each['name']}")
+            assert answer.content == (b"" if each["name"] == "empty" else numbers)
+        assert len({each["digest"] for each in left}) == 2
+        assert not list((s.home / "runner" / "out").iterdir())
+        alone = {"name": "make", "process": "leaves", "on": {"workstation": "press-14"}}
+        await api.publish({"name": "leaves-alone", "tasks": [alone]})
+        handed = (await api.post("/runs", {"type": "leaves-alone"}))["id"]
+        assert (await api.ended(handed))["status"] == "COMPLETED"
+        await s.delivered()
+        [own] = [r for r in (await api.get("/runs", type="leaves"))["items"] if r["id"] != run]
+        found = (await api.get(f"/runs/{own['id']}/files"))["items"]
+        assert {each["digest"] for each in found} == {each["digest"] for each in left}
+
+
 async def test_what_a_dead_runner_had_begun_is_lost_and_never_run_again_by_itself(
     system: System, api: Asking, tmp_path: Path
 ) -> None:

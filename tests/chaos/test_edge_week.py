@@ -67,7 +67,7 @@ async def test_a_week_of_results_is_told_exactly_once_soon_and_by_a_small_agent(
     assert most <= MOST_RESIDENT, told
 
 
-NOTHING = {"results": 0, "events": 0, "outputs": 0, "metrics": 0, "log_bytes": 0}
+NOTHING = {"results": 0, "events": 0, "outputs": 0, "metrics": 0, "log_bytes": 0, "file_bytes": 0}
 
 
 def alone_for_a_week(station: Station) -> int:

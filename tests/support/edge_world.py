@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from edge import desk, wire
-from edge.agent.book import MemoryBook
+from edge.agent.book import Left, MemoryBook
 from edge.agent.core import (
     EXPIRED,
     Agent,
@@ -21,6 +21,7 @@ from edge.agent.core import (
     Profile,
     Rules,
     Say,
+    SendFile,
     SendLog,
     Spawn,
     Steer,
@@ -30,12 +31,14 @@ from edge.messages import (
     Command,
     Done,
     Ended,
+    File,
     Frame,
     FromServer,
     Log,
     Message,
     Offer,
     Verb,
+    file_name,
 )
 
 STEP = 0.5
@@ -47,6 +50,14 @@ BEAT = 3.0
 
 class Broken(AssertionError):
     """A promise that was not kept."""
+
+
+def left_by(attempt: str, sizes: Sequence[int]) -> tuple[Left, ...]:
+    """Where a file lies says what is in it."""
+    return tuple(
+        Left(number, f"file {number}", size, "0" * 64, f"{attempt} {number} ")
+        for number, size in enumerate(sizes)
+    )
 
 
 def printed_by(attempt: str, size: int) -> bytes:
@@ -80,6 +91,7 @@ class Running:
     size: int
     ended: Ended | None = None
     is_held: bool = False
+    files: tuple[Left, ...] = ()
 
 
 @dataclass
@@ -176,6 +188,8 @@ class Machine:
                 self.steer(attempt, verb)
             case SendLog(attempt, offset, size, last):
                 self.send_log(attempt, offset, size, last=last)
+            case SendFile(attempt, file, offset, size):
+                self.send_file(attempt, file, offset, size)
             case Erase(attempt):
                 self.begun.pop(attempt, None)
                 self.living.pop(attempt, None)
@@ -192,6 +206,8 @@ class Machine:
         self.world.has_begun(attempt, self.number)
         chance = self.world.chance
         running = Running(attempt, self.world.now + chance.random() * 12, chance.randrange(0, 90))
+        sizes = [chance.randrange(0, 70) for _ in range(chance.randrange(0, 3))]
+        running.files = self.world.left[attempt] = left_by(attempt, sizes)
         self.begun[attempt] = self.living[attempt] = running
         self.carry_out(self.agent.began(attempt, 7, self.clock))
 
@@ -214,6 +230,11 @@ class Machine:
         data = printed_by(attempt, offset + size)[offset:]
         self.say(Log(attempt, offset, data, zlib.crc32(data), last))
 
+    def send_file(self, attempt: str, file: Left, offset: int, size: int) -> None:
+        data = printed_by(file.place, offset + size)[offset:]
+        told = (file.name, file.size, file.digest, offset, data, zlib.crc32(data), file.kind)
+        self.say(File(attempt, file.number, *told))
+
     def live(self) -> None:
         """One step of everything on the machine."""
         now = self.world.now
@@ -227,6 +248,7 @@ class Machine:
                 self.agent.printed(running.attempt, int(running.size * max(0.0, share)))
         for running in list(self.begun.values()):
             if running.ended is not None:
+                self.agent.left(running.attempt, running.files)
                 self.carry_out(self.agent.ended(running.ended))
         if self.line is None and now >= self.up_at:
             self.lines += 1
@@ -256,14 +278,16 @@ class Rows:
     tasks: dict[int, Task]
     stations: dict[int, Station]
     logs: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)  # of an attempt and its file's number
     orphans: list[Ended] = field(default_factory=list)
     commands: int = 0
     asked: dict[str | int, Asked] = field(default_factory=dict)  # of an attempt, of a machine
 
     def copy(self) -> "Rows":
         tasks = {name: replace(task) for name, task in self.tasks.items()}
-        logs, orphans, asked = dict(self.logs), list(self.orphans), dict(self.asked)
-        return Rows(tasks, dict(self.stations), logs, orphans, self.commands, asked)
+        logs, files = dict(self.logs), dict(self.files)
+        orphans, asked = list(self.orphans), dict(self.asked)
+        return Rows(tasks, dict(self.stations), logs, files, orphans, self.commands, asked)
 
 
 class Server:
@@ -304,7 +328,8 @@ class Server:
                 is_held = task.number == each and task.holder == number
                 stage = task.stage if is_held else Stage.OVER
                 hands[attempt] = Hand(attempt, stage, 0.0, len(rows.logs.get(attempt, b"")))
-        return replace(rows.stations[number], hands=hands)
+        files = {name: len(data) for name, data in rows.files.items()}
+        return replace(rows.stations[number], hands=hands, files=files)
 
     def apply(self, rows: Rows, number: int, counter: Desk) -> None:
         for change in counter.changes:
@@ -343,6 +368,9 @@ class Server:
                 rows.orphans.append(ended)
             case desk.Logged(attempt, offset, data):
                 rows.logs[attempt] = rows.logs.get(attempt, b"")[:offset] + data
+            case desk.Filed(file):
+                name = file_name(file.attempt, file.number)
+                rows.files[name] = rows.files.get(name, b"")[: file.offset] + file.data
             case desk.Commanded(done):
                 left = tuple(each for each in station.commands if each.id != done.command)
                 station = replace(station, commands=left)
@@ -482,6 +510,7 @@ class World:
         self.packets: list[Packet] = []
         self.began: dict[str, int] = {}  # attempt: the machine where it began
         self.truth: dict[str, Ended] = {}
+        self.left: dict[str, tuple[Left, ...]] = {}  # by attempt
         self.burned: set[str] = set()  # of these a part of the log may be lost
         self.given_up: set[str] = set()  # by the server, while they may run
         self.server = servers(self, tasks, machines)
@@ -631,6 +660,11 @@ class World:
             is_whole = printed.startswith(stored) if attempt in self.burned else printed == stored
             if not is_whole:
                 raise Broken(f"the log of {attempt} is not what it printed")
+        for attempt in self.truth.keys() - self.burned:
+            for file in self.left[attempt]:
+                found = rows.files.get(file_name(attempt, file.number))
+                if found != printed_by(file.place, file.size):
+                    raise Broken(f"{file.name} of {attempt} is not what was left")
         recorded = {task.result.attempt for task in rows.tasks.values() if task.result}
         kept = recorded | {each.attempt for each in rows.orphans}
         for attempt in self.truth:
