@@ -19,6 +19,7 @@ BENCHMARKS = (
     "retention",
     "pages",
     "edge",
+    "workers",
 )
 ALL = "all"
 
@@ -33,6 +34,7 @@ SHORT = {
     "seconds": 1.0,
     "events": 200,
     "agents": 20,
+    "actions": 200,
 }
 
 
@@ -54,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--layout", choices=("arrival", "scattered"), default="arrival")
     parser.add_argument("--samples", type=int, default=100, help="starts that `latency` times")
     parser.add_argument("--agents", type=int, default=1000, help="of the fleet of `edge`")
+    parser.add_argument("--actions", type=int, default=10_000, help="of each program of `workers`")
+    parser.add_argument("--worker-slots", type=int, default=200, help="of each of these programs")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load of `api`")
     parser.add_argument("--idle", type=float, default=25.0, help="seconds of being idle")
     return parser

@@ -79,7 +79,12 @@ async def process(env: Mapping[str, str], *arguments: str) -> AsyncIterator[Proc
 
 @asynccontextmanager
 async def spawned(env: Mapping[str, str], *arguments: str) -> AsyncIterator[Process]:
-    command = (sys.executable, *arguments)
+    async with a_program(env, sys.executable, *arguments) as started:
+        yield started
+
+
+@asynccontextmanager
+async def a_program(env: Mapping[str, str], *command: str) -> AsyncIterator[Process]:
     started = await asyncio.create_subprocess_exec(*command, env=env, start_new_session=True)
     try:
         yield started

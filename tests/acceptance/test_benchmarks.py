@@ -106,3 +106,11 @@ def test_workstations_are_measured_one_at_work_and_many_idle() -> None:
         assert 0 < figures[f"{what}_ms_p50"] <= figures[f"{what}_ms_p99"]
     assert (figures["agents"], figures["agents_connected"]) == (5, 5)
     assert {"ready_ms", "agent_resident_mib", "server_of_all_idle_percent"} <= figures.keys()
+
+
+def test_programs_of_each_sdk_are_measured_or_skipped_with_a_reason() -> None:
+    figures = figures_of("workers", "--actions", "20", "--worker-slots", "5")
+    assert figures["python_actions_per_s"] > 0
+    assert {"python_worker_us_per_action", "python_server_us_per_action"} <= figures.keys()
+    for language in ("node", "java"):
+        assert figures.get(f"{language}_skipped") or figures[f"{language}_actions_per_s"] > 0

@@ -1,0 +1,89 @@
+"""Programs of other languages with our SDKs: how each is started, or what is missing for that."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+SDKS = Path(__file__).parents[2] / "sdk"
+NODE, JAVA = SDKS / "node", SDKS / "java"
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    name: str
+    missing: str | None = None
+    start: Sequence[str] = ()  # what comes before the file of a program
+
+    def command(self, program: Path, *arguments: str) -> list[str]:
+        return [*self.start, str(program), *arguments]
+
+
+def languages() -> list[Language]:
+    return [python(), node(), java()]
+
+
+def python() -> Language:
+    return Language("python", start=[sys.executable])
+
+
+def node() -> Language:
+    if shutil.which("node") is None:
+        return Language("node", "there is no Node.js here")
+    if not (NODE / "node_modules" / "ws").exists():
+        return Language("node", "its packages are not installed: make test-sdks does that")
+    with alone(NODE):
+        if is_older(NODE / "dist" / "index.js", NODE / "src", "*.ts"):
+            made(["npm", "run", "--silent", "build"], NODE)
+    return Language("node", start=["node"])
+
+
+def java() -> Language:
+    if shutil.which("java") is None or shutil.which("javac") is None:
+        return Language("java", "there is no JDK here")
+    found = made(
+        ["make", "-s", "-f", "Makefile", "--eval", "gson:; @echo $(GSON_JAR)", "gson"], JAVA
+    )
+    if not found:
+        return Language("java", "there is no Gson here")
+    with alone(JAVA):
+        made(["make", "-s", "classes"], JAVA)
+    return Language("java", start=["java", "-cp", f"{JAVA / 'target' / 'classes'}:{found}"])
+
+
+def beside_node_packages(program: Path, folder: Path) -> Path:
+    """A copy of it where `import … from "procession-sdk"` finds ours, as after `npm install`."""
+    packages = folder / "node_modules"
+    packages.mkdir(exist_ok=True)
+    if not (packages / "procession-sdk").exists():
+        (packages / "procession-sdk").symlink_to(NODE)
+    return Path(shutil.copy(program, folder))
+
+
+def is_older(built: Path, sources: Path, pattern: str) -> bool:
+    if not built.exists():
+        return True
+    return built.stat().st_mtime < max(each.stat().st_mtime for each in sources.rglob(pattern))
+
+
+def made(command: Sequence[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Tests beside us build the same."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
