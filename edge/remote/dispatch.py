@@ -40,14 +40,10 @@ class Offers:
     refused: list[tuple[Claimed, Outcome]] = field(default_factory=list)
 
 
-# For whoever sees to workflows: what is said of claims of theirs, by attempt.
-OfWorkflows = Callable[[Conn, Sequence[Claimed]], Awaitable[Mapping[str, Sequence[FromServer]]]]
-
-
-async def no_workflows(
-    conn: Conn, claimed: Sequence[Claimed]
-) -> Mapping[str, Sequence[FromServer]]:
-    return {}
+# For whoever sees to workflows: what is said of a holder's claims of theirs, by attempt.
+OfWorkflows = Callable[
+    [Conn, int, Sequence[Claimed]], Awaitable[Mapping[str, Sequence[FromServer]]]
+]
 
 
 def queues_of(actions: Sequence[str], workflows: Sequence[str]) -> list[str]:
@@ -77,7 +73,7 @@ def hand_of(task: Claimed) -> Hand:
 class Claims:
     """What claims need beside a connection."""
 
-    def __init__(self, of_workflows: OfWorkflows = no_workflows) -> None:
+    def __init__(self, of_workflows: OfWorkflows) -> None:
         self.of_workflows = of_workflows
         self._floors: dict[str, Floors] = {}
 
@@ -95,9 +91,9 @@ class Claims:
         for queue in self._floors.keys() - queues:
             del self._floors[queue]
 
-    async def offers(self, conn: Conn, claimed: Sequence[Claimed]) -> Offers:
+    async def offers(self, conn: Conn, link: Link, claimed: Sequence[Claimed]) -> Offers:
         workflows = [each for each in claimed if each.kind == "workflow"]
-        said = await self.of_workflows(conn, workflows) if workflows else {}
+        said = await self.of_workflows(conn, link.holder, workflows) if workflows else {}
         offers = Offers()
         for task in claimed:
             messages = said.get(task.key) or (offer_of(task),)
@@ -162,8 +158,13 @@ class Dispatcher:
         self._all = True
         while True:
             if not await self.tick(conn):
-                await self._pulse.wait(LOOK_EVERY * random.uniform(0.8, 1.2))
+                await self._pulse.wait(self._pause())
                 self._all = self._all or not self._ready
+
+    def _pause(self) -> float:
+        """Until somebody says so, or has rested."""
+        rests = [each.rests_for + 0.01 for each in self._links if each.rests_for]
+        return min([LOOK_EVERY * random.uniform(0.8, 1.2), *rests])
 
     async def tick(self, conn: Conn) -> int:
         """One turn for each worker that has room; how many tasks were offered."""
@@ -193,7 +194,7 @@ class Dispatcher:
             return 0
         claimed = await self._claims.claim(conn, link, queue, limit)
         if claimed:
-            self.speak(link, await self._claims.offers(conn, claimed))
+            self.speak(link, await self._claims.offers(conn, link, claimed))
             wake = Wake()
             wake.add(runs=[each.run_id for each in claimed])
             self._say(wake)

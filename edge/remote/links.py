@@ -12,6 +12,7 @@ from edge.remote.desk import Desk, Hand
 from edge.remote.messages import FromServer
 
 REST = 1.0  # seconds that one which gave something back gets nothing
+NOBODY = "00000000-0000-0000-0000-000000000000"  # the session of who has not said which it is
 
 
 class Link(Line):
@@ -21,7 +22,7 @@ class Link(Line):
         super().__init__()
         self.token = token
         self.connection: UUID = uuid4()
-        self.session = ""
+        self.session = NOBODY
         self.holder = 0  # until it has said hello
         self.name = ""
         self.slots = 0
@@ -44,9 +45,14 @@ class Link(Line):
         self.rests_until = time.monotonic() + REST
 
     @property
+    def rests_for(self) -> float:
+        """Seconds; 0 for one that does not rest."""
+        return max(0.0, self.rests_until - time.monotonic())
+
+    @property
     def room(self) -> int:
         """How many offers it may have now."""
-        if self.draining or self.why or self.is_behind or time.monotonic() < self.rests_until:
+        if self.draining or self.why or self.is_behind or self.rests_for:
             return 0
         return max(0, self.slots - self.desk.taken)
 

@@ -9,19 +9,21 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from edge.rates import Rates
 from edge.reading import LARGEST, BadFrame
-from edge.remote import desk, wire, words
+from edge.remote import desk, news, wire, words
 from edge.remote.desk import Change, Desk, Hand, HandedBack, Over
-from edge.remote.dispatch import Claims, Dispatcher, Offers, no_workflows, queues_of
+from edge.remote.dispatch import Claims, Dispatcher, Offers, queues_of
+from edge.remote.flows import Flows
 from edge.remote.links import Link, Links
-from edge.remote.messages import Bye, FromServer, Have, Hello, Program, Welcome
-from edge.remote.recording import Closing, Recorder, Word, Workflows
+from edge.remote.messages import Bye, Have, Hello, Welcome
+from edge.remote.news import News
+from edge.remote.recording import Closing, Recorder, Word
 from executor.base import Outcome
 from scheduler.domain.errors import TooMany, Unavailable
 from scheduler.domain.wakes import ANY, Wake
@@ -54,32 +56,21 @@ class Fenced(Exception):
     why = "the session is over: nothing was heard of it for longer than its lease"
 
 
-class Programs(Workflows, Protocol):
-    """Whoever sees to workflows, from their beginning on."""
-
-    async def publish(self, conn: Conn, programs: Sequence[Program], *, by: str) -> None:
-        """What a worker carries out is a type, as it says it. It owns its transactions."""
-
-    async def offered(
-        self, conn: Conn, claimed: Sequence[Claimed]
-    ) -> Mapping[str, Sequence[FromServer]]:
-        """By attempt: its offer, and what is said right after it."""
-
-
 @dataclass
 class Office:
     url: str
     settings: RemoteSettings = field(default_factory=RemoteSettings)
     hub: Callable[[Wake], None] = lambda wake: None  # whoever follows runs here
     catalog: Catalog = field(default_factory=Catalog)
-    workflows: Programs | None = None
 
     def __post_init__(self) -> None:
         self.links = Links()
         self.pool: Pool | None = None
         self.rates = Rates()
         self.beat = self.settings.beat.total_seconds()
-        self.claims = Claims(self.workflows.offered if self.workflows else no_workflows)
+        self.workflows = Flows(self.catalog)
+        self.news = News(self.links)
+        self.claims = Claims(self.workflows.offered)
         self.recorder = Recorder(self.catalog, self.say, self.workflows)
         self.dispatcher = Dispatcher(self.claims, self.links, self.say, self.refuse)
         self._announcer = Announcer()
@@ -90,6 +81,7 @@ class Office:
         return {
             "workers": self._steadily("workers", self.dispatcher.work, engine=True),
             "workers record": self._steadily("workers record", self.recorder.work, engine=True),
+            "workers workflows": self._steadily("workers workflows", self.news.work, engine=True),
             "workers heard": self._steadily("workers heard", self._keep),
             "workers news": self._steadily("workers news", self._announcer.work),
         }
@@ -111,6 +103,7 @@ class Office:
 
     def heard(self, wake: Wake) -> None:
         self.dispatcher.heard(wake)
+        self.news.heard(wake)
         tokens = {f"token:{each.token}" for each in self.links}
         if wake.wanted or ANY in wake.people or wake.people & tokens:
             self._looked_at = 0.0
@@ -133,6 +126,7 @@ class Office:
                 return
             self.links.begin(link)
             self.dispatcher.has_room(link, is_new=True)
+            self.news.came(link)
             messages = messages[1:]
         elif not link.holder:
             raise BadFrame("messages[0]: a stream begins with hello")
@@ -201,15 +195,18 @@ class Office:
         )
         link.name, link.slots = hello.name, hello.slots
         said = self.session_of(link, hello, carrier)
-        if self.workflows is not None and hello.workflows:
+        if hello.workflows:
             await self.workflows.publish(conn, hello.workflows, by=f"worker {hello.name}")
         async with conn.transaction():
             link.holder = await self.holder(conn, link, said)
+            if hello.workflows:
+                await self.workflows.greeted(conn, link.holder, hello.workflows)
         hands = await hands_of(conn, link.holder)
         link.desk = Desk(self.beat, hands)
         back, forget = link.desk.greet(hello)
         link.say([self.welcome(forget)])
-        self.write(link, back)
+        if word := words.word_of(link, back, partial(self.written, link)):
+            self.recorder.submit(word)
 
     def session_of(self, link: Link, hello: Hello, carrier: str) -> Session:
         return Session(
@@ -276,6 +273,7 @@ class Office:
         link.say(heard.answers)
         await self.write_now(link, heard.changes)
         if not link.why:
+            await self.tell(link)
             await self.offer(link)
         return self.answer(link)
 
@@ -315,6 +313,11 @@ class Office:
             except TimeoutError:
                 raise Unavailable("the database does not answer in time") from None
 
+    async def tell(self, link: Link) -> None:
+        if news.serves(link):
+            async with self.connection() as conn:
+                await news.tell(conn, link)
+
     async def offer(self, link: Link) -> None:
         """As many as the answer has room for; the others go back."""
         claims, room = Claims(self.claims.of_workflows), LARGEST - MARGIN - link.size
@@ -324,7 +327,7 @@ class Office:
                 if limit <= 0 or room <= 0:
                     break
                 claimed = await claims.claim(conn, link, queue, limit)
-                offers = await claims.offers(conn, claimed)
+                offers = await claims.offers(conn, link, claimed)
                 room -= self.say_within(link, offers, room)
 
     def say_within(self, link: Link, offers: Offers, room: int) -> int:

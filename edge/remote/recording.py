@@ -86,8 +86,11 @@ class Workflows(Protocol):
     async def hear(self, conn: Conn, words: Sequence[Word], wake: Wake) -> None:
         """Keep what is `said`, and put what is to be told into `answers`. It may be called again
         with the same words, after a transaction that came to nothing or whose answer was lost: so
-        `answers` and `given_up` are empty when it is called. Runs are not locked, and the ends of
+        `answers` and `given_up` are empty when it is called. Their runs are locked, and the ends of
         the same words are recorded afterwards, in the same transaction."""
+
+    def locks(self, words: Sequence[Word]) -> set[UUID]:
+        """The runs that have to be locked for what is `said`, with those of all ends."""
 
 
 class Recorder:
@@ -212,9 +215,13 @@ async def commit(
                 await record_judged(conn, catalog, missed, words[0].name, wake)
         return wake
     async with conn.transaction():
-        if workflows is not None and any(each.said for each in words):
-            await workflows.hear(conn, [each for each in words if each.said], wake)
-        await runs.lock(conn, sorted({each.run for each in closings}))
+        said = [each for each in words if each.said] if workflows is not None else []
+        locked = {each.run for each in closings}
+        locked |= workflows.locks(said) if workflows is not None else set()
+        await runs.lock(conn, sorted(locked))
+        if workflows is not None and said:
+            await workflows.hear(conn, said, wake)
+            closings = once([each for word in words for each in word.closings])
         await store(conn, words)
         plain = [each for each in closings if each.is_plain]
         closed = await record_plain(conn, plain, wake)

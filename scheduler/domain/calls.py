@@ -1,7 +1,7 @@
 """What workflows call: positions among the tasks of their run, and definitions.
 
 A call is a task whose document says values and nothing to be worked out: whatever stands in a text
-is that text, also where it looks like an expression.
+is that text, also where it looks like an expression. Only which event is meant is an expression.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from scheduler.domain import kinds, task_reading
 from scheduler.domain.definitions import TaskDefinition
 from scheduler.domain.documents import UnreadableDocument, node_of
 from scheduler.domain.errors import Invalid
-from scheduler.domain.readers import duration
+from scheduler.domain.readers import duration_or_none
 from scheduler.domain.sections import Cursor, Faults, Section
 from scheduler.domain.templates import ESCAPED, OPENING
 from scheduler.domain.values import refuse_unstorable
@@ -32,7 +32,7 @@ def read(document: Document) -> TaskDefinition:
     refuse_unstorable(document, "task")
     faults = Faults("task")
     try:
-        cursor = Cursor(node_of(literal(dict(document))), "", faults)
+        cursor = Cursor(node_of(as_it_is(document)), "", faults)
     except UnreadableDocument as fault:
         raise Invalid(f"task: {fault}", field="task") from None
     asked = next((key for key in kinds.ASKED if key in document), None)
@@ -49,8 +49,16 @@ def read(document: Document) -> TaskDefinition:
 def asking(cursor: Cursor, key: str) -> TaskDefinition:
     section = Section(cursor, (key, "timeout"))
     work: Any = kinds.KINDS[kinds.ASKED[key]].read(section)
-    limit = section.take("timeout", duration, None)
+    limit = section.take("timeout", duration_or_none, None)
     return TaskDefinition(name="call", kind=kinds.ASKED[key], work=work, timeout=limit)
+
+
+def as_it_is(document: Document) -> dict[str, Any]:
+    found: dict[str, Any] = literal(document)
+    given = document.get("wait_for")
+    if isinstance(given, Mapping) and "when" in given:
+        found["wait_for"]["when"] = given["when"]
+    return found
 
 
 def literal(value: Any) -> Any:

@@ -62,11 +62,10 @@ class Telling:
     value: Json
 
 
-async def begin(conn: Conn, holder: int, begun: Sequence[Begun]) -> list[Row]:
+async def begin(conn: Conn, begun: Sequence[Begun]) -> list[Row]:
     return await fetch_rows(
         conn,
         FLOWS["begin"],
-        holder=holder,
         tasks=[each.task for each in begun],
         attempts=[each.attempt for each in begun],
         proofs=[each.proof for each in begun],
@@ -138,15 +137,22 @@ async def number(conn: Conn, calls: Sequence[int]) -> list[int]:
     return await fetch_column(conn, FLOWS["number"], calls=list(calls))
 
 
-async def news(conn: Conn, told: Mapping[int, int], limit: int) -> list[Row]:
-    """`told` are the orders up to which each workflow has heard."""
+async def news(conn: Conn, holder: int, limit: int) -> list[Row]:
+    return await fetch_rows(conn, FLOWS["news"], holder=holder, limit=limit)
+
+
+async def tell_anew(conn: Conn, holder: int) -> int:
+    return await execute(conn, FLOWS["tell_anew"], holder=holder)
+
+
+async def calls(conn: Conn, wanted: Sequence[tuple[int, int]]) -> list[Row]:
+    """By tasks and numbers of calls; the state of one that is not known is null."""
     return await fetch_rows(
-        conn, FLOWS["news"], tasks=list(told), orders=list(told.values()), limit=limit
+        conn,
+        FLOWS["calls"],
+        tasks=[task for task, _ in wanted],
+        seqs=[seq for _, seq in wanted],
     )
-
-
-async def calls(conn: Conn, task: int, seqs: Sequence[int]) -> list[Row]:
-    return await fetch_rows(conn, FLOWS["calls"], task=task, seqs=list(seqs))
 
 
 async def have_calls(conn: Conn, tasks: Sequence[int]) -> int:

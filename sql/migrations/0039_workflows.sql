@@ -35,6 +35,8 @@ create table workflows (
     attempt  integer not null,            -- the one that may record
     proof    bytea   not null,            -- SHA-256 of what its offer said
     orders   integer not null default 0,  -- results are known up to this
+    offered  integer not null default 0,  -- and were when it was offered
+    told     integer not null default 0,  -- and were told to a program that only asks now and then
     replays  integer not null default 0,
     version  text,                        -- of the code
     diverged jsonb,

@@ -8,7 +8,7 @@ with mine as materialized (
       from unnest(%(tasks)s::bigint[], %(attempts)s::integer[], %(proofs)s::bytea[])
         as k (task_id, attempt, proof)
       join tasks t on t.id = k.task_id and t.attempt = k.attempt
-     where t.state = 'IN_PROGRESS' and t.holder = %(holder)s
+     where t.state = 'IN_PROGRESS'
 ), again as (
     update workflows w
        set attempt = m.attempt, proof = m.proof, replays = w.replays + 1
@@ -32,7 +32,8 @@ union all
 select task_id, run_id, base, version from first;
 
 -- name: number_left
--- Results that their own transactions kept, and nobody has told of.
+-- Results that their own transactions kept, and nobody has told of, before the workflow is offered with
+-- all that is known.
 with mine as materialized (
     select task_id, run_id, base, orders
       from workflows
@@ -49,9 +50,12 @@ with mine as materialized (
     update tasks t set call_order = l.next from left_over l where t.id = l.id
 )
 update workflows w
-   set orders = l.orders
-  from (select task_id, max(next)::integer as orders from left_over group by task_id) l
- where w.task_id = l.task_id;
+   set orders = coalesce(l.orders, m.orders), offered = coalesce(l.orders, m.orders),
+       told = coalesce(l.orders, m.orders)
+  from mine m
+  left join (select task_id, max(next)::integer as orders from left_over group by task_id) l
+         on l.task_id = m.task_id
+ where w.task_id = m.task_id;
 
 -- name: offered
 -- What an offer says of a workflow: how many calls are known, up to which result, and its run's
@@ -113,11 +117,17 @@ with given as materialized (
       )
 ), known as materialized (
     select g.*, w.run_id, w.base, w.orders, f.position as of, f.queue, f.rank, c.id as call,
-           c.call_order, c.state in ('COMPLETED', 'FAILED', 'STOPPED') as is_over
+           c.call_order, c.is_over
       from given g
       join workflows w on w.task_id = g.task_id
       join tasks f on f.id = g.task_id
-      left join tasks c on c.run_id = w.run_id and c.position = w.base + g.seq
+      -- One probe for each: all calls of a workflow would be read for the next of them otherwise.
+      left join lateral (
+        select id, call_order, state in ('COMPLETED', 'FAILED', 'STOPPED') as is_over
+          from tasks
+         where run_id = w.run_id and position = w.base + g.seq
+         limit 1
+      ) as c on true
 ), fresh as materialized (
     select *, orders + row_number() over (partition by task_id order by place) as next
       from known
@@ -181,27 +191,47 @@ with over as materialized (
 select distinct holder from numbered where holder is not null;
 
 -- name: news
--- What is over of what the server sees to, and has not been told yet.
-select k.task_id, c.position - w.base as seq, c.call_order, c.state::text as state, c.output,
-       c.error, c.metadata -> 'error' as told
-  from unnest(%(tasks)s::bigint[], %(orders)s::integer[]) as k (task_id, order_told)
-  join workflows w on w.task_id = k.task_id and w.orders > k.order_told
-  join tasks c on c.run_id = w.run_id and c.role = 'call' and c.call_order > k.order_told
-              and c.kind not in ('step', 'moment', 'patch', 'send', 'set', 'write')
-              and c.position > w.base and c.position < w.base + 100000
- order by k.task_id, c.call_order
- limit %(limit)s;
+-- What is over of what the server sees to, of workflows in a holder's hands, and was not told to it
+-- yet: now it is.
+with fresh as materialized (
+    select w.task_id, w.attempt, c.position - w.base as seq, c.call_order, c.state::text as state,
+           c.output, c.error, c.metadata -> 'error' as told
+      from tasks t
+      join workflows w on w.task_id = t.id and w.attempt = t.attempt and w.orders > w.told
+      join tasks c on c.run_id = w.run_id and c.role = 'call' and c.call_order > w.told
+                  and c.kind not in ('step', 'moment', 'patch', 'send', 'set', 'write')
+                  and c.position > w.base and c.position < w.base + 100000
+     where t.holder = %(holder)s and t.state = 'IN_PROGRESS' and t.kind = 'workflow'
+     order by w.task_id, c.call_order
+     limit %(limit)s
+), marked as (
+    update workflows w
+       set told = f.last
+      from (select task_id, max(call_order) as last from fresh group by task_id) f
+     where w.task_id = f.task_id
+)
+select task_id, attempt, seq, call_order, state, output, error, told from fresh;
+
+-- name: tell_anew
+-- A program has greeted: what it was told since the offers may have been lost.
+update workflows w
+   set told = w.offered
+  from tasks t
+ where t.holder = %(holder)s and t.state = 'IN_PROGRESS' and t.kind = 'workflow'
+   and w.task_id = t.id and w.told > w.offered;
 
 -- name: calls
--- What is known of some calls of a workflow.
-select c.position - w.base as seq, c.call_order, c.state::text as state, c.output, c.error,
+-- What is known of some calls of workflows, and where they lie.
+select k.task_id, k.seq, w.base, c.call_order, c.state::text as state, c.output, c.error,
        c.metadata -> 'error' as told
-  from workflows w
-  join tasks c on c.run_id = w.run_id and c.position = any(
-        array(select w.base + seq from unnest(%(seqs)s::integer[]) as seq)
-  )
- where w.task_id = %(task)s
- order by c.position;
+  from unnest(%(tasks)s::bigint[], %(seqs)s::integer[]) as k (task_id, seq)
+  join workflows w on w.task_id = k.task_id
+  left join lateral (
+    select call_order, state, output, error, metadata
+      from tasks
+     where run_id = w.run_id and position = w.base + k.seq
+     limit 1
+  ) as c on true;
 
 -- name: have_calls
 -- A workflow that has called something ends only when somebody has looked at what that does.

@@ -56,7 +56,7 @@ with outcome as materialized (
        and (r.state = 'IN_PROGRESS' and r.ends_as is null) is true
     returning t.id, t.run_id, t.attempt, t.started_at, t.finished_at, t.exit_code, t.output,
               t.successors, t.role = 'item' as is_item, cardinality(t.limit_keys) > 0 as limited,
-              r.round, r.events, o.detail
+              t.kind = 'workflow' as is_workflow, r.round, r.events, o.detail
 ), due as (
     select s.id, d.n, case
                when s.reason = 'items' then case when s.open = d.n then 'gather' end
@@ -116,8 +116,15 @@ with outcome as materialized (
            events = r.events + c.n + (r.open = c.n)::integer,
            state = case when r.open = c.n then 'COMPLETED' else r.state end::run_state,
            finished_at = case when r.open = c.n then clock_timestamp() end,
-           due_at = case when r.open > c.n then r.due_at end
-      from (select run_id, count(*)::integer as n from closed group by run_id) c
+           due_at = case when r.open > c.n then r.due_at end,
+           -- What a workflow comes to that is all there is, its run comes to.
+           output = case when r.total = 1 and c.output is not null then c.output else r.output end
+      from (
+        select run_id, count(*)::integer as n,
+               (array_agg(output) filter (where is_workflow))[1] as output
+          from closed
+         group by run_id
+      ) c
      where r.id = c.run_id
     returning r.id, r.events, r.open
 ), tried as (

@@ -71,7 +71,7 @@ def test_a_call_that_is_said_again_is_the_same_call() -> None:
 def test_a_workflow_that_waits_holds_no_hands_and_goes_on_when_a_call_is_over() -> None:
     board = a_flow()
     mine = call(board, 1, sleep="5s")
-    assert board.park(hand(board), at_once=False)
+    assert board.park(hand(board), [calls.FIRST + 1])
 
     flow = task(board, "flow")
     assert (flow.state, flow.reason, flow.holder) == (TaskState.WAITING, Reason.CALLS, None)
@@ -84,7 +84,7 @@ def test_a_workflow_that_waits_holds_no_hands_and_goes_on_when_a_call_is_over() 
 
 def test_a_workflow_that_waits_for_nothing_more_is_offered_at_once() -> None:
     board = a_flow()
-    assert board.park(hand(board), at_once=True)
+    assert board.park(hand(board), [])
     assert task(board, "flow").state is TaskState.READY
 
 
@@ -93,7 +93,7 @@ def test_only_who_has_a_workflow_in_hand_calls_parks_or_holds_it() -> None:
     stranger = Hand(task(board, "flow").id, 1, HOLDER + 1)
 
     assert not board.call(stranger, [Called(calls.FIRST + 1, "c", {"sleep": "1s"})])
-    assert not board.park(stranger, at_once=True)
+    assert not board.park(stranger, [])
     assert not board.diverge(stranger, {})
     assert states(board) == {"flow": "IN_PROGRESS", "after": "PENDING"}
 
@@ -193,7 +193,7 @@ def test_hold_lets_a_workflow_come_to_the_end_of_its_step_and_resume_offers_it_a
     flow = task(board, "flow")
     assert (flow.wanted, board.run.state) == ("freeze", RunState.HOLDING)
 
-    assert board.park(hand(board), at_once=False)
+    assert board.park(hand(board), [calls.FIRST + 1])
     assert (flow.reason, board.run.state) == (Reason.HOLD, RunState.HELD)
     board.resume("ada")
     assert (flow.state, flow.wanted) == (TaskState.READY, None)
@@ -202,7 +202,7 @@ def test_hold_lets_a_workflow_come_to_the_end_of_its_step_and_resume_offers_it_a
 def test_a_call_that_is_over_while_the_run_is_held_wakes_nobody_before_it_goes_on() -> None:
     board = a_flow()
     call(board, 1, sleep="5s")
-    board.park(hand(board), at_once=False)
+    board.park(hand(board), [calls.FIRST + 1])
     board.hold("ada")
     board.now += timedelta(seconds=5)
     board.wake()

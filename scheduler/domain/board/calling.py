@@ -100,13 +100,14 @@ def drop(table: Table, hand: Hand, position: int) -> None:
         settle_run(table)
 
 
-def park(table: Table, hand: Hand, *, at_once: bool) -> bool:
-    """Nothing is left to do until a call is over; `at_once`: one is, or none is waited for. It
-    costs the task nothing."""
+def park(table: Table, hand: Hand, awaited: Sequence[int]) -> bool:
+    """Nothing is left to do until one of these calls is over: if one is, or there are none, it is
+    offered again at once. It costs the task nothing."""
     task = in_hand(table, hand)
     if task is None:
         return False
     release(table, task)
+    at_once = not awaited or any(is_over(table, each) for each in awaited)
     if at_once or task.is_ending or table.run.state in HOLDING or not table.goes_on(task):
         again(table, task)
     else:
@@ -114,6 +115,11 @@ def park(table: Table, hand: Hand, *, at_once: bool) -> bool:
         table.tell("task.parked", task)
     settle_run(table)
     return True
+
+
+def is_over(table: Table, position: int) -> bool:
+    task = table.tasks.get(position)
+    return task is None or task.state.is_final
 
 
 def diverge(table: Table, hand: Hand, told: Mapping[str, Any]) -> bool:

@@ -136,8 +136,16 @@ def release(table: Table, task: Task) -> None:
 
 def complete(table: Table, task: Task) -> None:
     table.finish(task, T.COMPLETED, passed=True)
+    if is_all_there_is(table, task):
+        table.asked.results[table.run.id] = table.asked.outputs.get(task.id)
     table.tell("task.completed", task)
     advance(table, task)
+
+
+def is_all_there_is(table: Table, task: Task) -> bool:
+    """What a workflow comes to without others, its run comes to."""
+    alone = task.kind == "workflow" and table.of_role("task") == [task]
+    return alone and table.definition.result is None
 
 
 def stopped(table: Table, task: Task) -> None:
@@ -223,7 +231,7 @@ def give_up(table: Table, task: Task, outcome: Outcome) -> None:
 def say_how(table: Table, task: Task, outcome: Outcome) -> None:
     """For the workflow: whether time was up, or what a program said that did it."""
     of = (outcome.detail or {}).get("error")
-    kind = "TimedOut" if outcome.ending is Ending.TIMED_OUT else "Failed"
+    kind = "TimedOut" if outcome.ending is Ending.TIMED_OUT else outcome.error_type or "Failed"
     error = of if isinstance(of, dict) else {"type": kind, "message": task.error}
     table.asked.notes[task.id] = {"error": error}
 

@@ -91,7 +91,8 @@ def wakes_at(call: Call, now: datetime) -> datetime:
 
 
 def deadline(call: Call, now: datetime) -> datetime | None:
-    return now + timedelta(seconds=call["timeout"]) if call.get("timeout") else None
+    limit = call.get("timeout")
+    return None if limit is None else now + timedelta(seconds=limit)
 
 
 def await_event(table: Table, task: Task) -> None:

@@ -33,7 +33,7 @@ def render(task: TaskDefinition, found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "run": str(work.run),
         "key": work.key,
-        "timeout": task.timeout.total_seconds() if task.timeout else None,
+        "timeout": None if task.timeout is None else task.timeout.total_seconds(),
     }
 
 

@@ -28,7 +28,7 @@ def fields(task: TaskDefinition) -> Iterator[Field]:
 def render(task: TaskDefinition, found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "topic": cast("Receive", task.work).topic,
-        "timeout": task.timeout.total_seconds() if task.timeout else None,
+        "timeout": None if task.timeout is None else task.timeout.total_seconds(),
     }
 
 

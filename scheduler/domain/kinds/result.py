@@ -27,7 +27,7 @@ def fields(task: TaskDefinition) -> Iterator[Field]:
 def render(task: TaskDefinition, found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "run": str(cast("GetResult", task.work).run),
-        "timeout": task.timeout.total_seconds() if task.timeout else None,
+        "timeout": None if task.timeout is None else task.timeout.total_seconds(),
     }
 
 

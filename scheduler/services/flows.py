@@ -1,0 +1,319 @@
+"""What programs say of the workflows that they carry out. The caller owns the transactions.
+
+Steps are recorded without a look at any run: an attempt that is in hand records its own. Everything
+else is for the board, under the locks of runs, which come before those of workflows.
+"""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from scheduler.domain import process_types
+from scheduler.domain.board import Board, Called, Hand
+from scheduler.domain.definitions import ProcessType, WorkflowCall
+from scheduler.domain.errors import Invalid
+from scheduler.domain.wakes import Wake
+from scheduler.services import definitions, mailing
+from scheduler.services.catalog import Catalog
+from scheduler.services.judging import judge
+from scheduler.store import flows, runs
+from scheduler.store import process_types as types
+from scheduler.store.flows import Begun, Done, Message, Telling
+from scheduler.store.rows import Row
+
+Conn = AsyncConnection[Any]
+Key = tuple[int, int]  # a task, and the number of a call
+Effect = Message | Telling
+
+NOBODY = "there is no run {}: nothing was sent"
+
+
+# Steps, and what they tell others.
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A call that a program has carried out."""
+
+    hand: Hand
+    run: UUID
+    done: Done
+    effect: Effect | None = None
+    failure: str | None = None  # the program says otherwise, and what it said cannot be kept
+
+    @property
+    def key(self) -> Key:
+        return self.done.task, self.done.seq
+
+
+@dataclass(slots=True)
+class Kept:
+    orders: dict[Key, int | None] = field(default_factory=dict)  # None: not the program's to end
+    failed: dict[Key, str] = field(default_factory=dict)  # of what was said to be well
+    absent: set[Hand] = field(default_factory=set)  # these have it in hand no more
+
+
+async def record(conn: Conn, noted: Sequence[Noted], wake: Wake) -> Kept:
+    """Keep them all, with what they tell others; what is known already is what it was."""
+    kept = Kept()
+    hands = {each.hand for each in noted}
+    there = {row["task_id"] for row in await flows.lock(conn, [astuple(h) for h in sorted_(hands)])}
+    kept.absent = {hand for hand in hands if hand.task not in there}
+    mine = {each.key: each for each in noted if each.hand.task in there}
+    if not mine:
+        return kept
+    kept.failed = {key: each.failure for key, each in mine.items() if each.failure is not None}
+    kept.failed |= await unheard(conn, list(mine.values()))
+    done = [failing(each, kept.failed.get(each.key)) for each in mine.values()]
+    fresh: list[Key] = []
+    for task, seq, order, is_new in await flows.record(conn, done):
+        kept.orders[task, seq] = order
+        fresh += [(task, seq)] if is_new else []
+    effects = [mine[key].effect for key in fresh if key not in kept.failed]
+    wake.add(runs={each.run for each in mine.values()}, due=await carry_out(conn, effects))
+    return kept
+
+
+def sorted_(hands: Iterable[Hand]) -> list[Hand]:
+    return sorted(hands, key=lambda hand: (hand.task, hand.attempt))
+
+
+def astuple(hand: Hand) -> tuple[int, int, int]:
+    return hand.task, hand.attempt, hand.holder
+
+
+async def unheard(conn: Conn, noted: Sequence[Noted]) -> dict[Key, str]:
+    """Messages to runs that are not there."""
+    sent = {each.key: each.effect.run for each in noted if isinstance(each.effect, Message)}
+    there = set(await flows.present(conn, list(set(sent.values())))) if sent else set()
+    return {key: NOBODY.format(run) for key, run in sent.items() if run not in there}
+
+
+def failing(noted: Noted, why: str | None) -> Done:
+    return noted.done if why is None else replace(noted.done, ok=False, output=None, error=why)
+
+
+async def carry_out(conn: Conn, effects: Iterable[Effect | None]) -> bool:
+    """True if somebody may have waited for it."""
+    told = [each for each in effects if each is not None]
+    if not told:
+        return False
+    sent = await mailing.send(conn, [each for each in told if isinstance(each, Message)])
+    shown = await mailing.tell(conn, [each for each in told if isinstance(each, Telling)])
+    return bool(sent) or shown
+
+
+# What the server is to see to.
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    hand: Hand
+    run: UUID
+    seq: int
+    name: str
+    task: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    hand: Hand
+    run: UUID
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    hand: Hand
+    run: UUID
+    seqs: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Diverged:
+    hand: Hand
+    run: UUID
+    told: Mapping[str, Any]
+
+
+Wish = Call | GiveUp | Park | Diverged
+
+
+@dataclass(slots=True)
+class Decided:
+    resolved: list[Row] = field(default_factory=list)  # calls that were over already
+    parked: set[Hand] = field(default_factory=set)
+    left: set[Hand] = field(default_factory=set)  # they have it in hand no more
+
+
+async def decide(
+    conn: Conn, catalog: Catalog, wishes: Sequence[Wish], wake: Wake, *, by: str
+) -> Decided:
+    """In the order in which they were said, each run under its lock, which the caller has."""
+    known = {(row["task_id"], row["seq"]): row for row in await flows.calls(conn, named(wishes))}
+    decided = Decided()
+    by_run: dict[UUID, list[Wish]] = {}
+    for wish in wishes:
+        by_run.setdefault(wish.run, []).append(wish)
+
+    def look(board: Board) -> None:
+        for wish in by_run[board.run.id]:
+            obey(board, wish, known, decided)
+
+    calling = {wish.hand.task for wish in wishes if isinstance(wish, Call)}
+    if calling:
+        await flows.have_calls(conn, sorted(calling))
+    wake.merge(await judge(conn, catalog, sorted(by_run), look, by=by))
+    for wish in wishes:
+        if isinstance(wish, Diverged) and wish.hand in decided.left:
+            await flows.diverged(conn, wish.hand.task, wish.told)
+    return decided
+
+
+def named(wishes: Sequence[Wish]) -> list[Key]:
+    found: dict[Key, None] = {}
+    for wish in wishes:
+        match wish:
+            case Call(hand=hand, seq=seq) | GiveUp(hand=hand, seq=seq):
+                found[hand.task, seq] = None
+            case Park(hand=hand, seqs=seqs):
+                found.update(dict.fromkeys((hand.task, seq) for seq in seqs))
+    return list(found)
+
+
+def obey(board: Board, wish: Wish, known: Mapping[Key, Row], decided: Decided) -> None:
+    match wish:
+        case Call():
+            call(board, wish, known[wish.hand.task, wish.seq], decided)
+        case GiveUp(hand=hand, seq=seq):
+            board.drop(hand, position(known[hand.task, seq]))
+        case Park(hand=hand, seqs=seqs):
+            awaited = [position(known[hand.task, seq]) for seq in seqs]
+            (decided.parked if board.park(hand, awaited) else decided.left).add(hand)
+        case Diverged(hand=hand, told=told):
+            board.diverge(hand, told)
+            decided.left.add(hand)
+
+
+def call(board: Board, wish: Call, row: Row, decided: Decided) -> None:
+    if row["call_order"] is not None:
+        decided.resolved.append(row)
+    elif not board.call(wish.hand, [Called(position(row), wish.name, wish.task)]):
+        decided.left.add(wish.hand)
+
+
+def position(row: Row) -> int:
+    found: int = row["base"] + row["seq"]
+    return found
+
+
+# Offers.
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    task: int
+    attempt: int
+    run: UUID
+    version: str | None = None  # of the code that is to carry it out
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An attempt that a program is about to be given."""
+
+    task: int
+    attempt: int
+    run: UUID
+    proof: str
+    calls: int
+    orders: int
+    base: int
+    version: str | None  # under which its calls were made
+    input: Any
+
+
+async def begin(conn: Conn, claimed: Sequence[Claim]) -> dict[int, Offered]:
+    """By task: what is known of it, which nobody adds to any more but who has the new proof."""
+    proofs = {each.task: secrets.token_urlsafe(24) for each in claimed}
+    begun = [Begun(each.task, each.attempt, digest(proofs[each.task])) for each in claimed]
+    async with conn.transaction():
+        await runs.lock(conn, sorted({each.run for each in claimed}))
+        tasks = [row["task_id"] for row in await flows.begin(conn, begun)]
+        await flows.number_left(conn, tasks)
+        rows = {row["task_id"]: row for row in await flows.offered(conn, tasks)}
+        if versions := {each.task: each.version for each in claimed if each.version}:
+            await flows.stamp(conn, versions)
+    return {
+        each.task: offered(each, proofs[each.task], rows[each.task])
+        for each in claimed
+        if each.task in rows
+    }
+
+
+def offered(claim: Claim, proof: str, row: Row) -> Offered:
+    return Offered(
+        claim.task,
+        claim.attempt,
+        claim.run,
+        proof,
+        row["calls"],
+        row["orders"],
+        row["base"],
+        row["version"],
+        row["input"],
+    )
+
+
+def digest(proof: str) -> bytes:
+    return hashlib.sha256(proof.encode()).digest()
+
+
+# Definitions.
+
+
+async def publish(conn: Conn, documents: Sequence[Mapping[str, Any]], *, by: str) -> None:
+    """What programs serve is a type, as they say it; a type that is something else stays."""
+    found = [read(each) for each in documents]
+    async with conn.transaction():
+        for each in found:
+            await require_own(conn, each)
+        await definitions.publish(conn, found, by=by)
+
+
+def read(document: Mapping[str, Any]) -> ProcessType:
+    """Of a worker no more is believed than that it serves a workflow: what its type does beside
+    that would be done by others."""
+    [found] = process_types.parse(json.dumps(document), source="definition")
+    if not is_workflow(found) or found.hooks or found.tasks[0].undo:
+        raise Invalid(
+            f"{found.name!r}: one task that is the workflow {found.name!r}, without hooks and "
+            "undo, is what a worker may publish",
+            field="definition",
+            remedy="publish anything else with `procession publish`",
+        )
+    return found
+
+
+def is_workflow(found: ProcessType) -> bool:
+    """It has nothing but the workflow that it is called after."""
+    works = [task.work for task in found.tasks]
+    return [work.workflow for work in works if isinstance(work, WorkflowCall)] == [found.name] and (
+        len(works) == 1
+    )
+
+
+async def require_own(conn: Conn, new: ProcessType) -> None:
+    row = await types.get(conn, new.name)
+    if row is not None and not is_workflow(process_types.from_document(row["document"])):
+        raise Invalid(
+            f"the process type {new.name!r} is something else: it is not replaced",
+            field="definition",
+            remedy="give the workflow another name, or publish the type yourself",
+        )
