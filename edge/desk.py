@@ -243,8 +243,7 @@ class Desk:
         """The new session's number; 0 where none has begun."""
         opened = self.clock if opened is None else opened
         if opened < self.station.opened:
-            why = "a connection that was opened later has been greeted on"
-            self.answers.append(Bye(why, fenced=True))
+            self.answers.append(Bye("a connection that was opened later has been greeted on"))
             return 0
         if hello.lineage == self.station.lineage and hello.greeting <= self.station.greeting:
             self.answers.append(Bye("this hello is an old one", fenced=True))
