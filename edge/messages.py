@@ -341,6 +341,7 @@ class Stock:
     schedules: tuple[str, ...] = ()
     labels: Json = field(default_factory=dict)  # people's, over what it says of itself
     callers: Json | None = None  # who may start what here, by name: key and types; None: not said
+    retired: tuple[str, ...] = ()  # types that nothing is started of any more
     peers: str = ""  # another text whenever it may call others, or others elsewhere, than before
     at: float = 0.0  # when this was so, by the server's clock
 

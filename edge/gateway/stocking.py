@@ -121,6 +121,7 @@ class Known:
             "labels": station["labels"],
             "types": [],
             "schedules": [told(row, system) for row in mine],
+            "retired": [],
         }
         size = len(json.dumps(found))
         for name in self.closure(names):
@@ -130,6 +131,8 @@ class Known:
                 log.warning("too many types for a workstation", extra={"station": station["name"]})
                 break
             found["types"].append(row)
+            if self.rows[name]["is_retired"]:
+                found["retired"].append(name)
         return found
 
     def placed(self, station: Row) -> Iterator[str]:
@@ -199,6 +202,7 @@ async def due(conn: Conn, workstation: int) -> Stock | None:
         schedules,
         labels=content.get("labels") or {},
         callers=content.get("callers"),
+        retired=tuple(content.get("retired") or ()),
         peers=content.get("peers") or "",
         at=row["at"],
     )

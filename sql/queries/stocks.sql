@@ -7,6 +7,7 @@ select pg_try_advisory_xact_lock(7301944134);
 select md5(concat_ws(
     '|',
     (select count(*) from process_type_versions),
+    (select concat_ws('-', count(retired_at), max(retired_at)) from process_types),
     (select concat_ws('-', count(*), max(updated_at), count(paused_at), max(paused_at))
        from schedules
       where spec ? 'workstation'),
@@ -29,9 +30,11 @@ select id, name, told_labels || labels as labels, peers, public_key, address
 
 -- name: types
 -- The newest version of each.
-select distinct on (type) type as name, version, document
-  from process_type_versions
- order by type, version desc;
+select distinct on (v.type) v.type as name, v.version, v.document,
+       t.retired_at is not null as is_retired
+  from process_type_versions v
+  join process_types t on t.name = v.type
+ order by v.type, v.version desc;
 
 -- name: schedules
 -- Those that people have given to workstations, and what each is to begin with.

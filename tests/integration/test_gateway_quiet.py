@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from edge.agent import labels
 from edge.messages import Command, Message, Stock, Stocked
+from scheduler.domain.errors import Conflict
 from tests.support.edge_alone import Alone, alone
 from tests.support.gateways import Line, Served, a_line
 from tests.support.publishing import publish
@@ -81,6 +83,28 @@ async def test_a_schedule_that_is_paused_or_stopped_with_all_others_is_not_fired
             await post(served, resume)
             await hears(served, line, fires)
             await until(lambda: press.engine.next_due())
+
+
+async def test_a_type_that_was_retired_is_started_there_no_more(
+    served: Served, press: Alone
+) -> None:
+    await fires_hourly(served, press)
+    type = f"measure-{press.name}"
+    async with a_line(served, press) as line:
+        await hears(served, line, lambda stock: not stock.retired)
+        await post(served, f"/process-types/{type}/retire", note="it is done otherwise")
+        await hears(served, line, lambda stock: stock.retired == (type,))
+        with pytest.raises(Conflict, match="was retired on the server"):
+            press.start(type)
+        due = press.engine.next_due()
+        assert due is not None
+        press.carry_out(press.engine.wake(datetime.fromtimestamp(due, UTC)))
+        reason = "select reason from ticks t join schedules s on s.id = t.schedule_id "
+        said = await served.becomes(f"{reason} where s.type = %s and reason is not null", type)
+        assert "was retired on the server" in said
+        await post(served, f"/process-types/{type}/reinstate")
+        await hears(served, line, lambda stock: not stock.retired)
+        assert press.start(type)
 
 
 def reads(limit: int, stock: Stock) -> bool:

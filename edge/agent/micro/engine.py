@@ -188,7 +188,7 @@ class Engine:
         if self.book.shut.draining:
             why = f": {self.book.shut.why}" if self.book.shut.why else ""
             raise Conflict(f"this workstation takes no new work{why}", remedy="undrain it first")
-        definition, number = self.ledger.type(type, version)
+        definition, number = self.ledger.in_use(type, version)
         alone.require(self.ledger, definition, self.here)
         with self.deciding(now) as decision:
             about = About(triggered_by=by, created=decision.stamp)
@@ -403,6 +403,7 @@ class Engine:
             except UNFIT as error:
                 log.warning("a schedule cannot be kept", extra={"reason": str(error)[:300]})
         timetable.replace_all(self.ledger, wanted, now)
+        self.ledger.put_retired(stock.retired)
         known_labels.keep(self.book, stock.labels)
         self.label()
         return self.wake(now)

@@ -13,10 +13,11 @@ from edge.agent.store import DiskBook
 from scheduler.domain import process_types
 from scheduler.domain.board import Board
 from scheduler.domain.definitions import ProcessType
-from scheduler.domain.errors import NotFound
+from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.runs import Run
 from scheduler.domain.tasks import Task
 
+RETIRED = "micro_retired"
 SCHEMA = """
 create table if not exists micro_types (
   name text, version integer, document text not null, digest text not null,
@@ -158,6 +159,23 @@ class Ledger:
                 remedy="it comes from the server when something of it is placed here",
             )
         return found, number
+
+    def in_use(self, name: str, version: int | None = None) -> tuple[ProcessType, int]:
+        """One that people want more runs of."""
+        if name in self.retired():
+            raise Conflict(
+                f"process type {name!r} was retired on the server",
+                field="type",
+                remedy="reinstate it there, or use another type",
+            )
+        return self.type(name, version)
+
+    def put_retired(self, names: Sequence[str]) -> None:
+        self.book.put(RETIRED, json.dumps(list(names)))
+
+    def retired(self) -> list[str]:
+        found = self.one("select value from facts where name = ?", RETIRED)
+        return [] if found is None else list(json.loads(found[0]))
 
     def known(self, name: str, version: int) -> ProcessType | None:
         """As it was published."""

@@ -140,7 +140,7 @@ def begin(
 
 def start(decision: "Decision", timed: Timed, plan: Plan, tick: datetime) -> UUID:
     told = timed.told
-    definition, version = decision.ledger.type(told["type"], told.get("version"))
+    definition, version = decision.ledger.in_use(told["type"], told.get("version"))
     alone.require(decision.ledger, definition, decision.here)
     order = starting.Order(
         type=definition.name,
