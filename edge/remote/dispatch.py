@@ -12,9 +12,10 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from edge.reading import LONGEST, BadFrame
 from edge.remote import wire
 from edge.remote.desk import Hand
-from edge.remote.links import Link, Links
+from edge.remote.links import NOBODY, Link, Links
 from edge.remote.messages import FromServer, Offer
 from executor.base import Ending, Outcome
 from scheduler.domain.floors import Floors
@@ -97,29 +98,33 @@ class Claims:
         offers = Offers()
         for task in claimed:
             messages = said.get(task.key) or (offer_of(task),)
-            if too_large := size_above(messages[0], LARGEST_OFFER):
-                offers.refused.append((task, unsayable(too_large)))
+            if why := objection(messages[0]):
+                offers.refused.append((task, unsayable(why)))
             else:
                 offers.said.append((hand_of(task), messages))
         return offers
 
 
-def size_above(message: FromServer, most: int) -> int | None:
+def objection(message: FromServer) -> str | None:
+    """Why it cannot be said: no frame has room for it, or no worker would read it."""
     text = wire.said(message)
-    if len(text) * 4 <= most:
+    if len(text) * 4 <= LONGEST:
         return None
     size = len(text.encode())
-    return size if size > most else None
+    if size > LARGEST_OFFER:
+        return (
+            f"what is to be carried out has {size} bytes as JSON, and {LARGEST_OFFER} can be "
+            "offered to a worker: give it a name or a place to fetch what is large from"
+        )
+    try:
+        wire.decode(wire.framed(NOBODY, [text]), wire.SERVERS)
+    except BadFrame as error:
+        return f"what is to be carried out cannot be offered to a worker: {error}"
+    return None
 
 
-def unsayable(size: int) -> Outcome:
-    return Outcome(
-        ending=Ending.FAILED,
-        counted=False,
-        retryable=False,
-        error=f"what is to be carried out has {size} bytes as JSON, and {LARGEST_OFFER} can be "
-        "offered to a worker: give it a name or a place to fetch what is large from",
-    )
+def unsayable(why: str) -> Outcome:
+    return Outcome(ending=Ending.FAILED, counted=False, retryable=False, error=why)
 
 
 class Dispatcher:

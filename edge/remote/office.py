@@ -362,17 +362,17 @@ class Office:
     async def _keep(self, conn: Conn) -> None:
         pause = min(2.0, self.beat / 2)
         while True:
-            await self._renew(conn)
-            if time.monotonic() - self._looked_at >= self.beat:
+            is_time = time.monotonic() - self._looked_at >= self.beat
+            await self._renew(conn, [each for each in self.links if is_time or each.is_fresh])
+            if is_time:
                 await self._look(conn)
             await self._keeping.wait(pause)
 
-    async def _renew(self, conn: Conn) -> None:
+    async def _renew(self, conn: Conn, fresh: Sequence[Link]) -> None:
         now = time.monotonic()
         for link in self.links:
             if now - link.heard_at > SILENCE * self.beat:
                 link.close(4408, f"nothing was heard for {SILENCE * self.beat:.0f} s")
-        fresh = [each for each in self.links if each.is_fresh]
         if not fresh:
             return
         for each in fresh:

@@ -1,6 +1,8 @@
 """What a program with an SDK is given to do, and what becomes of what it says."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -25,12 +27,14 @@ from edge.remote.messages import (
     Verb,
     Welcome,
 )
+from scheduler.domain.wakes import everything
 from scheduler.services.access import Role
 from scheduler.settings import RemoteSettings
 from tests.support.builders import a_promoter, a_reaper
 from tests.support.gateways import Served, a_server
 from tests.support.postgres import Databases
 from tests.support.remote_workers import Mate, a_token, publish, start
+from tests.support.waiting import patience
 
 pytestmark = pytest.mark.anyio
 
@@ -89,3 +93,401 @@ async def test_an_action_is_done_by_whoever_serves_it(served: Served, mate: Mate
         await mate.until(lambda: not mate.running or None)
         assert await served.one("select output from tasks where run_id = %s", run) == {"pieces": 4}
         assert await served.one(COMPLETED, run)
+
+
+async def test_no_more_is_offered_than_there_are_slots(served: Served, mate: Mate) -> None:
+    mate.slots = 2
+    for _ in range(3):
+        await order(mate)
+    async with mate.line():
+        first, _ = await mate.has(2)
+        await mate.say(mate.lease())
+        assert len(mate.of(Offer)) == 2
+        await mate.end(first)
+        await mate.until(lambda: len(mate.of(Offer)) == 3)
+
+
+async def test_all_ends_of_a_frame_are_acknowledged_when_they_are_committed(
+    served: Served, mate: Mate
+) -> None:
+    runs = [await order(mate) for _ in range(4)]
+    async with mate.line():
+        offers = await mate.has(4)
+        bad = Ended(offers[3].attempt, Ending.FAILED)
+        await mate.say(*(Ended(o.attempt, Ending.SUCCEEDED) for o in offers[:3]), bad)
+        await mate.until(lambda: not mate.running or None)
+        ends = "select distinct finished_at from tasks where run_id = any(%s)"
+        assert len(await served.rows(ends, runs)) > 1  # each has its own moment,
+        tried = "select distinct xmin::text from attempts where run_id = any(%s)"
+        assert len(await served.rows(tried, runs)) == 1  # and all one transaction
+
+
+async def test_a_failure_is_tried_again_as_the_definition_says(served: Served, mate: Mate) -> None:
+    retries = "    retries: {max: 1, delay: 1ms}"
+    await publish(served, text(mate.name, retries))
+    run = await order(mate)
+    async with mate.line():
+        [offer] = await mate.has()
+        await mate.fail(offer, "ConnectionError", "the saw is away")
+        await mate.until(lambda: not mate.running or None)
+        error = "select error from tasks where run_id = %s"
+        assert await served.one(error, run) == "ConnectionError: the saw is away"
+        detail = "select detail from attempts where run_id = %s"
+        assert await served.one(detail, run) == {
+            "error": {
+                "type": "ConnectionError",
+                "message": "the saw is away",
+                "trace": "ConnectionError at line 1",
+            }
+        }
+        await promoted(served, run)
+        [again] = await mate.has()
+        assert (again.number, again.key) == (2, offer.key)
+        assert again.attempt != offer.attempt
+        await mate.fail(again, "ConnectionError", "still away")
+        await served.becomes("select 1 from runs where id = %s and state = 'FAILED'", run)
+
+
+async def promoted(served: Served, run: str) -> None:
+    """What waited for its time is READY."""
+    promoter = a_promoter()
+    while await served.one("select 1 from tasks where run_id = %s and state = 'WAITING'", run):
+        await promoter.tick(served.conn)
+    served.office.dispatcher.heard(everything())
+
+
+async def test_a_failure_that_is_for_good_is_not_tried_again(served: Served, mate: Mate) -> None:
+    await publish(served, text(mate.name, "    retries: {max: 5, delay: 1ms}"))
+    run = await order(mate)
+    async with mate.line():
+        [offer] = await mate.has()
+        await mate.fail(offer, "ValueError", "no such order", retryable=False)
+        await served.becomes("select 1 from runs where id = %s and state = 'FAILED'", run)
+
+
+async def test_what_was_in_hand_when_a_connection_broke_is_in_hand_when_it_is_back(
+    served: Served, mate: Mate
+) -> None:
+    run = await order(mate)
+    async with mate.line():
+        [offer] = await mate.has()
+        mate.cut()
+        await mate.until(lambda: mate.closed)
+    async with mate.line():
+        assert mate.of(Welcome)[-1].forget == ()
+        await mate.end(offer, 7)
+        await served.becomes(COMPLETED, run)
+    assert await served.one("select count(*) from attempts where run_id = %s", run) == 1
+
+
+async def test_an_offer_that_was_lost_on_the_way_is_offered_again_and_costs_nothing(
+    served: Served, mate: Mate
+) -> None:
+    run = await order(mate)
+    async with mate.line():
+        [lost] = await mate.has()
+        mate.cut()
+        await mate.until(lambda: mate.closed)
+    mate.running.clear()  # it never got there
+    async with mate.line():
+        [offer] = await mate.has()
+        assert offer.attempt != lost.attempt
+        assert (offer.number, offer.key) == (1, lost.key)
+        await mate.end(offer)
+        await served.becomes(COMPLETED, run)
+    assert await served.one("select counted from tasks where run_id = %s", run) == 1
+
+
+async def test_an_offer_that_no_lease_names_goes_back_after_a_beat(
+    served: Served, mate: Mate
+) -> None:
+    await order(mate)
+    async with mate.line():
+        [lost] = await mate.has()
+        mate.running.clear()
+        async with asyncio.timeout(patience(30)):
+            while not mate.running:
+                await mate.say(mate.lease())
+                await asyncio.sleep(0.05)
+        [offer] = mate.running.values()
+        assert (offer.key, offer.number) == (lost.key, 1)
+        assert offer.attempt != lost.attempt
+
+
+async def test_what_is_not_its_own_it_is_told_to_forget(served: Served, mate: Mate) -> None:
+    async with mate.line():
+        await mate.say(Lease(("999999.1",)), Ended("999999.2", Ending.SUCCEEDED))
+        await mate.until(lambda: len(mate.of(Forget)) == 2)
+    mate.running["999999.3"] = None  # type: ignore[assignment]
+    async with mate.line():
+        assert mate.of(Welcome)[-1].forget == ("999999.3",)
+
+
+async def test_an_end_that_is_said_twice_counts_once(served: Served, mate: Mate) -> None:
+    run = await order(mate)
+    async with mate.line():
+        [offer] = await mate.has()
+        await mate.end(offer, 1)
+        await mate.end(offer, 2)
+        await served.becomes(COMPLETED, run)
+        mate.running[offer.attempt] = offer  # its acknowledgement was lost
+    async with mate.line():
+        assert mate.of(Welcome)[-1].forget == (offer.attempt,)
+    assert await served.one("select output from tasks where run_id = %s", run) == 1
+    late = "select count(*) from history where run_id = %s and kind = 'task.late_result'"
+    assert await served.one(late, run) == 0
+
+
+async def test_what_is_handed_back_goes_to_another_worker(served: Served, mate: Mate) -> None:
+    await order(mate)
+    other = Mate(served, mate.token, mate.actions, name=f"{mate.name}-2")
+    async with mate.line():
+        [offer] = await mate.has()
+        async with other.line():
+            await mate.say(Back(offer.attempt, "not now"))
+            [again] = await other.has()
+            assert (again.key, again.number) == (offer.key, 1)
+
+
+async def test_who_drains_goes_on_with_what_it_has(served: Served, mate: Mate) -> None:
+    run = await order(mate)
+    async with mate.line():
+        [offer] = await mate.has()
+        await mate.say(Drain())
+        drains = "select 1 from holders where name = %s and state = 'DRAINING'"
+        await served.becomes(drains, f"remote:{mate.name}")
+        second = await order(mate)
+        await mate.end(offer)
+        await served.becomes(COMPLETED, run)
+        await mate.say(mate.lease())
+        assert await served.one(STATE, second) == "READY"
+
+
+async def test_people_drain_a_worker_and_let_it_go_on(served: Served, mate: Mate) -> None:
+    name = f"remote:{mate.name}"
+    async with mate.line():
+        answer = await served.api.post(f"/workers/{name}/drain")
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["status"] == "DRAINING"
+        run = await order(mate)
+        answer = await served.api.post(f"/workers/{name}/resume")
+        assert answer.json()["status"] == "ACTIVE"
+        served.office.dispatcher.heard(everything())
+        [offer] = await mate.has()
+        assert offer.run == run
+
+
+async def test_who_leaves_has_nothing_any_more_and_its_session_is_over(
+    served: Served, mate: Mate
+) -> None:
+    run = await order(mate)
+    async with mate.line():
+        await mate.has()
+        await mate.say(Leave())
+        await mate.until(lambda: mate.closed)
+        assert mate.closed is not None
+        assert mate.closed[0] == 1000
+    assert await served.one(STATE, run) == "READY"
+    async with mate.line():
+        assert mate.of(Bye)[-1].fenced
+
+
+async def test_who_is_silent_for_its_lease_is_gone_and_what_it_had_is_lost(
+    served: Served, mate: Mate
+) -> None:
+    run = await order(mate)
+    async with mate.line():
+        [offer] = await mate.has()
+    name = f"remote:{mate.name}"
+    await served.conn.execute(
+        "update holders set lease_until = clock_timestamp() - interval '1 s' where name = %s",
+        [name],
+    )
+    await a_reaper(timedelta(0)).tick(served.conn)
+    states = "select state::text from attempts where run_id = %s"
+    assert await served.one(states, run) == "LOST"
+    async with mate.line():
+        assert mate.of(Bye)[-1].fenced
+        await mate.until(lambda: mate.closed)
+        assert mate.closed is not None
+        assert mate.closed[0] == 4409
+    fresh = Mate(served, mate.token, mate.actions, name=mate.name)
+    async with fresh.line():
+        [again] = await fresh.has()
+        assert (again.key, again.number) == (offer.key, 2)
+
+
+async def test_two_of_one_name_are_two_workers(served: Served, mate: Mate) -> None:
+    other = Mate(served, mate.token, mate.actions, name=mate.name)
+    async with mate.line(), other.line():
+        names = "select name from holders where name like %s and state = 'ACTIVE' order by name"
+        found = [row[0] for row in await served.rows(names, f"remote:{mate.name}%")]
+        assert found == [f"remote:{mate.name}", f"remote:{mate.name}/{other.session[:8]}"]
+
+
+async def test_what_people_want_of_a_run_reaches_the_handler(served: Served, mate: Mate) -> None:
+    run = await order(mate)
+    async with mate.line():
+        [offer] = await mate.has()
+        answer = await served.api.post(f"/runs/{run}/stop", json={})
+        assert answer.status_code in (200, 202)
+        told = await mate.until(lambda: mate.of(Command))
+        assert (told[0].attempt, told[0].verb) == (offer.attempt, Verb.STOP)
+        await mate.say(mate.lease())
+        await mate.until(
+            lambda: len(mate.of(Command)) == 2
+        )  # repeated until it has come to something
+        await mate.say(Ended(offer.attempt, Ending.STOPPED))
+        await served.becomes("select 1 from runs where id = %s and state = 'STOPPED'", run)
+
+
+async def test_progress_and_output_are_seen_while_it_runs(served: Served, mate: Mate) -> None:
+    run = await order(mate)
+    async with mate.line():
+        [offer] = await mate.has()
+        await mate.say(Progress(offer.attempt, 10.0), Log(offer.attempt, 0, "sägt\n"))
+        await mate.say(Progress(offer.attempt, 50.0, "half", {"board": 3}))
+        await mate.say(Log(offer.attempt, 0, "sägt\nsä"), Log(offer.attempt, 9, "gt\n"))
+        told = "select progress ->> 'text' from tasks where run_id = %s"
+        assert await served.becomes(told, run) == "half"
+        progress = await served.one("select progress from tasks where run_id = %s", run)
+        assert (progress["progress"], progress["data"]) == (0.5, {"board": 3})
+        await mate.end(offer)
+        await served.becomes(COMPLETED, run)
+    task = int(offer.attempt.partition(".")[0])
+    chunks = "select convert_from(string_agg(data, '' order by start), 'UTF8') from output_chunks"
+    assert await served.one(f"{chunks} where task_id = %s", task) == "sägt\nsägt\n"
+
+
+# By poll.
+
+
+async def test_who_polls_can_do_the_same(served: Served, mate: Mate) -> None:
+    run = await order(mate)
+    welcome, offer = await mate.poll(mate.hello())
+    assert isinstance(welcome, Welcome)
+    assert isinstance(offer, Offer)
+    assert await mate.poll(mate.lease(), Progress(offer.attempt, 5.0)) == []
+    answer = await mate.poll(mate.lease(), Ended(offer.attempt, Ending.SUCCEEDED, 3))
+    assert answer == [Have((offer.attempt,))]
+    assert await served.one(COMPLETED, run)
+    assert (await mate.poll(Leave()))[-1] == Bye("the session is over, as you said", fenced=False)
+    assert (await mate.poll(mate.lease()))[-1].fenced
+
+
+async def test_a_poll_without_hello_is_told_to_say_it(served: Served, mate: Mate) -> None:
+    assert await mate.poll(mate.lease()) == [Bye("say hello first", fenced=False)]
+
+
+async def test_what_an_answer_to_a_poll_has_no_room_for_goes_back(
+    served: Served, mate: Mate
+) -> None:
+    for _ in range(4):
+        await order(mate, **{"from": large(300_000)})
+    said = await mate.poll(mate.hello())
+    assert len([each for each in said if isinstance(each, Offer)]) == 3
+    ready = "select 1 from tasks where queue = %s and state = 'READY' and counted = 0"
+    await served.becomes(ready, f"action:{mate.name}")
+
+
+# Who may, and how.
+
+
+async def test_only_a_workers_token_opens_the_door(served: Served, mate: Mate) -> None:
+    for role in (Role.ADMIN, Role.VIEWER, Role.AGENT):
+        other = Mate(served, await a_token(served, role), mate.actions)
+        with pytest.raises(InvalidStatus) as caught:
+            async with other.line():
+                pass
+        assert caught.value.response.status_code == 403
+        assert (await other.ask("{}")).status_code == 403
+    with pytest.raises(InvalidStatus) as caught:
+        async with Mate(served, "pn_worker_" + "x" * 43, mate.actions).line():
+            pass
+    assert caught.value.response.status_code == 401
+    mine = {"Authorization": f"Bearer {mate.token}"}
+    answer = await served.api.get("/runs", headers=mine)
+    assert answer.status_code == 403
+
+
+async def test_a_token_that_is_revoked_closes_what_it_opened(served: Served, mate: Mate) -> None:
+    async with mate.line():
+        tokens = (await served.api.get("/tokens")).json()["items"]
+        [mine] = [each["id"] for each in tokens if mate.token.startswith(each["prefix"])][:1]
+        revoke = await served.api.delete(f"/tokens/{mine}")
+        assert revoke.status_code in (200, 204)
+        await mate.until(lambda: mate.closed)
+        assert mate.closed is not None
+        assert mate.closed[0] == 4401
+
+
+@pytest.mark.parametrize(
+    ("frame", "why"),
+    [
+        ('{"session": 7, "messages": []}', "session: a text"),
+        ("[]", "a frame is an object"),
+        ('{"session": "%s", "messages": []}', "a stream begins with hello"),
+        ('{"session": "%s", "messages": [{"type": "lease"}]}', "running is missing"),
+    ],
+)
+async def test_what_is_no_frame_ends_the_connection_and_says_where(
+    served: Served, mate: Mate, frame: str, why: str
+) -> None:
+    async with mate.line(greet=False):
+        assert mate.socket is not None
+        await mate.socket.send(frame.replace("%s", mate.session))
+        await mate.until(lambda: mate.closed)
+        assert mate.closed is not None
+        assert mate.closed[0] == 4400
+        assert why in mate.of(Bye)[0].why or why in mate.closed[1]
+    if "hello" not in why:
+        answer = await mate.ask(frame.replace("%s", mate.session))
+        assert answer.status_code == 422
+        assert why in answer.json()["detail"]
+
+
+async def test_versions_that_do_not_meet_are_told_so(served: Served, mate: Mate) -> None:
+    async with mate.line(greet=False):
+        await mate.say(replace(mate.hello(), oldest=7, newest=9))
+        await mate.until(lambda: mate.closed)
+        assert mate.closed is not None
+        assert mate.closed[0] == 4406
+        assert "7 to 9" in mate.of(Bye)[0].why
+
+
+async def test_a_session_goes_on_over_the_newest_of_its_connections(
+    served: Served, mate: Mate
+) -> None:
+    older = Mate(served, mate.token, mate.actions, name=mate.name, session=mate.session)
+    async with older.line(), mate.line():
+        await older.until(lambda: older.closed)
+        assert older.closed is not None
+        assert older.closed[0] == 4409
+        await order(mate)
+        await mate.has()
+
+
+async def test_a_session_is_no_other_tokens(served: Served, mate: Mate) -> None:
+    thief = Mate(served, await a_token(served), mate.actions, session=mate.session)
+    async with mate.line():
+        async with thief.line():
+            assert thief.of(Bye)[-1].fenced
+        await order(mate)
+        await mate.has()
+
+
+async def test_an_action_that_nobody_could_be_offered_has_failed(
+    served: Served, mate: Mate
+) -> None:
+    runs = [await order(mate, **{"from": each}) for each in (large(700_000), "x" * 300_000)]
+    async with mate.line():
+        for run in runs:
+            await served.becomes("select 1 from runs where id = %s and state = 'FAILED'", run)
+            said = await served.one("select error from tasks where run_id = %s", run)
+            assert "be offered to a worker" in said
+    assert not mate.running
+
+
+def large(size: int) -> list[str]:
+    """Of so many characters, in texts that are not too long themselves."""
+    return ["x" * 100_000] * (size // 100_000)

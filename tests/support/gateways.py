@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,6 +30,7 @@ from edge.agent.core import Agent, Cut, Effect, Erase, Profile, Rules, Say, Send
 from edge.gateway.gateway import Gateway
 from edge.gateway.watch import Watch
 from edge.messages import Ended, Frame, Have, Log, Message, Offer, Refusal
+from edge.remote.office import Office
 from scheduler.serve import WebServer, bind, web_config
 from scheduler.services import signing, station_tokens
 from scheduler.services.access import Role, create_token
@@ -50,6 +52,7 @@ class Served:
     dsn: str
     keys: Keys
     gateway: Gateway
+    office: Office
     api: httpx.AsyncClient
     conn: Conn
     patience: timedelta
@@ -59,13 +62,17 @@ class Served:
         assert self.keys.data_dir is not None
         return self.keys.data_dir
 
-    async def watch(self) -> int:
-        """One look of the loop that judges what nobody speaks of."""
-        watch = Watch(
+    @cached_property
+    def watcher(self) -> Watch:
+        """It remembers what it saw."""
+        return Watch(
             self.gateway.catalog, self.gateway.say, patience=self.patience, settled=timedelta()
         )
+
+    async def watch(self) -> int:
+        """One look of the loop that judges what nobody speaks of."""
         async with await connections.connect(self.dsn, name="test watch", engine=True) as conn:
-            return await watch.tick(conn)
+            return await self.watcher.tick(conn)
 
     async def is_seen(self, query: str, *values: Any, within: float = 30.0) -> Any:
         """What the query answers, once the loop has looked after its time has come."""
@@ -137,7 +144,8 @@ async def a_server(
                 app = web.config.app
                 assert isinstance(app, FastAPI)
                 accepts = given.server.workstations.accept_within
-                yield Served(url, dsn, keys, app.state.gateway, api, conn, accepts)
+                gateway, office = app.state.gateway, app.state.office
+                yield Served(url, dsn, keys, gateway, office, api, conn, accepts)
     finally:
         web.should_exit = True
         await serving
