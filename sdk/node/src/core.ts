@@ -26,6 +26,7 @@ const GREETING = 10; // seconds until an unanswered hello is given up
 const SILENCE = 3; // beats without a word until a line counts as cut
 const PIECE = 64 << 10; // characters of a log in one message
 const MOST_UNSAID = 1 << 20; // characters of one log that wait to be said
+const MOST_KEPT = 32 << 10; // characters of one log that are said again after a cut
 
 /** What a worker is, as it says with each hello. */
 export interface Profile {
@@ -53,6 +54,7 @@ interface Job {
   printed: number; // bytes of its log, said or not
   unsaid: Piece[];
   size: number; // characters of these
+  kept: Piece[]; // the last that was said: nobody acknowledges it, and a cut may have lost it
   progress: Progress | null;
 }
 
@@ -71,7 +73,7 @@ interface Link {
 export class Core {
   session: string;
   private readonly jobs = new Map<string, Job>();
-  // Ends as they were said, behind the last of their logs, until the server has them.
+  // Ends as they are said again, behind the last of their logs, until the server has them.
   private readonly untold = new Map<string, readonly string[]>();
   private readonly news = new Set<Job>(); // with progress or a log to say
   private said: string[] = [];
@@ -116,6 +118,10 @@ export class Core {
     this.said = [];
     this.say(this.hello());
     if (this.isDraining) this.say({ type: "drain" });
+    for (const job of this.jobs.values()) {
+      job.unsaid = [...job.kept.splice(0), ...job.unsaid];
+      this.news.add(job);
+    }
     for (const texts of this.untold.values()) this.said.push(...texts);
   }
 
@@ -174,10 +180,12 @@ export class Core {
   end(ended: Ended): void {
     const job = this.jobs.get(ended.attempt);
     if (!job) return;
-    const texts = [...told(job), encode(ended)];
+    const { kept } = job;
+    const [news, end] = [told(job), encode(ended)];
     this.drop(ended.attempt);
-    this.untold.set(ended.attempt, texts);
-    if (this.link) this.said.push(...texts);
+    const again = this.link ? written(job.kept, ended.attempt) : [...written(kept, ended.attempt), ...news];
+    this.untold.set(ended.attempt, [...again, end]);
+    if (this.link) this.said.push(...news, end);
   }
 
   progress(progress: Progress): void {
@@ -273,7 +281,7 @@ export class Core {
       this.say({ type: "back", attempt: offer.attempt, why });
       return [];
     }
-    this.jobs.set(offer.attempt, { offer, wanted: null, printed: 0, unsaid: [], size: 0, progress: null });
+    this.jobs.set(offer.attempt, { offer, wanted: null, printed: 0, unsaid: [], size: 0, kept: [], progress: null });
     return [{ do: "begin", offer }];
   }
 
@@ -356,10 +364,20 @@ export class Core {
 /** What a job has to say beside its end; it is said then. */
 function told(job: Job): string[] {
   const { attempt } = job.offer;
-  const logs = job.unsaid.flatMap(pieces).map((each): FromWorker => ({ type: "log", attempt, ...each }));
-  const all = job.progress ? [...logs, job.progress] : logs;
+  const logs = job.unsaid.flatMap(pieces);
+  const progress = job.progress ? [encode(job.progress)] : [];
+  job.kept = lastOf([...job.kept, ...logs]);
   [job.unsaid, job.size, job.progress] = [[], 0, null];
-  return all.map(encode);
+  return [...written(logs, attempt), ...progress];
+}
+
+function written(logs: readonly Piece[], attempt: string): string[] {
+  return logs.map((each) => encode({ type: "log", attempt, ...each }));
+}
+
+function lastOf(logs: Piece[]): Piece[] {
+  let size = 0;
+  return logs.slice(logs.findLastIndex((each) => (size += each.text.length) > MOST_KEPT) + 1);
 }
 
 function isFinal(verb: Verb | null): boolean {

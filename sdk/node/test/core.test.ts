@@ -216,10 +216,31 @@ test("a log that was printed while nobody listened is said later, also of what h
   const world = World.connected();
   world.hear(anOffer("1.1", "step1"));
   world.core.disconnect();
-  world.core.log("1.1", "one\n");
+  world.core.log("1.1", "one\n".repeat(50_000));
   world.core.end(succeeded("1.1", null));
   world.core.connect(world.now);
-  assert.deepEqual(world.said().map((each) => each.type), ["hello", "log", "ended"]);
+  const said = world.said();
+  assert.deepEqual([said.at(0)?.type, said.at(-1)?.type], ["hello", "ended"]);
+  const printed = said.map((each) => (each.type === "log" ? each.text : "")).join("");
+  assert.equal(printed, "one\n".repeat(50_000));
+});
+
+test("the last of a log is said again after a cut, also behind its end: nobody acknowledges it", () => {
+  const world = World.connected();
+  world.hear(anOffer("1.1", "step1"), anOffer("2.1", "step1"));
+  world.core.log("1.1", "x".repeat(60_000));
+  world.said();
+  for (const attempt of ["1.1", "2.1"]) world.core.log(attempt, "one\n");
+  world.said();
+  world.core.log("2.1", "two\n");
+  world.core.end(succeeded("2.1", null));
+  world.said();
+  assert.deepEqual(world.reconnect().slice(1), [
+    { type: "log", attempt: "2.1", offset: 0, text: "one\n" },
+    { type: "log", attempt: "2.1", offset: 4, text: "two\n" },
+    { type: "ended", attempt: "2.1", ending: "SUCCEEDED", output: null },
+    { type: "log", attempt: "1.1", offset: 60_000, text: "one\n" },
+  ]);
 });
 
 test("a log that nobody takes does not grow for ever, and shows where something is missing", () => {

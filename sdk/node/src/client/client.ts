@@ -5,8 +5,8 @@ import { TextDecoder } from "node:util";
 import { placeOf, type Address } from "../place.js";
 import { VERSION } from "../version.js";
 import { Asking, at, get, post, type Params } from "./asking.js";
-import { follow, type Told } from "./events.js";
-import { RunFailed } from "./problems.js";
+import { PATIENTLY, follow, type Told } from "./events.js";
+import { RunFailed, mayPass } from "./problems.js";
 
 const FINAL: ReadonlySet<string> = new Set(["COMPLETED", "FAILED", "STOPPED"]);
 const TASK_IS_OVER: ReadonlySet<string> = new Set(["COMPLETED", "FAILED", "SKIPPED", "STOPPED"]);
@@ -150,7 +150,7 @@ export class Client {
     const end = performance.now() + timeout * 1_000;
     for (;;) {
       const left = Math.max(0, Math.ceil((end - performance.now()) / 1_000));
-      const found = await this.putOff(run, Math.min(LONGEST_WAIT, left), signal);
+      const found = await this.patiently(() => this.putOff(run, Math.min(LONGEST_WAIT, left), signal), signal);
       if (FINAL.has(found.status)) return found;
       if (performance.now() >= end) {
         throw new DOMException(`the run ${found.id} is ${found.status} after ${timeout} s`, "TimeoutError");
@@ -293,6 +293,19 @@ export class Client {
   /** All items of any list, or so many, over as many pages as that takes. */
   async listAll<Item = unknown>(path: string, params: Params = {}, most?: number): Promise<Item[]> {
     return this.asking.pages(path, params, most);
+  }
+
+  /** Who waits for long does not mind that a server is started anew. */
+  private async patiently<Found>(ask: () => Promise<Found>, signal?: AbortSignal): Promise<Found> {
+    for (const milliseconds of PATIENTLY) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!mayPass(error)) throw error;
+        await pause(milliseconds, undefined, { signal });
+      }
+    }
+    return ask();
   }
 
   private async putOff(run: Id, wait: number, signal?: AbortSignal): Promise<Run> {

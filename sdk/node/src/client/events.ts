@@ -5,7 +5,8 @@ import { TextDecoder } from "node:util";
 import { get, type Asking } from "./asking.js";
 import { mayPass } from "./problems.js";
 
-const AGAIN = [200, 1_000, 3_000]; // milliseconds after a failure
+/** Milliseconds after each failure, of who waits for long: a minute until it is given up. */
+export const PATIENTLY = [200, 1_000, 3_000, 5_000, 10_000, 20_000, 20_000];
 const QUIET = 75_000; // milliseconds; a stream says every few seconds that it is one
 
 export interface Told {
@@ -58,7 +59,7 @@ export async function* follow(asking: Asking, path: string, signal?: AbortSignal
       if (connection.isOver) return;
     } catch (error) {
       signal?.throwIfAborted();
-      const wait = AGAIN[failures];
+      const wait = PATIENTLY[failures];
       if (!mayPass(error) || wait === undefined) throw error;
       failures += 1;
       await pause(wait, undefined, { signal });
