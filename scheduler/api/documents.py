@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from scheduler.api.pages import MOST
 from scheduler.api.problems import MEDIA_TYPE, Problem
@@ -72,9 +73,9 @@ def problems(*statuses: int) -> Responses:
 
 
 def refusal(status: int) -> dict[str, Any]:
+    """Without its model: one would be built for each status of each route, at every start."""
     return {
         "description": MEANINGS[status],
-        "model": Problem,
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
@@ -105,9 +106,22 @@ def described(app: FastAPI, traits: Traits) -> dict[str, Any]:
     for path in document["paths"].values():
         for method, operation in path.items():
             tidy(method, operation, traits)
+    schemas = document["components"]["schemas"]
+    schemas |= schemas_of(Problem)
     for unused in ("HTTPValidationError", "ValidationError"):
-        document["components"]["schemas"].pop(unused, None)
+        schemas.pop(unused, None)
     return document
+
+
+def schemas_of(model: type[BaseModel]) -> dict[str, Any]:
+    """A model and those that it holds, as FastAPI would describe them: no default is null."""
+    told = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas = {**told.pop("$defs", {}), model.__name__: told}
+    for each in schemas.values():
+        for field in each.get("properties", {}).values():
+            if field.get("default", "") is None:
+                del field["default"]
+    return schemas
 
 
 def tidy(method: str, operation: dict[str, Any], traits: Traits) -> None:
@@ -115,9 +129,6 @@ def tidy(method: str, operation: dict[str, Any], traits: Traits) -> None:
         operation["security"] = []
     if operation["operationId"] in traits.stations:
         operation["security"] = [{"workstation": []}]
-    for status, response in operation["responses"].items():
-        if status.isdecimal() and int(status) >= 400:
-            response["content"] = dict(filter(is_so, response["content"].items()))
     if operation["operationId"] in traits.keyed:
         tell_key(operation)
     for parameter in operation.get("parameters", []):
@@ -129,13 +140,6 @@ def tidy(method: str, operation: dict[str, Any], traits: Traits) -> None:
             add_refusal(operation, status)
     if method == "get" and JSON in operation["responses"].get("200", {}).get("content", {}):
         tell_editions(operation)
-
-
-def is_so(content: tuple[str, dict[str, Any]]) -> bool:
-    """FastAPI says of a problem that it comes as what succeeds does, which it never does."""
-    media, told = content
-    is_problem = str(told.get("schema", {}).get("$ref", "")).endswith("/Problem")
-    return media == MEDIA_TYPE or not is_problem
 
 
 def bound_page(parameter: dict[str, Any], most: int) -> None:
@@ -162,8 +166,7 @@ def tell_editions(operation: dict[str, Any]) -> None:
 
 
 def add_refusal(operation: dict[str, Any], status: int) -> None:
-    told = {key: value for key, value in refusal(status).items() if key != "model"}
-    operation["responses"].setdefault(str(status), told)
+    operation["responses"].setdefault(str(status), refusal(status))
 
 
 def as_yaml(document: dict[str, Any]) -> str:
