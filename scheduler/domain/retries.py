@@ -11,7 +11,8 @@ class RetryPolicy:
     """`max` counts retries, not attempts: with 2, a command may run three times.
 
     `exit_codes` limits retrying to those codes. An attempt without one (it timed out, a signal
-    ended it) is retried all the same: the list speaks of what the command said itself.
+    ended it) is retried all the same: the list speaks of what the command said itself. So does
+    `errors`, of the types of errors that an action may end with.
     """
 
     max: int = 0
@@ -20,6 +21,7 @@ class RetryPolicy:
     max_delay: timedelta = timedelta(minutes=5)
     jitter: float = 0.0  # the wait grows by up to this share of it, and never shrinks
     exit_codes: frozenset[int] | None = None
+    errors: frozenset[str] | None = None
 
     def wait(self, retry: int, chance: float) -> timedelta:
         """How long the nth retry waits."""
@@ -52,6 +54,7 @@ def after_failure(
     now: datetime,
     chance: float,
     asked: float | None = None,
+    error_type: str | None = None,
 ) -> Verdict:
     """`counted` is how many attempts counted, the failed one included; `asked` is for how many
     seconds whoever was called wants to be left alone."""
@@ -59,6 +62,8 @@ def after_failure(
         return GiveUp("the failure is permanent")
     if policy.exit_codes is not None and exit_code not in {None, *policy.exit_codes}:
         return GiveUp(f"exit code {exit_code} is not among those that are retried")
+    if policy.errors is not None and error_type not in {None, *policy.errors}:
+        return GiveUp(f"the error {error_type} is not among those that are retried")
     if counted > policy.max:
         return GiveUp(_spent(policy.max))
     patience = timedelta(seconds=min(asked or 0.0, LONGEST_ASKED))

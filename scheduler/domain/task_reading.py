@@ -1,5 +1,6 @@
 """From a node of a document to a task's definition."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -34,6 +35,7 @@ from scheduler.domain.readers import (
     duration_or_none,
     expression,
     number_or_share,
+    plain_text,
     priority,
     secret_name,
     size,
@@ -88,6 +90,8 @@ KEYS = (
 )
 # What stands beside others' tasks, and not among them, has no place in their order.
 APART = tuple(key for key in KEYS if key not in ("name", *IN_ORDER))
+ERROR_TYPE = re.compile(r"[^\s\x00-\x1f]{1,200}")
+ERROR_TYPE_RULE = "the type of an error is 1 to 200 characters without spaces"
 RETRY_KEYS = tuple(field.name for field in fields(RetryPolicy))
 MOST_ROUNDS = 10_000
 CALLED = {
@@ -378,6 +382,7 @@ def retries(cursor: Cursor) -> RetryPolicy:
         max_delay=section.take("max_delay", duration_or_none, max(usual.max_delay, delay)),
         jitter=section.take("jitter", decimal(0, 1), usual.jitter),
         exit_codes=section.take("exit_codes", exit_codes, None),
+        errors=section.take("errors", error_types, None),
     )
     if delay > policy.max_delay:
         section.entries["max_delay"].fail("it is shorter than 'delay'")
@@ -389,6 +394,14 @@ def exit_codes(cursor: Cursor) -> frozenset[int] | None:
     if not codes:
         raise Invalid("an empty list would retry nothing: leave the key out, or set 'max: 0'")
     return frozenset(codes)
+
+
+def error_types(cursor: Cursor) -> frozenset[str] | None:
+    """As a program calls them: `TimeoutError`, `java.io.IOException`."""
+    types = [item.read(plain_text(ERROR_TYPE, ERROR_TYPE_RULE), "") for item in cursor.items()]
+    if not types:
+        raise Invalid("an empty list would retry nothing: leave the key out, or set 'max: 0'")
+    return frozenset(types)
 
 
 def on_failure(cursor: Cursor) -> OnFailure:

@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from scheduler.domain.process_types import from_document, to_document
 from scheduler.domain.retries import GiveUp, Retry, RetryPolicy, Verdict, after_failure
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -14,9 +15,16 @@ def judged(
     *,
     retryable: bool = True,
     chance: float = 0.0,
+    error_type: str | None = None,
 ) -> Verdict:
     return after_failure(
-        policy, counted=counted, exit_code=exit_code, retryable=retryable, now=NOON, chance=chance
+        policy,
+        counted=counted,
+        exit_code=exit_code,
+        retryable=retryable,
+        now=NOON,
+        chance=chance,
+        error_type=error_type,
     )
 
 
@@ -64,3 +72,20 @@ def test_jitter_lengthens_a_wait_and_never_shortens_it() -> None:
 def test_growth_without_end_stays_at_the_longest_delay(counted: int) -> None:
     policy = RetryPolicy(max=1_000_000, backoff=100, max_delay=timedelta(minutes=1))
     assert judged(policy, counted) == Retry(NOON + timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(
+    ("error_type", "is_retried"), [("Away", True), ("Wrong", False), (None, True)]
+)
+def test_only_errors_of_the_types_that_are_named_are_retried(
+    error_type: str | None, is_retried: bool
+) -> None:
+    policy = RetryPolicy(max=1, errors=frozenset({"Away"}))
+    verdict = judged(policy, exit_code=None, error_type=error_type)
+    assert isinstance(verdict, Retry) is is_retried
+
+
+def test_the_types_of_errors_are_read_and_written_as_they_are() -> None:
+    retries = {"max": 2, "errors": ["TimeoutError", "java.io.IOException"]}
+    document = {"name": "cut", "tasks": [{"name": "saw", "action": "saw", "retries": retries}]}
+    assert to_document(from_document(document)) == document

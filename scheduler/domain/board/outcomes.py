@@ -197,6 +197,7 @@ def failed(table: Table, task: Task, outcome: Outcome) -> None:
         now=table.now,
         chance=table.chance,
         asked=outcome.retry_after,
+        error_type=outcome.error_type,
     )
     if isinstance(verdict, retries.Retry):
         table.tell("task.retrying", task, data={"error": outcome.error, "at": str(verdict.at)})
