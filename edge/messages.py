@@ -58,6 +58,16 @@ class Verb(StrEnum):
     KILL = "kill"
     DRAIN = "drain"
     UNDRAIN = "undrain"
+    # Of runs alone that the workstation decides about.
+    RETRY = "retry"
+    SKIP = "skip"
+    DONE = "done"
+    UNDO = "undo"
+    ANSWER = "answer"
+
+
+# What an agent can be asked for beside the first six. An older one knows nothing of it.
+DOES = ("answer", "done", "freeze", "retry", "skip", "undo")
 
 
 class Refusal(StrEnum):
@@ -99,6 +109,7 @@ class Hello:
     policy: Json = field(default_factory=dict)
     last: tuple[int, ...] = ()  # of each lane the highest number there is
     known: tuple[Known, ...] = ()
+    does: tuple[str, ...] = ()  # of `DOES`
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +338,7 @@ class Command:
     attempt: str | None = None  # None: the whole workstation
     reason: str = ""
     grace: float | None = None
+    data: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from edge import attempts, wire
 from edge.agent.book import Book, Job, Left, Shut
 from edge.messages import (
+    DOES,
     NEWEST,
     NUMBERED,
     OLDEST,
@@ -52,6 +53,7 @@ from edge.messages import (
 )
 
 FINAL = frozenset({Verb.STOP, Verb.KILL})
+STEERING = frozenset({Verb.HOLD, Verb.RESUME, Verb.STOP, Verb.KILL})
 BEGUN = frozenset({Phase.STARTING, Phase.RUNNING})
 EXPIRED = "EXPIRED"
 REMEMBERED = 1_000  # attempts of which a session knows that they are over
@@ -263,6 +265,7 @@ class Agent:
             policy=self.profile.policy,
             last=tuple(self.book.last(lane) if lane in NUMBERED else 0 for lane in Lane),
             known=tuple(Known(job.attempt, job.phase, job.stored) for job in jobs),
+            does=DOES if self.on_run is not None else (),
         )
 
     def disconnect(self) -> None:
@@ -443,6 +446,8 @@ class Agent:
         job = self.book.jobs.get(command.attempt)
         if job is None or job.phase is Phase.ENDED:
             return self.answer(command, "it is over" if job else "it is not here")
+        if command.verb not in STEERING:
+            return self.answer(command, f"{command.verb} is for a run that is decided here")
         if command.id <= job.command:
             return self.answer(command, f"command {job.command} came later and counts")
         return self.steer(job, command, clock)

@@ -18,6 +18,7 @@ from edge.desk import Change, Desk, Hand, Stage, Station
 from edge.gateway import bounds, cloning, filing, mirror, recording, stocking
 from edge.gateway.recording import Closing
 from edge.messages import (
+    DOES,
     Accept,
     Began,
     Command,
@@ -251,6 +252,7 @@ class Hearing:
             version=hello.version,
             facts=dict(hello.facts),
             policy=dict(hello.policy),
+            does=sorted({*hello.does} & {*DOES}),
             labels={**hello.labels},
             draining=hello.draining,
             skew=hello.clock - self.clock,
@@ -454,7 +456,8 @@ def attempts_of(changes: Sequence[Change]) -> Iterable[str]:
 
 
 def as_command(row: Row) -> Command:
-    return Command(row["id"], Verb(row["verb"]), row["attempt"], row["reason"], row["grace"])
+    about = (row["attempt"], row["reason"], row["grace"], row["data"])
+    return Command(row["id"], Verb(row["verb"]), *about)
 
 
 def chunk_of(key: Key, log: desk.Logged) -> Chunk:

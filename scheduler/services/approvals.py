@@ -10,11 +10,13 @@ from executor.base import Ending, Outcome
 from scheduler.domain.board import Board
 from scheduler.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from scheduler.domain.inputs import check_against
+from scheduler.services import station_runs
 from scheduler.services.access import PEOPLE, Caller, at_least
 from scheduler.services.catalog import Catalog
 from scheduler.services.judging import judge
+from scheduler.services.station_runs import Wanted
 from scheduler.services.waking import notify
-from scheduler.store import approvals
+from scheduler.store import approvals, mirrors, runs
 from scheduler.store.rows import Row
 
 Conn = AsyncConnection[Any]
@@ -49,6 +51,8 @@ async def decide(
     def deliver(board: Board) -> None:
         board.deliver(asked["task_id"], asked["attempt"], outcome)
 
+    if (station := await mirrors.station_of(conn, asked["run_id"])) is not None:
+        return await ask_there(conn, station, asked, decision, data, caller)
     async with conn.transaction():
         wake = await judge(conn, catalog, [asked["run_id"]], deliver, by=caller.name)
         state = "APPROVED" if decision.approve else "REJECTED"
@@ -59,6 +63,21 @@ async def decide(
             raise Conflict(f"approval {approval} was decided by somebody else meanwhile")
         await notify(conn, wake)
     return await get(conn, approval)
+
+
+async def ask_there(
+    conn: Conn, station: Row, asked: Row, decision: Decision, data: dict[str, Any], caller: Caller
+) -> Row:
+    """The workstation decides about the run: it stays open here until that has said otherwise."""
+    async with conn.transaction():
+        place = await mirrors.question(conn, asked["id"])
+        run = await runs.get(conn, asked["run_id"])
+        if place is None or run is None:
+            raise NotFound(f"there is no approval {asked['id']}")
+        answer = {"approve": decision.approve, "data": data, "note": decision.note}
+        wanted = Wanted("answer", data={**place, **answer}, needs="answer")
+        await notify(conn, await station_runs.ask(conn, station, run, wanted, by=caller.name))
+    return await get(conn, asked["id"])
 
 
 def checked(asked: Row, decision: Decision) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from scheduler.services import runs as run_service
 from scheduler.services.catalog import Catalog
 from scheduler.services.judging import judge
 from scheduler.services.waking import notify
-from scheduler.store import dead_letters, runs
+from scheduler.store import dead_letters, mirrors, runs
 from scheduler.store.dead_letter_selections import Decided
 from scheduler.store.rows import Row
 
@@ -161,6 +161,12 @@ async def take_up(
             board.run.input = definitions.check_input(board.definition, given)
         board.retry(by)
 
+    for run in ids:
+        if (station := await mirrors.station_of(conn, run)) is not None:
+            raise Conflict(
+                f"the workstation {station['name']} decides about run {run}",
+                remedy="retry the run, which asks the workstation for another round",
+            )
     if ids:
         await notify(conn, await judge(conn, catalog, ids, retry, by=by))
 

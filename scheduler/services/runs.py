@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -17,10 +17,12 @@ from scheduler.domain.process_types import ProcessType
 from scheduler.domain.values import refuse_unstorable
 from scheduler.domain.wakes import Wake
 from scheduler.services import definitions as published
+from scheduler.services import station_runs
 from scheduler.services.catalog import Catalog
 from scheduler.services.judging import Decide, judge
+from scheduler.services.station_runs import Wanted
 from scheduler.services.waking import notify
-from scheduler.store import history, mirrors, runs, workstations
+from scheduler.store import history, mirrors, runs
 from scheduler.store.rows import Row
 from scheduler.store.runs import Start
 
@@ -153,46 +155,32 @@ async def change(
     decide: Decide,
     *,
     by: str,
-    verb: str | None = None,
-    why: str = "",
+    wanted: Wanted,
 ) -> Row:
     """Carry out one command on one run, under its lock. A workstation that decides about the run
-    is asked for `verb`, and does it when it hears of it."""
+    is asked for what is `wanted`, and does it when it hears of it."""
     async with conn.transaction():
         if not await runs.states(conn, [run]):
             raise NotFound(f"there is no run {run}")
         if (station := await mirrors.station_of(conn, run)) is not None:
-            await notify(conn, await ask_station(conn, station, run, verb, by=by, why=why))
+            found = await get(conn, run)
+            await notify(conn, await station_runs.ask(conn, station, found, wanted, by=by))
         else:
             await notify(conn, await judge(conn, catalog, [run], decide, by=by))
     return await get(conn, run)
 
 
-async def ask_station(
-    conn: Conn, station: Row, run: UUID, verb: str | None, *, by: str, why: str
-) -> Wake:
-    if verb is None:
-        raise Conflict(
-            f"the workstation {station['name']} decides about run {run}",
-            remedy="ask for it there; from here it can be held, resumed and stopped",
-        )
-    if (found := await get(conn, run))["finished_at"] is not None:
-        raise Conflict(f"the run is already {found['state']}: it cannot be asked to {verb}")
-    await workstations.ask(conn, station["id"], verb, attempt=str(run), reason=why, by=by)
-    wake = Wake()
-    wake.add(runs=[run], wanted=True)
-    return wake
-
-
 async def hold(conn: Conn, catalog: Catalog, run: UUID, *, by: str, freeze: bool = False) -> Row:
     """With `freeze`, the commands in hand stand still until the run goes on."""
+    wanted = Wanted("hold", data={"freeze": True}, needs="freeze") if freeze else Wanted("hold")
     return await change(
-        conn, catalog, run, lambda board: board.hold(by, freeze=freeze), by=by, verb="hold"
+        conn, catalog, run, lambda board: board.hold(by, freeze=freeze), by=by, wanted=wanted
     )
 
 
 async def resume(conn: Conn, catalog: Catalog, run: UUID, *, by: str) -> Row:
-    return await change(conn, catalog, run, lambda board: board.resume(by), by=by, verb="resume")
+    wanted = Wanted("resume")
+    return await change(conn, catalog, run, lambda board: board.resume(by), by=by, wanted=wanted)
 
 
 async def stop(
@@ -210,20 +198,28 @@ async def stop(
     def decide(board: Board) -> None:
         board.stop(by, kill=kill, why=why, undo=undo)
 
-    verb = None if undo else "kill" if kill else "stop"
-    return await change(conn, catalog, run, decide, by=by, verb=verb, why=why or f"stopped by {by}")
+    wanted = Wanted("kill" if kill else "stop", why=why or f"stopped by {by}")
+    if undo:
+        wanted = replace(wanted, data={"undo": True}, needs="undo")
+    return await change(conn, catalog, run, decide, by=by, wanted=wanted)
 
 
 async def undo(conn: Conn, catalog: Catalog, run: UUID, *, by: str) -> Row:
     """Undo what a run that has ended did, or what of it could not be undone before."""
-    return await change(conn, catalog, run, lambda board: board.compensate(by), by=by)
+    wanted = Wanted("undo", needs="undo")
+    return await change(
+        conn, catalog, run, lambda board: board.compensate(by), by=by, wanted=wanted
+    )
 
 
 async def skip_task(
     conn: Conn, catalog: Catalog, run: UUID, task: str, *, by: str, why: str
 ) -> Row:
     """Go on without a task, by its name or its position."""
-    return await change(conn, catalog, run, lambda board: board.skip(by, task, why), by=by)
+    wanted = Wanted("skip", why, {"task": task}, needs="skip")
+    return await change(
+        conn, catalog, run, lambda board: board.skip(by, task, why), by=by, wanted=wanted
+    )
 
 
 async def mark_task_done(
@@ -236,9 +232,12 @@ async def mark_task_done(
             f"the output has more than {MOST_OUTPUT} bytes: keep it elsewhere, and say where",
             field="output",
         )
-    return await change(
-        conn, catalog, run, lambda board: board.mark_done(by, task, output, why), by=by
-    )
+    wanted = Wanted("done", why, {"task": task, "output": output}, needs="done")
+
+    def decide(board: Board) -> None:
+        board.mark_done(by, task, output, why)
+
+    return await change(conn, catalog, run, decide, by=by, wanted=wanted)
 
 
 async def retry(
@@ -261,7 +260,11 @@ async def retry(
             board.run.input = checked
         board.retry(by, task=task, whole=whole)
 
-    return await change(conn, catalog, run, decide, by=by)
+    given = {"task": task, "whole": whole, "input": checked}
+    data = {name: value for name, value in given.items() if value is not None and value != ""}
+    return await change(
+        conn, catalog, run, decide, by=by, wanted=Wanted("retry", data=data, needs="retry")
+    )
 
 
 async def get(conn: Conn, run: UUID) -> Row:

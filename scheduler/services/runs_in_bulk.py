@@ -16,6 +16,7 @@ from scheduler.domain.errors import Conflict, Invalid, NotFound, Refusal
 from scheduler.domain.ids import new_id
 from scheduler.services import chores, run_lists, runs
 from scheduler.services.catalog import Catalog
+from scheduler.store import mirrors
 from scheduler.store import run_selections as selections
 from scheduler.store.rows import Row
 from scheduler.store.runs import Filter
@@ -192,7 +193,8 @@ async def decided(
         return "skipped", str(error)[:500]
     except Refusal as error:
         return "refused", str(error)[:500]
-    return "done", None
+    station = await mirrors.station_of(conn, run)
+    return "done", None if station is None else f"asked of the workstation {station['name']}"
 
 
 async def command(conn: Conn, catalog: Catalog, run: UUID, wish: Wish, by: str) -> None:

@@ -8,11 +8,14 @@ from psycopg import AsyncConnection
 
 from scheduler.domain.why import Surroundings, explain
 from scheduler.services import runs as run_service
-from scheduler.store import holders, limits, mirrors, placements, queues, tasks
+from scheduler.services import station_runs
+from scheduler.store import holders, limits, mirrors, placements, queues, remote, tasks
 from scheduler.store.rows import Row
 from scheduler.store.workstations import SILENCE
 
 Conn = AsyncConnection[Any]
+
+MOST_ASKED = 20  # queues that nobody serves
 
 
 async def why(conn: Conn, run: UUID) -> list[str]:
@@ -20,7 +23,7 @@ async def why(conn: Conn, run: UUID) -> list[str]:
     rows = await tasks.of_run(conn, run)
     station = None if found["finished_at"] else await mirrors.station_of(conn, run)
     if station is not None:
-        return there(rows, station)
+        return [*there(rows, station), *await station_runs.told(conn, station, run)]
     return explain(found, rows, await surroundings(conn, rows))
 
 
@@ -37,10 +40,16 @@ async def surroundings(conn: Conn, tasks: Sequence[Row]) -> Surroundings:
     is_placed = any(task["placement"] is not None for task in tasks)
     living = await holders.all(conn)
     rows = await queues.all(conn)
+    served = frozenset(q for row in living if row["state"] == "ACTIVE" for q in row["queues"])
+    waiting = {task["queue"] for task in tasks if task["state"] == "READY"}
     return Surroundings(
         now=(await queues.moment(conn)).now,
         paused={row["name"]: row["note"] for row in rows if row["paused_at"]},
-        served=frozenset(q for row in living if row["state"] == "ACTIVE" for q in row["queues"]),
+        served=served,
+        last_served={
+            queue: await remote.last_served(conn, queue)
+            for queue in sorted(waiting - served)[:MOST_ASKED]
+        },
         limits={row["key"]: (row["taken"], row["size"]) for row in await limits.usage(conn)},
         holders={row["id"]: row for row in living},
         ahead={row["name"]: row["ready"] for row in rows},

@@ -78,6 +78,14 @@ async def station_of(conn: Conn, run: UUID) -> Row | None:
     return await fetch_row(conn, MIRRORS["station_of"], run=run)
 
 
+async def asked(conn: Conn, workstation: int, run: str, verb: str | None) -> list[Row]:
+    return await fetch_rows(conn, MIRRORS["asked"], workstation=workstation, run=run, verb=verb)
+
+
+async def question(conn: Conn, approval: int) -> Row | None:
+    return await fetch_row(conn, MIRRORS["question"], approval=approval)
+
+
 async def put_ticks(conn: Conn, workstation: int, schedule: int, rows: Sequence[Row]) -> None:
     await execute(
         conn,

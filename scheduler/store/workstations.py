@@ -178,10 +178,12 @@ async def ask(
     grace: float | None = None,
     by: str,
     expires_in: timedelta | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> int:
     command: int = await fetch_value(
         conn,
         WORKSTATIONS["ask"],
+        data=Jsonb(dict(data or {})),
         workstation=workstation,
         verb=verb,
         attempt=attempt,

@@ -112,10 +112,27 @@ on conflict (task_id, attempt) do update
 
 -- name: station_of
 -- Who decides about a run, if that is a workstation.
-select w.id, w.name, w.state::text as state, w.heard_at
+select w.id, w.name, w.state::text as state, w.heard_at, w.does
   from runs r
   join workstations w on w.id = r.workstation
  where r.id = %(run)s;
+
+-- name: asked
+-- What a workstation was asked for of one of its runs, of one verb those that it has not answered.
+select verb, asked_by, delivered_at, done_at, applied, why, data
+  from workstation_commands
+ where workstation = %(workstation)s and attempt = %(run)s
+   and (%(verb)s::text is null or (verb = %(verb)s and done_at is null))
+   and asked_at > clock_timestamp() - interval '1 day'
+ order by id desc
+ limit 20;
+
+-- name: question
+-- Where in its run a question stands.
+select t.position, a.attempt
+  from approvals a
+  join tasks t on t.id = a.task_id
+ where a.id = %(approval)s;
 
 -- name: put_ticks
 -- What became of ticks there. One that has a fate here keeps it, unless it waited.

@@ -23,7 +23,7 @@ select h.task_id, h.attempt, h.run_id, h.stage::text, h.logged,
 
 -- name: commands
 -- Those whose fate is not known, in the order in which they were asked for.
-select id, verb, attempt, reason, grace, delivered_at
+select id, verb, attempt, reason, grace, delivered_at, data
   from workstation_commands
  where workstation = %(workstation)s and done_at is null
    and (expires_at is null or expires_at > clock_timestamp())
@@ -45,7 +45,7 @@ update workstations
        session = %(session)s, opened = %(opened)s, greeting = %(greeting)s, lineage = %(lineage)s, have = %(have)s,
        safe = %(safe)s, doubts = %(doubts)s, settled = case when %(is_new)s then %(have)s else settled end,
        slots = %(slots)s, free = %(free)s, version = %(version)s, facts = %(facts)s,
-       policy = %(policy)s, told_labels = %(labels)s, told_drain = %(draining)s, skew = %(skew)s,
+       policy = %(policy)s, does = %(does)s, told_labels = %(labels)s, told_drain = %(draining)s, skew = %(skew)s,
        server = %(server)s, carrier = %(carrier)s, connected_at = clock_timestamp(),
        heard_at = clock_timestamp()
  where id = %(id)s;
@@ -139,10 +139,11 @@ select w.workstation, w.verb, w.attempt, w.reason, 'engine'
 returning workstation;
 
 -- name: ask
-insert into workstation_commands (workstation, verb, attempt, reason, grace, asked_by, expires_at)
+insert into workstation_commands
+    (workstation, verb, attempt, reason, grace, asked_by, expires_at, data)
 values (
     %(workstation)s, %(verb)s, %(attempt)s, %(reason)s, %(grace)s, %(by)s,
-    clock_timestamp() + %(expires_in)s::interval
+    clock_timestamp() + %(expires_in)s::interval, %(data)s
 )
 returning id;
 

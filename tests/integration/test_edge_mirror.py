@@ -15,8 +15,10 @@ from scheduler.domain.tasks import RANKS
 from scheduler.loops.promoter import Promoter
 from scheduler.loops.pulse import Pulse
 from scheduler.loops.reaper import Reaper
+from scheduler.services import runs_in_bulk
 from scheduler.services.catalog import Catalog
 from scheduler.services.judging import judge
+from scheduler.services.runs_in_bulk import Wish
 from scheduler.store import tasks
 from tests.support.edge_alone import Alone, alone
 from tests.support.gateways import Served, a_line
@@ -156,13 +158,100 @@ async def test_a_run_of_a_workstation_is_held_and_stopped_from_the_server(
         await served.becomes("select 1 from runs where id = %s and state = 'STOPPED'", child)
 
 
-async def test_what_only_the_workstation_can_do_with_its_run_is_refused_here(
+async def asked(served: Served, path: str, status: int = 200, **body: Any) -> Any:
+    answer = await served.api.post(path, json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def told(served: Served, run: UUID) -> str:
+    return " ".join((await served.api.get(f"/runs/{run}/why")).json()["reasons"])
+
+
+async def test_another_round_and_a_task_left_out_are_asked_for_from_the_server(
     served: Served, press: Alone
 ) -> None:
     _, child = await a_child(served, press)
-    answer = await served.api.post(f"/runs/{child}/retry", json={})
-    assert answer.status_code == 409
-    assert press.name in answer.json()["detail"]
+    press.end(press.begun[0].attempt, "FAILED")
+    async with a_line(served, press):
+        await served.becomes("select 1 from runs where id = %s and state = 'FAILED'", child)
+    await asked(served, f"/runs/{child}/retry")
+    again = await asked(served, f"/runs/{child}/retry", 409)
+    assert "asked the workstation" in again["detail"]
+    async with a_line(served, press):
+        second = await press.has_begun(2)
+        assert second.attempt == f"{child}/0.2"
+        await served.becomes("select 1 from tasks where run_id = %s and attempt = 2", child)
+    await asked(served, f"/runs/{child}/tasks/cut/skip", why="nobody needs it")
+    assert "has not heard of it" in await told(served, child)
+    await asked(served, f"/runs/{child}/tasks/drill/complete", why="by hand", output={"hole": 3})
+    async with a_line(served, press):
+        done = "select 1 from tasks where run_id = %s and name = 'drill' and state = 'COMPLETED'"
+        await served.becomes(done, child)
+        assert "skip it, which it refused:" in await told(served, child)
+        press.end(second.attempt)
+        await served.becomes(COMPLETED, child)
+    assert await served.one("select output from runs where id = %s", child) == {"hole": 3}
+
+
+async def test_what_an_agent_knows_nothing_of_is_refused_with_the_reason(
+    served: Served, press: Alone
+) -> None:
+    _, child = await a_child(served, press)
+    await served.conn.execute("update workstations set does = '{}' where name = %s", [press.name])
+    refused = await asked(served, f"/runs/{child}/retry", 409)
+    assert press.name in refused["detail"]
+    assert "newer agent" in refused["remedy"]
+    await asked(served, f"/runs/{child}/hold")
+    await served.conn.execute(
+        "update workstations set state = 'REVOKED' where name = %s", [press.name]
+    )
+    assert "revoked" in (await asked(served, f"/runs/{child}/stop", 409))["detail"]
+
+
+ASKS = """
+name: part-NAME
+tasks:
+  - name: look
+    approval:
+      message: Is it good?
+      form: {type: object, required: [size], properties: {size: {type: number}}}
+---
+name: order-NAME
+tasks:
+  - {name: make, process: part-NAME, on: {workstation: NAME}}
+"""
+
+
+async def test_what_is_asked_there_is_answered_here_and_counts_when_it_was_heard(
+    served: Served, press: Alone
+) -> None:
+    async with a_line(served, press):
+        await publish(served, ASKS.replace("NAME", press.name))
+        child = await mirrored(served, await start(served, f"order-{press.name}"))
+        question = await served.becomes("select id from approvals where run_id = %s", child)
+    path = f"/approvals/{question}/approve"
+    await asked(served, path, 422, data={"size": "large"})
+    assert (await asked(served, path, data={"size": 4}))["status"] == "OPEN"
+    assert "has not answered yet" in (await asked(served, path, 409, data={"size": 5}))["detail"]
+    async with a_line(served, press):
+        await served.becomes(COMPLETED, child)
+        await served.becomes("select 1 from approvals where id = %s and state <> 'OPEN'", question)
+    decided = await served.rows("select state::text, data from approvals where id = %s", question)
+    assert decided == [("APPROVED", {"size": 4})]
+
+
+async def test_commands_for_many_say_which_of_them_a_workstation_was_asked_for(
+    served: Served, press: Alone
+) -> None:
+    _, child = await a_child(served, press)
+    catalog, wish = Catalog(), Wish(action="hold")
+    found = await runs_in_bulk.decided(served.conn, catalog, child, wish, "tester")
+    assert found == ("done", f"asked of the workstation {press.name}")
+    retry = Wish(action="retry")
+    await served.conn.execute("update workstations set does = '{}' where name = %s", [press.name])
+    result, why = await runs_in_bulk.decided(served.conn, catalog, child, retry, "tester")
+    assert (result, press.name in (why or "")) == ("refused", True)
 
 
 async def test_the_run_that_waits_for_it_takes_it_along_when_it_is_held_and_resumed(

@@ -152,7 +152,7 @@ def job(row: Row, station: Row, text: str, caller: Caller) -> Work:
         state=row["state"],
         task=row["task"],
         text=text,
-        said="It asks something: answer it at the machine."
+        said="It asks something."
         if row["asks_there"]
         else str(told.get("text") or "")[:300],
         progress=min(1.0, max(0.0, float(far))) if isinstance(far, int | float) else None,
@@ -162,16 +162,13 @@ def job(row: Row, station: Row, text: str, caller: Caller) -> Work:
         error=row["error"] or "",
         condition="UNREACHABLE" if is_away else "",
         href=f"/ui/runs/{row['id']}",
-        buttons=pressable(RunState(row["state"]), caller, there=row["workstation"] is not None),
+        buttons=pressable(RunState(row["state"]), caller),
     )
 
 
-def pressable(state: RunState, caller: Caller, *, there: bool = False) -> list[Button]:
-    """Those that mean something now: what is over has a reset, what goes on has not. What the
-    machine decides about begins again `there` alone."""
+def pressable(state: RunState, caller: Caller) -> list[Button]:
+    """Those that mean something now: what is over has a reset, what goes on has not."""
     found = {each.verb: each for each in buttons.of_run(state, caller)}
-    if state.is_final and there:
-        return [Button(kiosk.RESET, "Reset", "It is begun again at the machine itself")]
     shown = ["retry"] if state.is_final else ["resume" if is_held(state) else "hold", "stop"]
     return [Button(VERBS[verb], TEXTS[verb], found[verb].obstacle) for verb in shown]
 

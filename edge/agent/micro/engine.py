@@ -17,7 +17,7 @@ from edge import attempts, invocations
 from edge.agent import labels as known_labels
 from edge.agent.book import Job
 from edge.agent.core import FINAL, Agent, Effect, Spawn, Steer
-from edge.agent.micro import alone, asking, events, places, starting, telling, timetable
+from edge.agent.micro import alone, asking, events, places, starting, telling, timetable, wishes
 from edge.agent.micro.alone import Here
 from edge.agent.micro.decision import HOLDER, Decision, obey
 from edge.agent.micro.ledger import About, Case, Ledger, stamp, task_id
@@ -221,14 +221,13 @@ class Engine:
     def commanded(self, command: Command, clock: float) -> tuple[str, list[Any]]:
         """What the server wants of a run of ours; why not, where it cannot be."""
         run, now = UUID(command.attempt), datetime.fromtimestamp(clock, UTC)
-        if command.verb not in VERBS:
-            return f"{command.verb} is nothing that a run is asked for", []
         try:
-            why = command.reason or None
-            verb = VERBS[command.verb]
-            return "", self.ask(run, lambda board: obey(board, verb, "server", why), now)
-        except Refusal as refusal:
-            return str(refusal), []
+            self.case(run)
+            with self.deciding(now) as decision:
+                wishes.fulfil(decision, run, command)
+        except UNFIT as fault:
+            return str(fault) or "what was asked for cannot be understood", []
+        return "", self.effects
 
     def ask(self, run: UUID, act: Act, now: datetime) -> Effects:
         """Whatever people may want of a run; raises a Refusal where it cannot be."""
