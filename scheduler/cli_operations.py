@@ -26,6 +26,7 @@ WORKERS: list[Column] = [
     ("IN HAND", lambda row: f"{row['in_hand']}/{row['slots']}"),
     ("RENEWED", lambda row: show.moment(row["renewed_at"])),
     ("QUEUES", lambda row: " ".join(row["queues"])),
+    ("SDK", lambda row: row.get("sdk") or ""),
 ]
 
 

@@ -14,6 +14,7 @@ import uvicorn
 from psycopg import AsyncConnection
 
 from edge.gateway.watch import Watch
+from edge.remote.watch import Watch as RemoteWatch
 from edge.wire import LARGEST
 from scheduler import address
 from scheduler.app import create_app
@@ -179,6 +180,7 @@ def loops_of(url: str, settings: Settings) -> Loops:
         "route": Router(catalog, settings.server.events.keep).work,
         "reap": Reaper(catalog, settings.lease.length, Pulse(), say).work,
         "watch": Watch(catalog, say, patience=settings.server.workstations.accept_within).work,
+        "timeouts": RemoteWatch(catalog, say).work,
         "janitor": Janitor(settings.server.keys_live).work,
         "keeper": Keeper(list(chores.KINDS), settings.chores.silent_after, server_name()).work,
     }
@@ -199,7 +201,7 @@ def tools_of(settings: Settings) -> Callable[[Pool, int], Tools]:
 
 def steadily(url: str, name: str, work: Any) -> Callable[[], Any]:
     async def loop() -> None:
-        engine = name in ("promote", "clock", "route", "reap", "watch")
+        engine = name in ("promote", "clock", "route", "reap", "watch", "timeouts")
         await keep_going(
             lambda: connections.connect(url, name=f"server {name}", engine=engine),
             work,

@@ -33,6 +33,7 @@ from edge.remote.messages import (
     Verb,
 )
 
+PATIENCE = 2.0  # beats, from a kill to its end
 MOST_LOG = 4 << 20  # bytes that are kept of what one attempt prints
 VERBS: Mapping[str, tuple[Verb, str]] = {
     "stop": (Verb.STOP, "it is to stop"),
@@ -53,6 +54,7 @@ class Hand:
     logged: int = 0  # bytes of what it printed that are known
     is_ending: bool = False  # its end is on its way into the database
     wanted: str | None = None
+    killed_at: float | None = None  # when it was told that it is to be over at once
 
 
 # What shall become of the rows.
@@ -70,6 +72,13 @@ class HandedBack:
 
     hand: Hand
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """It was to be over at once, and its worker has not said that it is."""
+
+    hand: Hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,7 @@ class Gone:
     pass
 
 
-Change: TypeAlias = Over | HandedBack | Told | Printed | Said | Draining | Gone
+Change: TypeAlias = Over | HandedBack | Killed | Told | Printed | Said | Draining | Gone
 
 
 @dataclass(slots=True)
@@ -227,7 +236,7 @@ class Desk:
         theirs = {each.attempt: each for each in rows}
         for hand in list(self.hands.values()):
             if (row := theirs.get(hand.attempt)) is not None:
-                self.want(hand, row.wanted, heard)
+                self.want(hand, row.wanted, looked_at, heard)
             elif hand.since < looked_at and not hand.is_ending:
                 del self.hands[hand.attempt]
                 heard.answers.append(Forget(hand.attempt))
@@ -239,12 +248,25 @@ class Desk:
         self.strange = unknown - self.strange
         return heard
 
-    def want(self, hand: Hand, wanted: str | None, heard: Heard) -> None:
-        if wanted == hand.wanted or hand.is_ending:
+    def want(self, hand: Hand, wanted: str | None, now: float, heard: Heard) -> None:
+        if hand.is_ending:
+            return
+        if wanted == "kill":
+            self.kill(hand, now, heard)
+        if wanted == hand.wanted:
             return
         hand.wanted = wanted if wanted in VERBS else None
         if hand.wanted is not None:
             heard.answers.append(command(hand))
+
+    def kill(self, hand: Hand, now: float, heard: Heard) -> None:
+        """A handler that cannot be stopped keeps nobody waiting for longer than some beats."""
+        if hand.killed_at is None:
+            hand.killed_at = now
+        elif now - hand.killed_at > PATIENCE * self.beat:
+            hand.is_ending = True
+            heard.changes.append(Killed(hand))
+            heard.answers.append(Forget(hand.attempt))
 
 
 def command(hand: Hand) -> Command:

@@ -41,6 +41,13 @@ def detail(error: Error) -> dict[str, Any]:
     return {"error": {"type": error.type, "message": error.message, **trace}}
 
 
+def killed() -> Outcome:
+    return Outcome(
+        ending=base.Ending.STOPPED,
+        error="it was to be over at once, and its worker has not said that it is",
+    )
+
+
 def timed_out(seconds: float) -> Outcome:
     return Outcome(
         ending=base.Ending.TIMED_OUT,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field
 
 from scheduler.domain.differences import Kind
 from scheduler.domain.states import AttemptState, Reason, RunState, TaskState
@@ -84,6 +84,9 @@ class Run(Outward):
         default=None, validation_alias="parent_run", description="The run that started it."
     )
     depth: int = Field(default=0, description="How many runs are above it.")
+    forked_from: UUID | None = Field(
+        default=None, description="The run whose workflow it began with."
+    )
     compensated: Literal["yes", "partly", "no"] | None = Field(
         default=None, description="Whether what it did was undone."
     )
@@ -125,9 +128,18 @@ class Task(Outward):
     due_at: Time | None
     queue: str
     priority: int
-    role: Literal["task", "item", "undo", "hook"] = "task"
-    of: int | None = Field(default=None, description="Of an item or an undo: of which position.")
-    item: dict[str, Any] | None = Field(default=None, description="Its value, index and key.")
+    role: Literal["task", "item", "undo", "hook", "call"] = "task"
+    of: int | None = Field(
+        default=None, description="Of an item, an undo or a call: of which position."
+    )
+    item: dict[str, Any] | None = Field(
+        default=None, description="Its value, index and key; of a call what was asked for."
+    )
+    order: int | None = Field(
+        default=None,
+        validation_alias="call_order",
+        description="Of a call: where its result stands among those of its workflow.",
+    )
     iteration: int = Field(default=0, description="How often it was repeated.")
     needed: int = Field(description="Successes still missing before it may begin.")
     attempt: int = Field(description="The number of the latest attempt; 0 before the first.")
@@ -425,7 +437,7 @@ class QueueSize(Inward):
 
 
 class Worker(Outward):
-    """Somebody who holds tasks: a worker and its runner."""
+    """Somebody who holds tasks: a worker and its runner, a workstation, or a remote worker."""
 
     id: int
     name: str
@@ -440,6 +452,22 @@ class Worker(Outward):
     started_at: Time
     renewed_at: Time
     lease_until: Time
+    sdk: str | None = Field(default=None, description="Of a remote worker, as it says.")
+    carrier: str | None = Field(default=None, examples=["stream"])
+
+    @computed_field(description="That a remote worker serves.")  # type: ignore[prop-decorator]
+    @property
+    def actions(self) -> list[str]:
+        return served(self.queues, "action:")
+
+    @computed_field(description="That a remote worker carries out.")  # type: ignore[prop-decorator]
+    @property
+    def workflows(self) -> list[str]:
+        return served(self.queues, "workflow:")
+
+
+def served(queues: list[str], mark: str) -> list[str]:
+    return [each.removeprefix(mark) for each in queues if each.startswith(mark)]
 
 
 class Workers(BaseModel):

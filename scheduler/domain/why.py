@@ -1,7 +1,7 @@
 """Why a run does not go on: one sentence for each thing that keeps it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,11 @@ class Surroundings:
     holders: Mapping[int, Facts]
     ahead: Mapping[str, int]  # queue: READY tasks in it
     stations: Sequence[Facts] = ()  # workstations, where one of the tasks waits for them
+    # Of queues that nobody serves now: when somebody who does was last heard, if they know.
+    last_served: Mapping[str, datetime | None] = field(default_factory=dict)
+
+
+REMOTE = ("action", "workflow")
 
 
 def explain(run: Facts, tasks: Sequence[Facts], around: Surroundings) -> list[str]:
@@ -101,9 +106,19 @@ def ready(task: Facts, around: Surroundings) -> str:
     if task["placement"] is not None:
         return why_placed.ready(task, around.stations, around.now)
     if queue not in around.served:
-        return f"no worker serves queue {queue}"
+        return unserved(queue, around)
     others = around.ahead.get(queue, 1) - 1
     return f"queue {queue} has {others} other ready task{'s' * (others != 1)}; workers are busy"
+
+
+def unserved(queue: str, around: Surroundings) -> str:
+    """What only programs with an SDK do is called by its name."""
+    kind, _, name = queue.partition(":")
+    if not name or kind not in REMOTE:
+        return f"no worker serves queue {queue}"
+    at = around.last_served.get(queue)
+    since = f"; who did was last heard {at:%Y-%m-%d %H:%M:%S %Z}" if at else ", and nobody has yet"
+    return f"nobody serves the {kind} {name}{since}"
 
 
 def in_progress(task: Facts, around: Surroundings) -> str:

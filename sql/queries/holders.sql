@@ -46,9 +46,10 @@ returning id;
 
 -- name: all
 select h.id, h.name, h.kind, h.host, h.pid, h.version, h.queues, h.slots, h.state::text as state,
-       h.started_at, h.renewed_at, h.lease_until,
+       h.started_at, h.renewed_at, h.lease_until, r.sdk, r.carrier,
        (select count(*) from tasks t where t.holder = h.id) as in_hand
   from holders h
+  left join remotes r on r.holder = h.id
  where h.state <> 'GONE' or h.renewed_at > clock_timestamp() - interval '1 day'
  order by h.state, h.name, h.id;
 

@@ -27,6 +27,7 @@ from edge.remote.messages import (
     Verb,
     Welcome,
 )
+from edge.remote.watch import Watch
 from scheduler.domain.wakes import everything
 from scheduler.services.access import Role
 from scheduler.settings import RemoteSettings
@@ -357,6 +358,66 @@ async def test_progress_and_output_are_seen_while_it_runs(served: Served, mate: 
     task = int(offer.attempt.partition(".")[0])
     chunks = "select convert_from(string_agg(data, '' order by start), 'UTF8') from output_chunks"
     assert await served.one(f"{chunks} where task_id = %s", task) == "sägt\nsägt\n"
+
+
+async def test_a_handler_that_says_nothing_of_its_end_times_out_here(
+    served: Served, mate: Mate
+) -> None:
+    await publish(served, text(mate.name, "    timeout: 50ms"))
+    run = await order(mate)
+    async with mate.line():
+        [offer] = await mate.has()
+        assert offer.timeout == 0.05
+        watch = Watch(served.office.catalog, served.office.say, slack=timedelta(0))
+        async with asyncio.timeout(patience(30)):
+            while not await served.one("select 1 from attempts where run_id = %s", run):
+                await watch.tick(served.conn)
+        states = "select state::text from attempts where run_id = %s"
+        assert await served.one(states, run) == "TIMED_OUT"
+        told = await mate.until(lambda: mate.of(Forget))
+        assert told[0].attempt == offer.attempt
+
+
+async def test_a_handler_that_no_kill_reaches_keeps_nobody_waiting(
+    served: Served, mate: Mate
+) -> None:
+    run = await order(mate)
+    async with mate.line():
+        [offer] = await mate.has()
+        answer = await served.api.post(f"/runs/{run}/stop", json={"kill": True})
+        assert answer.status_code in (200, 202)
+        told = await mate.until(lambda: mate.of(Command))
+        assert told[0].verb is Verb.KILL
+        async with asyncio.timeout(patience(30)):
+            while not mate.of(Forget):
+                await mate.say(mate.lease())
+                await asyncio.sleep(0.05)
+        await served.becomes("select 1 from runs where id = %s and state = 'STOPPED'", run)
+        assert mate.of(Forget)[0].attempt == offer.attempt
+
+
+async def test_why_an_action_waits_is_said_with_when_it_was_last_served(
+    served: Served, mate: Mate
+) -> None:
+    run = await order(mate)
+    lines = (await served.api.get(f"/runs/{run}/why")).json()["reasons"]
+    assert lines == [f"cut is READY: nobody serves the action {mate.name}, and nobody has yet."]
+    async with mate.line():
+        [offer] = await mate.has()
+        await mate.say(Back(offer.attempt), Leave())
+        await mate.until(lambda: mate.closed)
+    lines = (await served.api.get(f"/runs/{run}/why")).json()["reasons"]
+    assert lines[0].startswith(f"cut is READY: nobody serves the action {mate.name}; who did was ")
+
+
+async def test_people_see_who_serves_what(served: Served, mate: Mate) -> None:
+    async with mate.line():
+        found = (await served.api.get("/workers")).json()["items"]
+        [mine] = [each for each in found if each["name"] == f"remote:{mate.name}"]
+        assert (mine["kind"], mine["sdk"], mine["carrier"]) == ("remote", "mate 1", "stream")
+        assert (mine["actions"], mine["workflows"]) == ([mate.name], [])
+        answer = await served.api.post(f"/workers/{mate.name}/drain")  # by the name it gave itself
+        assert answer.json()["status"] == "DRAINING"
 
 
 # By poll.
