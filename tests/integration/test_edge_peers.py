@@ -21,7 +21,7 @@ from edge.knocking import Caller, Refused
 from edge.messages import Verb
 from scheduler.domain.ids import new_id
 from tests.support.peer_stations import Station, two_stations
-from tests.support.waiting import until
+from tests.support.waiting import patience, until
 
 pytestmark = pytest.mark.anyio
 
@@ -44,18 +44,27 @@ def an_order(type: str = "press") -> Order:
     return Order(str(new_id()), type, {"piece": 7}, by="anna")
 
 
+async def begun(saw: Station, press: Station) -> Order:
+    order = an_order()
+    saw.order("press", order)
+    await until(lambda: press.bench.begun.get(order.run))
+    return order
+
+
+async def over(saw: Station, order: Order) -> Over:
+    return await asyncio.wait_for(saw.peers.result(order.run), patience(60))
+
+
 async def test_what_is_ordered_begins_at_the_peer_tells_how_far_it_is_and_comes_back(
     stations: tuple[Station, Station],
 ) -> None:
     saw, press = stations
-    order = an_order()
-    saw.order("press", order)
-    await until(lambda: press.bench.begun.get(order.run))
+    order = await begun(saw, press)
     assert press.bench.begun[order.run] == order
     press.peers.told(order.run, {"percent": 40})
     await until(lambda: saw.peers.news.get(order.run) == {"percent": 40})
     press.ends(order.run, output={"weight": 3})
-    result = await asyncio.wait_for(saw.peers.result(order.run), 60)
+    result = await over(saw, order)
     assert (result.ending, result.output) == ("SUCCEEDED", {"weight": 3})
     await until(lambda: not press.peers.ledger.given)  # thanked for
     assert saw.peers.status()["orders"][0]["ending"] == "SUCCEEDED"
@@ -84,25 +93,22 @@ async def test_a_cut_and_a_restart_of_either_end_lose_nothing_and_begin_nothing_
     pair: tuple[Station, Station],
 ) -> None:
     saw, press = pair
-    first, second, third = an_order(), an_order(), an_order()
-    saw.order("press", first)
-    await until(lambda: press.bench.begun.get(first.run))
+    third, first = an_order(), await begun(saw, press)
     for line in press.peers.inward.values():
         line.socket.transport.abort()
-    saw.order("press", second)
-    await until(lambda: press.bench.begun.get(second.run))
+    second = await begun(saw, press)
     await press.stop()
     press.bench.over[first.run] = Over(first.run, "SUCCEEDED", 1.0, output="while it was away")
     saw.order("press", third)
     await press.start()
     await until(lambda: press.bench.begun.get(third.run))
-    assert (await asyncio.wait_for(saw.peers.result(first.run), 60)).output == "while it was away"
+    assert (await over(saw, first)).output == "while it was away"
     await saw.restart()
     assert saw.result(second.run) is None
     press.ends(second.run)
     press.ends(third.run)
     for order in (second, third):
-        assert (await asyncio.wait_for(saw.peers.result(order.run), 60)).ending == "SUCCEEDED"
+        assert (await over(saw, order)).ending == "SUCCEEDED"
     assert list(press.bench.begun) == [first.run, second.run, third.run]
 
 
@@ -110,16 +116,14 @@ async def test_a_peer_that_lost_its_disk_says_so_and_begins_nothing_anew(
     pair: tuple[Station, Station],
 ) -> None:
     saw, press = pair
-    order = an_order()
-    saw.order("press", order)
-    await until(lambda: press.bench.begun.get(order.run))
+    order = await begun(saw, press)
     await until(lambda: saw.peers.ledger.asked[order.run].taken)
     await press.stop()
     for file in (press.folder / "press").glob("book.db*"):
         file.unlink()
     press.bench.begun.clear()
     await press.start()
-    result = await asyncio.wait_for(saw.peers.result(order.run), 60)
+    result = await over(saw, order)
     assert (result.ending, press.bench.begun) == ("LOST", {})
 
 
@@ -129,7 +133,7 @@ async def test_what_the_peer_cannot_carry_out_is_refused_with_its_reason(
     saw, _ = pair
     order = an_order("unknown")
     saw.order("press", order)
-    result = await asyncio.wait_for(saw.peers.result(order.run), 60)
+    result = await over(saw, order)
     assert (result.ending, result.began) == ("REFUSED", False)
     assert "is not on this workstation" in str(result.error)
 
@@ -165,14 +169,13 @@ async def test_a_grant_that_the_server_has_taken_back_begins_nothing_though_the_
     pair: tuple[Station, Station],
 ) -> None:
     saw, press = pair
-    first, order = an_order(), an_order()
-    saw.order("press", first)
-    await until(lambda: press.bench.begun.get(first.run))
+    order = an_order()
+    first = await begun(saw, press)
     press.peers.taker.callers = callers.told({}, time.time())
     saw.order("press", order)
     await until(lambda: (saw.peers.news.get(order.run) or {}).get("waiting") == "grant")
     press.ends(first.run)  # what has begun is told of all the same
-    assert (await asyncio.wait_for(saw.peers.result(first.run), 60)).ending == "SUCCEEDED"
+    assert (await over(saw, first)).ending == "SUCCEEDED"
     assert list(press.bench.begun) == [first.run]
     known = {"saw": {"key": identity.public(saw.key), "types": ["press"]}}
     press.peers.taker.callers = callers.told(known, time.time())
@@ -187,7 +190,7 @@ async def test_a_peer_itself_refuses_what_its_grant_does_not_name(
     monkeypatch.setattr(saw.directory, "check_type", lambda name, type: None)
     order = an_order("melt")
     saw.order("press", order)
-    result = await asyncio.wait_for(saw.peers.result(order.run), 60)
+    result = await over(saw, order)
     assert (result.ending, result.began) == ("REFUSED", False)
     assert "'saw' may start press, unknown here, and not 'melt'" in str(result.error)
     assert not press.bench.begun
@@ -265,14 +268,12 @@ async def test_a_peer_that_talks_nonsense_is_hung_up_on_and_harms_nobody(
     pair: tuple[Station, Station],
 ) -> None:
     saw, press = pair
-    order = an_order()
-    saw.order("press", order)
-    await until(lambda: press.bench.begun.get(order.run))
+    order = await begun(saw, press)
     line = saw.peers.out["press"]
     line.waiting.put_nowait('{"type": "ask", "order": 7}')
     await until(lambda: saw.peers.out.get("press") not in (None, line))
     press.ends(order.run)
-    assert (await asyncio.wait_for(saw.peers.result(order.run), 60)).ending == "SUCCEEDED"
+    assert (await over(saw, order)).ending == "SUCCEEDED"
 
 
 async def test_a_path_that_nobody_serves_is_no_way_in(pair: tuple[Station, Station]) -> None:

@@ -40,16 +40,13 @@ from edge.messages import (
     Verb,
     file_name,
 )
+from tests.support.promises import Broken
 
 STEP = 0.5
 PATIENCE = 10.0  # of the server with an offer
 DAYS = 3 * 86400.0  # that a clock may be wrong by
 RULES = Rules(resend=2.0, greeting=4.0, silence=3.0, window=4, piece=16, pieces=3)
 BEAT = 3.0
-
-
-class Broken(AssertionError):
-    """A promise that was not kept."""
 
 
 def left_by(attempt: str, sizes: Sequence[int]) -> tuple[Left, ...]:

@@ -17,14 +17,11 @@ from edge.agent.peering import WORDS, MemoryPeerBook, Order, Over, Said
 from edge.agent.taking import Taker
 from edge.identity import Grant
 from edge.messages import Verb
+from tests.support.promises import Broken
 
 STEP = 0.5
 PACE = Pace(resend=2.0, patience=3.0)
 TYPES = ("press",)
-
-
-class Broken(AssertionError):
-    """A promise that was not kept."""
 
 
 class Crash(Exception):

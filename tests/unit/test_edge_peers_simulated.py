@@ -14,7 +14,8 @@ from edge.agent import asking, taking
 from edge.agent.asking import Asker
 from edge.agent.peering import Ask, Asked, MemoryPeerBook, Over
 from edge.agent.taking import Taker
-from tests.support.peer_world import CALM, Broken, Chances, Station, World
+from tests.support import promises
+from tests.support.peer_world import CALM, Chances, Station, World
 
 LONG = bool(os.environ.get("PROCESSION_LONG"))
 SEEDS = 100_000 if LONG else 1_000
@@ -26,11 +27,7 @@ STORM = Chances()
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.timeout(7200 if LONG else 180)
 def test_whatever_goes_wrong_an_order_begins_once_and_its_result_comes_back_once(part: int) -> None:
-    for seed in range(part, SEEDS, PARTS):
-        try:
-            World(seed).run(STORM, STEPS)
-        except Broken as error:
-            raise AssertionError(f"seed {seed}: {error}") from error
+    promises.keep(lambda seed: World(seed).run(STORM, STEPS), range(part, SEEDS, PARTS))
 
 
 def test_a_seed_says_all_of_what_happens() -> None:
@@ -134,11 +131,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_that_is_put_in_is_found(fault: str) -> None:
-    def breaks(seed: int) -> bool:
-        try:
-            World(seed, **FAULTS[fault]).run(STORM, STEPS)
-        except (Broken, LookupError):
-            return True
-        return False
+    def play(seed: int) -> None:
+        World(seed, **FAULTS[fault]).run(STORM, STEPS)
 
-    assert any(breaks(seed) for seed in range(SEEDS))
+    assert promises.are_broken(play, range(SEEDS))

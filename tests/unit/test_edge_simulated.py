@@ -14,7 +14,8 @@ from edge import desk
 from edge.agent.core import Agent, Effect, Objection, Say, Steer
 from edge.desk import Desk
 from edge.messages import Accept, Frame, Hello, Item, Lane, Offer
-from tests.support.edge_world import CALM, Broken, Chances, Machine, Rows, Server, World
+from tests.support import promises
+from tests.support.edge_world import CALM, Chances, Machine, Rows, Server, World
 from tests.support.edge_worlds import Impatient, Restored
 
 LONG = bool(os.environ.get("PROCESSION_LONG"))
@@ -27,11 +28,10 @@ SERVERS = (Server, Server, Impatient, Restored)  # a quarter of the seeds each
 @pytest.mark.parametrize("part", range(len(SERVERS)))
 @pytest.mark.timeout(7200 if LONG else 180)
 def test_whatever_goes_wrong_each_attempt_runs_once_and_is_recorded_once(part: int) -> None:
-    for seed in range(part, SEEDS, len(SERVERS)):
-        try:
-            World(seed, servers=SERVERS[part]).run(STORM, STEPS)
-        except Broken as error:
-            raise AssertionError(f"seed {seed}: {error}") from error
+    def play(seed: int) -> None:
+        World(seed, servers=SERVERS[part]).run(STORM, STEPS)
+
+    promises.keep(play, range(part, SEEDS, len(SERVERS)))
 
 
 def test_a_seed_says_all_of_what_happens() -> None:
@@ -181,14 +181,10 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_that_is_put_in_is_found(fault: str) -> None:
-    def breaks(seed: int) -> bool:
-        try:
-            World(seed, **FAULTS[fault]).run(STORM, STEPS)
-        except (Broken, LookupError):
-            return True
-        return False
+    def play(seed: int) -> None:
+        World(seed, **FAULTS[fault]).run(STORM, STEPS)
 
-    assert any(breaks(seed) for seed in range(SEEDS))
+    assert promises.are_broken(play, range(SEEDS))
 
 
 def test_the_world_has_no_fault_of_its_own_in_fair_weather() -> None:
