@@ -57,6 +57,7 @@ from scheduler.api import (
     variables,
     webhooks,
     workers,
+    workflows,
     workstations,
     workstations_own,
 )
@@ -88,6 +89,7 @@ PARTS = (
     history,
     tasks,
     output_events,
+    workflows,
     dead_letters,
     approvals,
     occurrences,

@@ -3,6 +3,7 @@ another's: errands go between them, so nobody locks two."""
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -95,7 +96,14 @@ async def answer(conn: Conn, errand: Errand) -> Outcome | None:
         await flows.inquire(
             conn, task=errand.task_id, run=errand.run_id, about=about, kind="end", name=""
         )
-    return outcome
+        return None
+    return outcome and replace(outcome, output=own_output(outcome))
+
+
+def own_output(outcome: Outcome) -> str | None:
+    """What the run came to, and not which run it was: whoever asks knows."""
+    told = json.loads(outcome.output) if outcome.output else {}
+    return None if told.get("output") is None else json.dumps(told["output"])
 
 
 async def send(conn: Conn, messages: Sequence[Message]) -> list[Row]:

@@ -140,7 +140,9 @@ with given as materialized (
     )
     select run_id, base + seq, name, kind,
            case when ok then 'COMPLETED' else 'FAILED' end::task_state, queue, rank, 0, 0, 0, ok,
-           '{}', false, true, 'retry', tries, input, output, error, note,
+           '{}', false, true, 'retry', tries,
+           case when input is not null then jsonb_build_object('input', input) end, output, error,
+           note,
            coalesce(to_timestamp(began), clock_timestamp()),
            coalesce(to_timestamp(over), clock_timestamp()), 'call', of, next
       from fresh

@@ -13,7 +13,7 @@ select id, name from tasks where run_id = %(run)s and id = any(%(tasks)s::bigint
 select id, run_id, position, name, kind, state::text as state, reason::text as reason, blocked_on,
        due_at, queue, 9 - rank / 2 as priority, needed, open, attempt, counted, lost, holder, wanted,
        invocation, exit_code, output, error, started_at, finished_at, successors, handler,
-       limit_keys, on_lost, role, of, item, iteration, share, placement,
+       limit_keys, on_lost, role, of, item, iteration, share, placement, call_order,
        case when (progress ->> 'attempt')::integer = attempt then progress end as progress
   from tasks
  where run_id = %(run)s and position > %(after)s

@@ -1,0 +1,389 @@
+"""Workflows in the hands of a program: what is kept, what it waits for, what it is given again."""
+
+from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any
+
+import pytest
+
+from edge.remote.messages import (
+    Bye,
+    Call,
+    CallKind,
+    Command,
+    Diverged,
+    Ended,
+    Ending,
+    Error,
+    Forget,
+    GiveUp,
+    Lease,
+    Program,
+    Record,
+    Resolved,
+    Verb,
+)
+from scheduler.domain.wakes import everything
+from tests.support.builders import a_reaper, declare_gone, engine
+from tests.support.gateways import Served, a_server
+from tests.support.postgres import Databases
+from tests.support.remote_flows import (
+    a_program,
+    call,
+    definition,
+    failed,
+    keep,
+    known,
+    next_offer,
+    order,
+    park,
+    promoted,
+    recorded,
+    resolved,
+    step,
+    told,
+)
+from tests.support.remote_workers import Mate, publish
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+NUMBERS = count(1)
+STATE = "select state::text from runs where id = %s"
+IS = "select 1 from runs where id = %s and state = %s::run_state"
+
+
+@pytest.fixture(scope="module")
+async def served(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Served]:
+    """One for all: each test has a workflow of its own."""
+    with databases.cloned() as dsn:
+        async with (
+            a_server(dsn, tmp_path_factory.mktemp("server")) as served,
+            promoted(served),
+        ):
+            yield served
+
+
+@pytest.fixture
+async def mate(served: Served) -> AsyncIterator[Mate]:
+    mate = await a_program(served, f"flow-{next(NUMBERS)}", version="v1")
+    async with mate.line():
+        yield mate
+
+
+async def calls_of(mate: Mate, run: str) -> list[tuple[Any, ...]]:
+    return await mate.served.rows(
+        "select kind, name, state::text, call_order from tasks where run_id = %s and role = 'call'"
+        " order by position",
+        run,
+    )
+
+
+async def test_steps_are_tasks_of_the_run_and_what_the_workflow_returns_is_its_result(
+    mate: Mate,
+) -> None:
+    run = await order(mate, amount=3)
+    offer = await next_offer(mate)
+    assert (offer.action, offer.payload) == (mate.name, {"amount": 3})
+    assert offer.workflow is not None
+    assert offer.workflow["calls"] == 0
+
+    assert await keep(mate, offer, step(1, {"paid": 3}, "charge", input=[3], tries=2)) == {1: 1}
+    assert await keep(mate, offer, step(2), failed(3, "Sold", "out")) == {1: 1, 2: 2, 3: 3}
+    await mate.end(offer, "done")
+
+    await mate.served.becomes(IS, run, "COMPLETED")
+    assert await calls_of(mate, run) == [
+        ("step", "charge", "COMPLETED", 1),
+        ("step", "step", "COMPLETED", 2),
+        ("step", "step", "FAILED", 3),
+    ]
+    query = "select output, total, failed from runs where id = %s"
+    assert await mate.served.rows(query, run) == [("done", 1, 0)]
+
+
+async def test_a_record_that_is_said_again_is_the_same_record(mate: Mate) -> None:
+    run = await order(mate)
+    offer = await next_offer(mate)
+    await keep(mate, offer, step(1, "first"))
+    mate.heard.clear()
+    assert await keep(mate, offer, step(1, "second"), step(2)) == {1: 1, 2: 2}
+    outputs = await mate.served.rows(
+        "select output from tasks where run_id = %s and role = 'call' order by position", run
+    )
+    assert outputs == [("first",), (None,)]
+    await mate.end(offer)
+    await mate.served.becomes(IS, run, "COMPLETED")
+
+
+async def test_what_waits_for_a_call_is_in_nobodys_hands_and_replayed_when_it_is_over(
+    mate: Mate,
+) -> None:
+    run = await order(mate)
+    first = await next_offer(mate)
+    await keep(mate, first, step(1, "a"))
+    await call(mate, first, 2, recv={"topic": "go"})
+    await park(mate, first, 2)
+    waiting = "select 1 from tasks where run_id = %s and reason = 'calls' and holder is null"
+    assert await mate.served.one(waiting, run) == 1
+
+    sent = await mate.served.api.post(f"/runs/{run}/messages", json={"topic": "go", "body": [7]})
+    assert sent.status_code == 201, sent.text
+    again = await next_offer(mate, [first])
+    history = await known(mate, again)
+    assert [(c.seq, c.kind, c.order, c.ok, c.output) for c in history] == [
+        (1, "step", 1, True, "a"),
+        (2, "recv", 2, True, [7]),
+    ]
+    assert again.workflow is not None
+    assert again.workflow["version"] == "v1"
+    assert again.workflow["proof"] != (first.workflow or {})["proof"]
+    assert again.number == first.number
+    await mate.end(again)
+    await mate.served.becomes(IS, run, "COMPLETED")
+
+
+async def test_a_call_that_was_over_before_its_workflow_parked_brings_it_back_at_once(
+    mate: Mate,
+) -> None:
+    run = await order(mate)
+    first = await next_offer(mate)
+    await call(mate, first, 1, sleep=0.01)
+    assert (await resolved(mate, first, 1)).ok
+    await park(mate, first, 1)
+    again = await next_offer(mate, [first])
+    await mate.end(again)
+    await mate.served.becomes(IS, run, "COMPLETED")
+
+
+async def test_results_are_numbered_as_they_become_known_whoever_brings_them(mate: Mate) -> None:
+    run = await order(mate)
+    offer = await next_offer(mate)
+    await call(mate, offer, 1, sleep=0.05)
+    await call(mate, offer, 2, get={"run": run, "key": "state"})
+    await keep(mate, offer, told(3, CallKind.SET, key="state", value="early"))
+    value = await resolved(mate, offer, 2)
+    slept = await resolved(mate, offer, 1)
+
+    assert (value.ok, value.output) == (True, "early")
+    assert sorted([1, value.order, slept.order]) == [1, 2, 3]
+    await mate.end(offer)
+    await mate.served.becomes(IS, run, "COMPLETED")
+
+
+async def test_what_is_lost_on_the_way_is_told_again_to_who_greets_again(mate: Mate) -> None:
+    run = await order(mate)
+    offer = await next_offer(mate)
+    await call(mate, offer, 1, sleep=0.01)
+    await resolved(mate, offer, 1)
+    mate.heard.clear()
+    async with mate.line():
+        assert (await resolved(mate, offer, 1)).order == 1
+        await mate.end(offer)
+        await mate.served.becomes(IS, run, "COMPLETED")
+
+
+async def test_calls_may_be_anything_that_a_task_may_be_and_fail_as_the_code_likes(
+    mate: Mate,
+) -> None:
+    child = f"child-of-{mate.name}"
+    await publish(mate.served, f"name: {child}\ntasks:\n  - {{name: a, sleep: 0.01}}\n")
+    run = await order(mate)
+    offer = await next_offer(mate)
+    await call(mate, offer, 1, process={"type": child})
+    await call(mate, offer, 2, process={"type": "no-such-type"})
+    await call(mate, offer, 3, recv={"topic": "never"}, timeout=0)
+    await call(mate, offer, 4, frobnicate=True)
+
+    begun = await resolved(mate, offer, 1)
+    assert begun.ok
+    parent = "select parent_run::text from runs where id = %s"
+    assert await mate.served.one(parent, begun.output["run"]) == run
+    missing, late, wrong = [await resolved(mate, offer, seq) for seq in (2, 3, 4)]
+    assert missing.error is not None
+    assert "no-such-type" in missing.error.message
+    assert late.error is not None
+    assert late.error.type == "TimedOut"
+    assert wrong.error is not None
+    assert "frobnicate" in wrong.error.message
+    assert await mate.served.one(STATE, run) == "IN_PROGRESS"
+
+    await call(mate, offer, 5, result={"run": begun.output["run"]})
+    assert (await resolved(mate, offer, 5)).ok
+    await mate.end(offer)
+    await mate.served.becomes(IS, run, "COMPLETED")
+    assert await mate.served.one("select count(*) from dead_letters where run_id = %s", run) == 0
+
+
+async def test_hold_waits_for_the_end_of_a_step_and_resume_gives_it_back(mate: Mate) -> None:
+    run = await order(mate)
+    offer = await next_offer(mate)
+    assert (await mate.served.api.post(f"/runs/{run}/hold")).status_code == 200
+    await until(lambda: [c for c in mate.of(Command) if c.verb is Verb.HOLD])
+    assert await mate.served.one(STATE, run) == "HOLDING"
+    await keep(mate, offer, step(1))
+    await park(mate, offer)
+    await mate.served.becomes(IS, run, "HELD")
+
+    assert (await mate.served.api.post(f"/runs/{run}/resume")).status_code == 200
+    again = await next_offer(mate, [offer])
+    assert [c.seq for c in await known(mate, again)] == [1]
+    await mate.end(again)
+    await mate.served.becomes(IS, run, "COMPLETED")
+
+
+async def test_stop_ends_what_it_waits_for_and_asks_the_code_to_end(mate: Mate) -> None:
+    run = await order(mate)
+    offer = await next_offer(mate)
+    await call(mate, offer, 1, sleep="1h")
+    await keep(mate, offer, step(2))
+    assert (await mate.served.api.post(f"/runs/{run}/stop")).status_code == 200
+
+    await until(lambda: [c for c in mate.of(Command) if c.verb is Verb.STOP])
+    interrupted = await resolved(mate, offer, 1)
+    assert interrupted.error is not None
+    assert interrupted.error.type == "Stopped"
+    await mate.say(Ended(offer.attempt, Ending.STOPPED))
+    await mate.served.becomes(IS, run, "STOPPED")
+
+
+async def test_code_that_went_another_way_is_held_and_shows_both(mate: Mate) -> None:
+    run = await order(mate)
+    offer = await next_offer(mate)
+    await keep(mate, offer, step(1, name="charge"))
+    await mate.say(Diverged(offer.attempt, 1, "charge", "ship"))
+    await until(lambda: mate.of(Forget))
+    mate.running.clear()
+    await mate.served.becomes(IS, run, "HELD")
+
+    found = (await mate.served.api.get(f"/runs/{run}/workflows")).json()
+    assert found["items"][0]["diverged"] == {"seq": 1, "expected": "charge", "found": "ship"}
+    assert (found["items"][0]["version"], found["items"][0]["calls"]) == ("v1", 1)
+    await mate.served.api.post(f"/runs/{run}/resume")
+    await mate.end(await next_offer(mate, [offer]))
+    await mate.served.becomes(IS, run, "COMPLETED")
+
+
+async def test_a_program_that_is_gone_leaves_what_it_did_to_the_next(
+    mate: Mate, served: Served
+) -> None:
+    run = await order(mate)
+    offer = await next_offer(mate)
+    await keep(mate, offer, step(1, "kept"))
+    holder = await served.one("select holder from tasks where run_id = %s and position = 0", run)
+    other = await a_program(served, mate.name)
+    async with other.line():
+        await declare_gone(served.conn, holder)
+        async with await engine(served.dsn) as conn:
+            await a_reaper().tick(conn)
+        served.office.heard(everything())
+        again = await next_offer(other)
+        assert [c.output for c in await known(other, again)] == ["kept"]
+        await until(lambda: mate.closed)
+        assert mate.of(Bye)[0].fenced
+        assert await keep(other, again, step(2, "mine")) == {2: 2}
+        await other.end(again)
+        await served.becomes(IS, run, "COMPLETED")
+    assert [row[1:] for row in await calls_of(mate, run)] == [
+        ("step", "COMPLETED", 1),
+        ("step", "COMPLETED", 2),
+    ]
+
+
+async def test_a_retry_takes_back_the_step_that_failed_and_a_reset_everything(mate: Mate) -> None:
+    run = await order(mate)
+    offer = await next_offer(mate)
+    await keep(mate, offer, step(1, "a"), failed(2, "Sold", "out"))
+    error = Error("Sold", "out")
+    await mate.say(Ended(offer.attempt, Ending.FAILED, error=error, retryable=False))
+    await mate.served.becomes(IS, run, "FAILED")
+
+    assert (await mate.served.api.post(f"/runs/{run}/retry")).status_code == 200
+    again = await next_offer(mate, [offer])
+    assert [(c.seq, c.order) for c in await known(mate, again)] == [(1, 1)]
+    assert await keep(mate, again, failed(2, "Sold", "again")) == {2: 2}
+    await mate.say(Ended(again.attempt, Ending.FAILED, error=error, retryable=False))
+    await mate.served.becomes(IS, run, "FAILED")
+
+    reset = await mate.served.api.post(f"/runs/{run}/retry", json={"whole": True})
+    assert reset.status_code == 200, reset.text
+    anew = await next_offer(mate, [offer, again])
+    assert anew.workflow is not None
+    assert anew.workflow["calls"] == 0
+    assert await keep(mate, anew, step(1, "b")) == {1: 1}
+    await mate.end(anew)
+    await mate.served.becomes(IS, run, "COMPLETED")
+
+
+async def test_a_call_that_nobody_waits_for_is_stopped(mate: Mate) -> None:
+    run = await order(mate)
+    offer = await next_offer(mate)
+    await call(mate, offer, 1, sleep="1h")
+    await mate.say(GiveUp(offer.attempt, 1))
+    given_up = await resolved(mate, offer, 1)
+    assert given_up.error is not None
+    assert given_up.error.type == "Stopped"
+    await mate.end(offer)
+    await mate.served.becomes(IS, run, "COMPLETED")
+
+
+async def test_a_message_to_nobody_has_failed_and_what_cannot_be_kept_as_well(mate: Mate) -> None:
+    run = await order(mate)
+    offer = await next_offer(mate)
+    nobody = "00000000-0000-7000-8000-000000000000"
+    sent = told(1, CallKind.SEND, run=nobody, topic="t", body=1)
+    nameless = told(2, CallKind.SET, key="", value=1)
+    await mate.say(Record(offer.attempt, (sent, nameless, step(3))))
+    unheard, unfit = [await resolved(mate, offer, seq) for seq in (1, 2)]
+    assert unheard.error is not None
+    assert nobody in unheard.error.message
+    assert unfit.error is not None
+    assert await keep(mate, offer, step(3)) == {3: 3}
+    await mate.end(offer)
+    await mate.served.becomes(IS, run, "COMPLETED")
+
+
+async def test_a_worker_publishes_its_workflow_and_replaces_nothing_else(served: Served) -> None:
+    name = f"taken-{next(NUMBERS)}"
+    await publish(served, f"name: {name}\ntasks:\n  - {{name: a, noop: true}}\n")
+    mate = await a_program(served, name)
+    async with mate.line():
+        said = mate.of(Bye)[0]
+        assert "something else" in said.why
+    crafty: Any = definition(f"own-{next(NUMBERS)}")
+    crafty["hooks"] = {"exit": {"run": "rm -rf /"}}
+    mate.workflows, mate.heard = [Program(crafty)], []
+    async with mate.line():
+        assert "hooks" in mate.of(Bye)[0].why
+    changed = await a_program(served, f"flow-{next(NUMBERS)}")
+    async with changed.line():
+        pass
+    more = {"description": "more than before"}
+    changed.workflows = [Program({**definition(changed.name), **more})]
+    async with changed.line():
+        await changed.say(Lease(()))
+        found = await served.api.get(f"/process-types/{changed.name}")
+        assert found.json()["version"] == 2
+
+
+async def test_by_poll_a_workflow_is_carried_out_like_over_a_stream(served: Served) -> None:
+    mate = await a_program(served, f"polled-{next(NUMBERS)}")
+    await mate.poll(mate.hello())
+    run = await order(mate)
+    await served.becomes("select 1 from tasks where run_id = %s and state = 'READY'", run)
+    await mate.poll(mate.lease())
+    [offer] = mate.running.values()
+    await mate.poll(mate.lease(), Record(offer.attempt, (step(1, "a"),)))
+
+    assert recorded(mate, offer) == {1: 1}
+
+    await mate.poll(mate.lease(), Call(offer.attempt, 2, "nap", {"sleep": 0.01}))
+    await served.becomes(
+        "select 1 from tasks where run_id = %s and kind = 'sleep' and state = 'COMPLETED'", run
+    )
+    await mate.poll(mate.lease())
+    assert [(each.seq, each.order) for each in mate.of(Resolved)] == [(2, 2)]
+    await mate.poll(mate.lease(), Ended(offer.attempt, Ending.SUCCEEDED, "over"))
+    await served.becomes(IS, run, "COMPLETED")
