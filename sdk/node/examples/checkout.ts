@@ -4,7 +4,11 @@ import { Client } from "procession-sdk";
 
 const client = new Client();
 
-await client.defineWorkflow("checkout-pipeline", ["charge-credit-card", "generate-invoice", "send-welcome-email"]);
+await client.defineWorkflow("checkout-pipeline", [
+  "charge-credit-card",
+  "generate-invoice",
+  "send-welcome-email",
+]);
 
 const run = await client.triggerWorkflow("checkout-pipeline", '{"order_id": 123}', "order-123");
 

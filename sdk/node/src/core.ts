@@ -19,14 +19,12 @@ import {
   type Verb,
   type Welcome,
 } from "./messages.js";
+import { Printing } from "./printing.js";
 import { untellable } from "./telling.js";
 import { MOST, encode, pack } from "./wire.js";
 
 const GREETING = 10; // seconds until an unanswered hello is given up
 const SILENCE = 3; // beats without a word until a line counts as cut
-const PIECE = 64 << 10; // characters of a log in one message
-const MOST_UNSAID = 1 << 20; // characters of one log that wait to be said
-const MOST_KEPT = 32 << 10; // characters of one log that are said again after a cut
 
 /** What a worker is, as it says with each hello. */
 export interface Profile {
@@ -50,17 +48,9 @@ export type Effect =
 
 interface Job {
   readonly offer: Offer;
+  readonly printing: Printing;
   wanted: Verb | null;
-  printed: number; // bytes of its log, said or not
-  unsaid: Piece[];
-  size: number; // characters of these
-  kept: Piece[]; // the last that was said: nobody acknowledges it, and a cut may have lost it
   progress: Progress | null;
-}
-
-interface Piece {
-  offset: number;
-  text: string;
 }
 
 interface Link {
@@ -118,17 +108,17 @@ export class Core {
     this.said = [];
     this.say(this.hello());
     if (this.isDraining) this.say({ type: "drain" });
-    for (const job of this.jobs.values()) {
-      job.unsaid = [...job.kept.splice(0), ...job.unsaid];
-      this.news.add(job);
-    }
     for (const texts of this.untold.values()) this.said.push(...texts);
   }
 
-  /** What was not said is lost, but for ends, logs and progress. */
+  /** What was said may have been lost on the way. */
   disconnect(): void {
     this.link = null;
     this.said = [];
+    for (const job of this.jobs.values()) {
+      job.printing.rewind();
+      this.news.add(job);
+    }
   }
 
   /** The other end has shown a sign of life. */
@@ -180,10 +170,10 @@ export class Core {
   end(ended: Ended): void {
     const job = this.jobs.get(ended.attempt);
     if (!job) return;
-    const { kept } = job;
     const [news, end] = [told(job), encode(ended)];
+    job.printing.rewind();
+    const again = this.link ? told(job) : news;
     this.drop(ended.attempt);
-    const again = this.link ? written(job.kept, ended.attempt) : [...written(kept, ended.attempt), ...news];
     this.untold.set(ended.attempt, [...again, end]);
     if (this.link) this.said.push(...news, end);
   }
@@ -198,17 +188,7 @@ export class Core {
   log(attempt: string, text: string): void {
     const job = this.jobs.get(attempt);
     if (!job || text === "") return;
-    const offset = job.printed;
-    job.printed += Buffer.byteLength(text);
-    // What nobody can take is left out; the offset of what follows shows the gap.
-    if (job.size + text.length > MOST_UNSAID) return;
-    const last = job.unsaid.at(-1);
-    if (last && last.offset + Buffer.byteLength(last.text) === offset && last.text.length < 1_000) {
-      last.text += text;
-    } else {
-      job.unsaid.push({ offset, text });
-    }
-    job.size += text.length;
+    job.printing.add(text);
     this.news.add(job);
   }
 
@@ -281,7 +261,7 @@ export class Core {
       this.say({ type: "back", attempt: offer.attempt, why });
       return [];
     }
-    this.jobs.set(offer.attempt, { offer, wanted: null, printed: 0, unsaid: [], size: 0, kept: [], progress: null });
+    this.jobs.set(offer.attempt, { offer, printing: new Printing(), wanted: null, progress: null });
     return [{ do: "begin", offer }];
   }
 
@@ -364,20 +344,10 @@ export class Core {
 /** What a job has to say beside its end; it is said then. */
 function told(job: Job): string[] {
   const { attempt } = job.offer;
-  const logs = job.unsaid.flatMap(pieces);
+  const logs = job.printing.take().map((each) => encode({ type: "log", attempt, ...each }));
   const progress = job.progress ? [encode(job.progress)] : [];
-  job.kept = lastOf([...job.kept, ...logs]);
-  [job.unsaid, job.size, job.progress] = [[], 0, null];
-  return [...written(logs, attempt), ...progress];
-}
-
-function written(logs: readonly Piece[], attempt: string): string[] {
-  return logs.map((each) => encode({ type: "log", attempt, ...each }));
-}
-
-function lastOf(logs: Piece[]): Piece[] {
-  let size = 0;
-  return logs.slice(logs.findLastIndex((each) => (size += each.text.length) > MOST_KEPT) + 1);
+  job.progress = null;
+  return [...logs, ...progress];
 }
 
 function isFinal(verb: Verb | null): boolean {
@@ -390,22 +360,4 @@ function cut(why: string, isFinal = false): Effect {
 
 function abandon(attempt: string, why: string): Effect {
   return { do: "abandon", attempt, why };
-}
-
-/** Pieces that a message can carry; no character is cut in two. */
-function pieces({ offset, text }: Piece): Piece[] {
-  const found: Piece[] = [];
-  for (let start = 0; start < text.length; ) {
-    let end = Math.min(start + PIECE, text.length);
-    if (end < text.length && isLead(text.charCodeAt(end - 1))) end -= 1;
-    const piece = text.slice(start, end);
-    found.push({ offset, text: piece });
-    offset += Buffer.byteLength(piece);
-    start = end;
-  }
-  return found;
-}
-
-function isLead(unit: number): boolean {
-  return unit >= 0xd800 && unit <= 0xdbff;
 }

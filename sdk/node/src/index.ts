@@ -1,19 +1,22 @@
 /** Workers that serve actions, and a client of the API. */
 
 export { Dismissed } from "./carriers/carrier.js";
-export {
-  Client,
-  type ChainRun,
-  type ListOptions,
-  type Published,
-  type RetryOptions,
-  type Run,
-  type RunStatus,
-  type StartOptions,
-  type StopOptions,
-  type Task,
-  type WaitOptions,
-} from "./client/client.js";
+export { Client } from "./client/client.js";
+export type {
+  ChainRun,
+  ListOptions,
+  LogOptions,
+  Published,
+  RetryOptions,
+  Run,
+  RunStatus,
+  SentEvent,
+  StartOptions,
+  StopOptions,
+  Task,
+  Verb,
+  WaitOptions,
+} from "./client/records.js";
 export {
   Conflict,
   Forbidden,

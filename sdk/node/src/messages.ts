@@ -65,14 +65,7 @@ export interface Log {
 }
 
 export type FromWorker =
-  | Hello
-  | Lease
-  | Ended
-  | Back
-  | Progress
-  | Log
-  | { readonly type: "drain" }
-  | { readonly type: "leave" };
+  Hello | Lease | Ended | Back | Progress | Log | { readonly type: "drain" } | { readonly type: "leave" };
 
 export interface Welcome {
   readonly type: "welcome";

@@ -29,7 +29,9 @@ export interface Address {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export function placeOf(address: Address, agent: string, environment: Environment = process.env): Place {
-  const url = urlOf(address.url ?? (environment["PROCESSION_URL"] || environment["PROCESSION_SERVER"] || DEFAULT));
+  const url = urlOf(
+    address.url ?? (environment["PROCESSION_URL"] || environment["PROCESSION_SERVER"] || DEFAULT),
+  );
   const token = tokenOf(address.token, environment);
   token(); // what is wrong with it is said before anything begins
   return {
@@ -73,7 +75,9 @@ function tokenOf(given: string | undefined, environment: Environment): () => str
 
 function checked(token: string): string {
   if (/^[\x21-\x7e]+$/.test(token)) return token;
-  throw new Misconfigured("this is no token: it has one line of visible characters; `procession tokens create` makes one");
+  throw new Misconfigured(
+    "this is no token: it has one line of visible characters; `procession tokens create` makes one",
+  );
 }
 
 function kept(file: string): string {

@@ -39,7 +39,11 @@ export function succeeded(attempt: string, result: unknown): Ended {
   try {
     written = JSON.stringify(result);
   } catch (error) {
-    return unfit(attempt, "ResultNotJson", `the result is nothing that JSON has: ${worded(error)}. ${REMEDY}`);
+    return unfit(
+      attempt,
+      "ResultNotJson",
+      `the result is nothing that JSON has: ${worded(error)}. ${REMEDY}`,
+    );
   }
   if (written === undefined) return checked(attempt, null);
   const size = Buffer.byteLength(written);

@@ -83,10 +83,7 @@ const done = record(
   },
   { output: json, error, input: json, tries: whole(0, HIGHEST_INT), began: real, over: real, effect: object },
 );
-const known = record(
-  { seq, kind: text(), name: text() },
-  { order: whole(), ok: flag, output: json, error },
-);
+const known = record({ seq, kind: text(), name: text() }, { order: whole(), ok: flag, output: json, error });
 
 export const FROM_WORKER: Spoken = {
   hello: record(

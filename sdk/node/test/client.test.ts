@@ -55,7 +55,10 @@ describe("a client", () => {
     nobody.close();
     await once(nobody, "close");
     const unanswered = new Client({ url: `http://127.0.0.1:${port}` }).getRun(RUN);
-    await assert.rejects(unanswered, (error) => error instanceof Unreachable && /ECONNREFUSED/.test(error.message));
+    await assert.rejects(
+      unanswered,
+      (error) => error instanceof Unreachable && /ECONNREFUSED/.test(error.message),
+    );
   });
 
   test("does not ask again what was refused", async () => {
@@ -96,22 +99,31 @@ describe("a client", () => {
 
   test("follows over as many connections as it takes, and misses nothing", async () => {
     answers = [
-      events("id: 1\nevent: run.started\ndata: {\"n\": 1}\n\nid: 2\ndata: {\"n\": 2}\n\nid: 3\ndata: {\"n\"", "cut"),
-      events(": still here\n\nid: 3\ndata: {\"n\": 3}\n\n", "whole"),
+      events(
+        'id: 1\nevent: run.started\ndata: {"n": 1}\n\nid: 2\ndata: {"n": 2}\n\nid: 3\ndata: {"n"',
+        "cut",
+      ),
+      events(': still here\n\nid: 3\ndata: {"n": 3}\n\n', "whole"),
       (_, response) => response.writeHead(204).end(),
     ];
     const found: unknown[] = [];
     for await (const event of client.follow(RUN)) found.push(event["n"]);
     assert.deepEqual(found, [1, 2, 3]);
-    assert.deepEqual(asked.map((each) => each.headers["last-event-id"]), [undefined, "2", "3"]);
+    assert.deepEqual(
+      asked.map((each) => each.headers["last-event-id"]),
+      [undefined, "2", "3"],
+    );
   });
 
   test("puts characters together that were printed in parts", async () => {
     const bytes = Buffer.from("grüße");
     const parts = [bytes.subarray(0, 3), bytes.subarray(3)].map(
-      (part, place) => `id: ${place}\nevent: out\ndata: {"offset": 0, "data": "${part.toString("base64")}"}\n\n`,
+      (part, place) =>
+        `id: ${place}\nevent: out\ndata: {"offset": 0, "data": "${part.toString("base64")}"}\n\n`,
     );
-    answers = [events(`${parts.join("")}event: gap\ndata: {"missing": 7}\n\nevent: end\ndata: {}\n\n`, "whole")];
+    answers = [
+      events(`${parts.join("")}event: gap\ndata: {"missing": 7}\n\nevent: end\ndata: {}\n\n`, "whole"),
+    ];
     let printed = "";
     for await (const text of client.logs(RUN, "it", { attempt: 1 })) printed += text;
     assert.equal(printed, "grüße\n… 7 bytes are not kept …\n");
@@ -140,14 +152,23 @@ test("events are read from whatever pieces they come in", () => {
   for (let size = 1; size < whole.length; size += 1) {
     const reader = new Reader();
     const found = [];
-    for (let start = 0; start < whole.length; start += size) found.push(...reader.feed(whole.subarray(start, start + size)));
-    assert.deepEqual(found, [{ kind: "out", data: "ä\nb" }, { kind: "", data: "c" }], `in pieces of ${size}`);
+    for (let start = 0; start < whole.length; start += size)
+      found.push(...reader.feed(whole.subarray(start, start + size)));
+    assert.deepEqual(
+      found,
+      [
+        { kind: "out", data: "ä\nb" },
+        { kind: "", data: "c" },
+      ],
+      `in pieces of ${size}`,
+    );
     assert.equal(reader.last, "7");
   }
 });
 
 function json(status: number, body: unknown): Answer {
-  return (_, response) => response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(body));
+  return (_, response) =>
+    response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(body));
 }
 
 function events(text: string, how: "cut" | "whole"): Answer {

@@ -37,10 +37,16 @@ test("where the server is and what it is asked with may come from the environmen
   const file = join(folder, "token");
   writeFileSync(file, "pn_worker_kept\n");
   chmodSync(file, 0o600);
-  const place = placeOf({}, "a", { PROCESSION_URL: "https://example.org/below/", PROCESSION_TOKEN_FILE: file });
+  const place = placeOf({}, "a", {
+    PROCESSION_URL: "https://example.org/below/",
+    PROCESSION_TOKEN_FILE: file,
+  });
   assert.equal(place.stream, "wss://example.org/below/api/v1/workers/stream");
   assert.equal(place.headers()["Authorization"], "Bearer pn_worker_kept");
-  assert.equal(placeOf({ token: `file:${file}` }, "a", {}).headers()["Authorization"], "Bearer pn_worker_kept");
+  assert.equal(
+    placeOf({ token: `file:${file}` }, "a", {}).headers()["Authorization"],
+    "Bearer pn_worker_kept",
+  );
   const both = placeOf({}, "a", { PROCESSION_TOKEN: "pn_1", PROCESSION_TOKEN_FILE: file });
   assert.equal(both.headers()["Authorization"], "Bearer pn_1");
   assert.equal(placeOf({}, "a", {}).url, "http://127.0.0.1:8080");
@@ -50,13 +56,19 @@ test("where the server is and what it is asked with may come from the environmen
 });
 
 test("what is no address or no token is refused in words that hold no secret", () => {
-  assert.throws(() => placeOf({ url: "http://me:hunter2@example.org" }, "a", {}), (error: Error) => {
-    return /no user/.test(error.message) && !error.message.includes("hunter2");
-  });
+  assert.throws(
+    () => placeOf({ url: "http://me:hunter2@example.org" }, "a", {}),
+    (error: Error) => {
+      return /no user/.test(error.message) && !error.message.includes("hunter2");
+    },
+  );
   assert.throws(() => placeOf({ url: "example" }, "a", {}), /is no URL/);
-  assert.throws(() => placeOf({ token: "pn_x\nSet-Cookie: y" }, "a", {}), (error: Error) => {
-    return /this is no token/.test(error.message) && !error.message.includes("pn_x");
-  });
+  assert.throws(
+    () => placeOf({ token: "pn_x\nSet-Cookie: y" }, "a", {}),
+    (error: Error) => {
+      return /this is no token/.test(error.message) && !error.message.includes("pn_x");
+    },
+  );
   assert.throws(() => placeOf({ token: "file:/nowhere/at/all" }, "a", {}), /cannot be read/);
 });
 
@@ -69,7 +81,19 @@ test("whatever is thrown can be told", () => {
   }
   const bare = Object.create(null) as object;
   const long = new Error("\u{1f600}".repeat(5_000));
-  for (const thrown of [circle, cruel, bare, long, undefined, null, Symbol("s"), "a\0b", { a: 1 }, 7n, new Failure("x")]) {
+  for (const thrown of [
+    circle,
+    cruel,
+    bare,
+    long,
+    undefined,
+    null,
+    Symbol("s"),
+    "a\0b",
+    { a: 1 },
+    7n,
+    new Failure("x"),
+  ]) {
     const text = JSON.stringify({
       session: "6f1c2b9e-3d64-4c1f-9a57-0c4a3e9b7d21",
       messages: [raised("1.1", thrown)],
@@ -84,7 +108,10 @@ test("an error has the name that it gives itself, or that of its class", () => {
     override readonly name = "stock.Empty";
   }
   const names = [new OutOfStock(), new Named(), new TypeError(), new Failure("x", { type: "Gone" }), "text"];
-  assert.deepEqual(names.map((each) => described(each).type), ["OutOfStock", "stock.Empty", "TypeError", "Gone", "Error"]);
+  assert.deepEqual(
+    names.map((each) => described(each).type),
+    ["OutOfStock", "stock.Empty", "TypeError", "Gone", "Error"],
+  );
 });
 
 test("results are what JSON makes of them, at the moment when they are returned", () => {

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import {
   Dismissed,
   Failure,
@@ -63,13 +67,37 @@ describe("with a server", { skip }, () => {
     });
   }
 
+  test("the examples do what they say", async () => {
+    const [worker, asking] = [example("worker.js"), example("checkout.js")];
+    const mailer = spawn(process.execPath, [worker, system.url], {
+      env: { ...process.env, PROCESSION_TOKEN: token },
+      stdio: "ignore",
+    });
+    const left = once(mailer, "exit");
+    const actions = {
+      "charge-credit-card": (payload: string) => `charged ${payload}`,
+      "generate-invoice": (payload: string) => `invoice for ${payload}`,
+    };
+    await serving("stream", actions, async () => {
+      const env = { ...process.env, PROCESSION_URL: system.url, PROCESSION_TOKEN: await system.token("author") };
+      const { stdout } = await promisify(execFile)(process.execPath, [asking], { env });
+      assert.match(stdout, /Email sent to invoice for charged \{"order_id": 123\}\n$/);
+    });
+    mailer.kill("SIGTERM");
+    assert.deepEqual(await left, [0, null]);
+  });
+
   test("JSON comes and goes, another attempt has the same key, and what cannot be mended is not tried again", async () => {
     const seen: [number, string][] = [];
     await client.define({
       name: "sums",
       input: { type: "object", properties: { of: { type: "array" } } },
       tasks: [
-        { name: "add", action: { name: "add", payload: "${{ input.of }}" }, retries: { max: 3, delay: "0s" } },
+        {
+          name: "add",
+          action: { name: "add", payload: "${{ input.of }}" },
+          retries: { max: 3, delay: "0s" },
+        },
         { name: "give-up", action: "give-up", needs: ["add"], retries: { max: 3, delay: "0s" } },
       ],
     });
@@ -85,13 +113,22 @@ describe("with a server", { skip }, () => {
     };
     await serving("stream", actions, async () => {
       const run = await client.start("sums", { of: [1, 2, 3] }, { labels: { team: "books" } });
-      await assert.rejects(client.output(run), (error) => error instanceof RunFailed && /never be/.test(error.message));
+      await assert.rejects(
+        client.output(run),
+        (error) => error instanceof RunFailed && /never be/.test(error.message),
+      );
       assert.deepEqual((await client.getTask(run, "add")).output, { sum: 6 });
       assert.equal((await client.getTask(run, "give-up")).attempt, 1);
-      assert.deepEqual(seen.map(([number]) => number), [1, 2]);
+      assert.deepEqual(
+        seen.map(([number]) => number),
+        [1, 2],
+      );
       assert.equal(seen[0]?.[1], seen[1]?.[1]);
       const labelled = await client.listRuns({ labels: { team: "books" }, status: ["FAILED"] });
-      assert.deepEqual(labelled.map((each) => each.id), [run.id]);
+      assert.deepEqual(
+        labelled.map((each) => each.id),
+        [run.id],
+      );
     });
   });
 
@@ -141,7 +178,14 @@ describe("with a server", { skip }, () => {
     });
     await assert.rejects(new Client({ url: system.url, token: "pn_admin_nobody" }).listRuns(), Unauthorized);
     const viewer = await system.token("viewer");
-    const worker = new Worker({ url: system.url, token: viewer, report: () => undefined }).register("a", () => null);
+    const worker = new Worker({ url: system.url, token: viewer, report: () => undefined }).register(
+      "a",
+      () => null,
+    );
     await assert.rejects(worker.start(), (error) => error instanceof Dismissed && /role/.test(error.message));
   });
 });
+
+function example(name: string): string {
+  return fileURLToPath(new URL(`../examples/${name}`, import.meta.url));
+}

@@ -47,10 +47,12 @@ for (const file of files) {
 }
 
 test("messages that are not known are passed over, those around them are read", () => {
-  const frame = decode(JSON.stringify({
-    session: SESSION,
-    messages: [{ type: "dance" }, { type: "forget", attempt: "1.1" }],
-  }));
+  const frame = decode(
+    JSON.stringify({
+      session: SESSION,
+      messages: [{ type: "dance" }, { type: "forget", attempt: "1.1" }],
+    }),
+  );
   assert.deepEqual(frame.messages, [{ type: "forget", attempt: "1.1" }]);
 });
 
@@ -64,17 +66,30 @@ test("a frame larger than the largest is refused before it is parsed", () => {
 });
 
 test("what is said is packed into frames that the other end reads, in its order", () => {
-  const said = Array.from({ length: 3_500 }, (_, place) => JSON.stringify({ type: "forget", attempt: `1.${place + 1}` }));
+  const said = Array.from({ length: 3_500 }, (_, place) =>
+    JSON.stringify({ type: "forget", attempt: `1.${place + 1}` }),
+  );
   const found = [];
-  for (const left = [...said]; left.length > 0; ) found.push(decode(pack(SESSION, left)));
-  assert.deepEqual(found.map((each) => each.messages.length), [MOST, MOST, MOST, 500]);
-  assert.deepEqual(found.flatMap((each) => each.messages.map((one) => JSON.stringify(one))), said);
+  for (const left = [...said]; left.length > 0;) found.push(decode(pack(SESSION, left)));
+  assert.deepEqual(
+    found.map((each) => each.messages.length),
+    [MOST, MOST, MOST, 500],
+  );
+  assert.deepEqual(
+    found.flatMap((each) => each.messages.map((one) => JSON.stringify(one))),
+    said,
+  );
 });
 
 test("frames are as large as allowed and no larger, in bytes", () => {
-  const left = Array.from({ length: 9 }, () => JSON.stringify({ type: "bye", why: "ü".repeat(100_000), fenced: false }));
+  const left = Array.from({ length: 9 }, () =>
+    JSON.stringify({ type: "bye", why: "ü".repeat(100_000), fenced: false }),
+  );
   const sizes = [];
   while (left.length > 0) sizes.push(Buffer.byteLength(pack(SESSION, left)));
-  assert.ok(sizes.every((each) => each <= LARGEST), String(sizes));
+  assert.ok(
+    sizes.every((each) => each <= LARGEST),
+    String(sizes),
+  );
   assert.equal(sizes.length, 2);
 });

@@ -54,7 +54,14 @@ for (const carrier of ["stream", "poll"] as const) {
         server,
         {
           step1: (payload: string, context) => {
-            seen.push([context.run, context.task, context.type, context.number, context.key, context.attempt]);
+            seen.push([
+              context.run,
+              context.task,
+              context.type,
+              context.number,
+              context.key,
+              context.attempt,
+            ]);
             return `${payload}, done`;
           },
           step2: async (payload: { of: number[] }) => ({ sum: payload.of.reduce((sum, each) => sum + each) }),
@@ -91,8 +98,15 @@ for (const carrier of ["stream", "poll"] as const) {
         { carrier },
       );
       for (const number of [1, 2, 3]) server.offer(`1${number}.1`, `step${number}`);
-      const [first, second, third] = [await server.end("11.1"), await server.end("12.1"), await server.end("13.1")];
-      assert.deepEqual([first.ending, first.error?.type, first.error?.message], ["FAILED", "CardDeclined", "no money"]);
+      const [first, second, third] = [
+        await server.end("11.1"),
+        await server.end("12.1"),
+        await server.end("13.1"),
+      ];
+      assert.deepEqual(
+        [first.ending, first.error?.type, first.error?.message],
+        ["FAILED", "CardDeclined", "no money"],
+      );
       assert.match(first.error?.trace ?? "", /worker\.test\.js[^]*caused by: RangeError: 0 left/);
       assert.equal(first.retryable, true);
       assert.deepEqual([second.error?.type, second.retryable], ["Gone", false]);
@@ -137,7 +151,8 @@ for (const carrier of ["stream", "poll"] as const) {
         { carrier },
       );
       for (const number of [1, 2, 3]) server.offer(`3${number}.1`, `step${number}`);
-      for (const number of [1, 2]) server.say({ type: "command", attempt: `3${number}.1`, verb: "stop", reason: "enough" });
+      for (const number of [1, 2])
+        server.say({ type: "command", attempt: `3${number}.1`, verb: "stop", reason: "enough" });
       server.say({ type: "command", attempt: "33.1", verb: "kill", reason: "now" });
       const first = await server.end("31.1");
       assert.deepEqual([first.ending, first.error?.message], ["STOPPED", "enough"]);
@@ -247,7 +262,9 @@ describe("a worker", () => {
     });
     const sessions = server.sessions.length;
     server.offer("111.1", "step1");
-    await server.until(() => server.said.some((each) => each.type === "lease" && each.running.includes("111.1")));
+    await server.until(() =>
+      server.said.some((each) => each.type === "lease" && each.running.includes("111.1")),
+    );
     server.say({ type: "bye", why: "it was silent", fenced: true });
     await aborted.opened;
     await server.until(() => server.sessions.length > sessions + 1);
@@ -289,7 +306,9 @@ describe("a worker", () => {
       { grace: 0.05 },
     );
     server.offer("131.1", "step1");
-    await server.until(() => server.said.some((each) => each.type === "lease" && each.running.includes("131.1")));
+    await server.until(() =>
+      server.said.some((each) => each.type === "lease" && each.running.includes("131.1")),
+    );
     await worker.stop();
     await ended;
     assert.equal(server.ends("131.1")[0]?.ending, "STOPPED");
@@ -299,7 +318,10 @@ describe("a worker", () => {
   test("ends at once where its token is not good, and says what to do", async () => {
     for (const carrier of ["stream", "poll"] as const) {
       const { ended } = started(server, { step1: () => null }, { carrier, token: "pn_worker_wrong" });
-      await assert.rejects(ended, (error) => error instanceof Dismissed && /tokens create/.test(error.message));
+      await assert.rejects(
+        ended,
+        (error) => error instanceof Dismissed && /tokens create/.test(error.message),
+      );
     }
     const { ended } = started(server, { step1: () => null });
     await server.until(() => server.connections === 1);
@@ -341,9 +363,15 @@ describe("a worker", () => {
   });
 
   test("comes back when polls failed, with a hello that names what it has", async () => {
-    const { worker, ended } = started(server, { step1: (_: null, context) => stopped(context) }, { carrier: "poll" });
+    const { worker, ended } = started(
+      server,
+      { step1: (_: null, context) => stopped(context) },
+      { carrier: "poll" },
+    );
     server.offer("151.1", "step1");
-    await server.until(() => server.said.some((each) => each.type === "lease" && each.running.includes("151.1")));
+    await server.until(() =>
+      server.said.some((each) => each.type === "lease" && each.running.includes("151.1")),
+    );
     const hellos = server.hellos.length;
     let refused = 0;
     server.refuses = () => ((refused += 1) === 1 ? { status: 503, headers: { "Retry-After": "0" } } : null);
@@ -384,7 +412,10 @@ describe("a worker", () => {
     assert.throws(() => new Worker({ slots: 0 }), /slots/);
     assert.throws(() => new Worker({ name: "with\nlines" }), /name/);
     assert.throws(() => new Worker().register("No Name", () => null), /action: a name/);
-    assert.throws(() => new Worker().register("a", () => null).register("a", () => null), /registered already/);
+    assert.throws(
+      () => new Worker().register("a", () => null).register("a", () => null),
+      /registered already/,
+    );
     await assert.rejects(new Worker(options).start(), /register an action/);
     await assert.rejects(new Worker({ token: TOKEN }).register("a", () => null).start("ftp://x"), /http/);
     await assert.rejects(new Worker().register("a", () => null).start("http://me:secret@x"), /no user/);

@@ -55,7 +55,8 @@ class Stream {
 
   private opened(): void {
     this.engine.core.connect(this.engine.now());
-    this.engine.onNews = (urgent) => this.flushing.set(urgent ? this.flushed + PAUSE - performance.now() : MOMENT);
+    this.engine.onNews = (urgent) =>
+      this.flushing.set(urgent ? this.flushed + PAUSE - performance.now() : MOMENT);
     this.flush();
     this.tick();
   }

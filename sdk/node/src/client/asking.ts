@@ -62,7 +62,7 @@ export class Asking {
   /** All items of a list, or so many, over as many pages as that takes. */
   async pages<Item>(path: string, params: Params, most = Infinity): Promise<Item[]> {
     const items: Item[] = [];
-    for (let cursor: string | null | undefined; ; ) {
+    for (let cursor: string | null | undefined; ;) {
       const limit = Math.min(200, most - items.length);
       const page: Page<Item> = await this.json(get(path, { ...params, limit, cursor }));
       items.push(...page.items);

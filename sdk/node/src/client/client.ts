@@ -1,111 +1,30 @@
 /** A client of the API: starts runs, waits for them, reads and steers them. */
 
 import { setTimeout as pause } from "node:timers/promises";
-import { TextDecoder } from "node:util";
 import { placeOf, type Address } from "../place.js";
 import { VERSION } from "../version.js";
 import { Asking, at, get, post, type Params } from "./asking.js";
-import { PATIENTLY, follow, type Told } from "./events.js";
+import { PATIENTLY, Printed, follow } from "./events.js";
 import { RunFailed, mayPass } from "./problems.js";
+import type {
+  ChainRun,
+  ListOptions,
+  LogOptions,
+  Published,
+  RetryOptions,
+  Run,
+  RunStatus,
+  SentEvent,
+  StartOptions,
+  StopOptions,
+  Task,
+  Verb,
+  WaitOptions,
+} from "./records.js";
 
 const FINAL: ReadonlySet<string> = new Set(["COMPLETED", "FAILED", "STOPPED"]);
 const TASK_IS_OVER: ReadonlySet<string> = new Set(["COMPLETED", "FAILED", "SKIPPED", "STOPPED"]);
 const LONGEST_WAIT = 60; // seconds that one answer may be put off
-
-export type RunStatus =
-  | "PENDING"
-  | "IN_PROGRESS"
-  | "HOLDING"
-  | "HELD"
-  | "STOPPING"
-  | "COMPENSATING"
-  | "COMPLETED"
-  | "FAILED"
-  | "STOPPED";
-
-/** One carrying-out of a process type. */
-export interface Run {
-  readonly id: string;
-  readonly type: string;
-  readonly version: number;
-  readonly status: RunStatus;
-  readonly input: Readonly<Record<string, unknown>>;
-  readonly output?: unknown;
-  readonly error: string | null;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly [more: string]: unknown;
-}
-
-/** One step of a run. */
-export interface Task {
-  readonly name: string;
-  readonly kind: string;
-  readonly status: string;
-  readonly attempt: number;
-  readonly output?: unknown;
-  readonly error: string | null;
-  readonly [more: string]: unknown;
-}
-
-export interface Published {
-  readonly name: string;
-  readonly version: number;
-  /** Whether this is a new version. */
-  readonly changed: boolean;
-}
-
-/** A chain of actions as the short way shows it. */
-export interface ChainRun {
-  readonly runId: string;
-  readonly workflowId: string;
-  readonly currentStep: number;
-  readonly status: "RUNNING" | "COMPLETE" | "FAILED";
-  readonly input: string | null;
-  readonly finalOutput: string | null;
-  readonly stepResults: readonly { action: string; stepIndex: number; result: string | null }[];
-}
-
-export interface StartOptions {
-  /** The same key with the same wish is the same run, however often it is asked. */
-  key?: string;
-  labels?: Record<string, string>;
-  /** 0 to 9, which is the most urgent. */
-  priority?: number;
-  /** The newest one unless said. */
-  version?: number;
-}
-
-export interface WaitOptions {
-  /** Seconds, after which it throws a `TimeoutError`. */
-  timeout?: number;
-  signal?: AbortSignal;
-}
-
-export interface StopOptions {
-  why?: string;
-  /** At once, without any grace. */
-  kill?: boolean;
-  /** Undo what was done. */
-  undo?: boolean;
-}
-
-export interface RetryOptions {
-  /** From this task on. */
-  task?: string;
-  /** Every task again. */
-  whole?: boolean;
-  input?: Record<string, unknown>;
-}
-
-export interface ListOptions {
-  type?: string;
-  status?: RunStatus | readonly RunStatus[];
-  labels?: Record<string, string>;
-  record?: string;
-  error?: string;
-  /** How many at most; 200 unless said. */
-  most?: number;
-}
 
 type Id = string | Run;
 
@@ -150,7 +69,8 @@ export class Client {
     const end = performance.now() + timeout * 1_000;
     for (;;) {
       const left = Math.max(0, Math.ceil((end - performance.now()) / 1_000));
-      const found = await this.patiently(() => this.putOff(run, Math.min(LONGEST_WAIT, left), signal), signal);
+      const ask = (): Promise<Run> => this.putOff(run, Math.min(LONGEST_WAIT, left), signal);
+      const found = await patiently(ask, signal);
       if (FINAL.has(found.status)) return found;
       if (performance.now() >= end) {
         throw new DOMException(`the run ${found.id} is ${found.status} after ${timeout} s`, "TimeoutError");
@@ -200,11 +120,7 @@ export class Client {
     return this.command(run, "retry", options);
   }
 
-  async command(
-    run: Id,
-    verb: "hold" | "resume" | "stop" | "undo" | "retry",
-    wish: object = {},
-  ): Promise<Run> {
+  async command(run: Id, verb: Verb, wish: object = {}): Promise<Run> {
     return this.asking.json(post(at("runs", idOf(run), verb), wish));
   }
 
@@ -236,8 +152,7 @@ export class Client {
   }
 
   /** What a task prints, as it does: in one attempt after another, or in this one. */
-  async *logs(run: Id, task: string, options: { attempt?: number; signal?: AbortSignal } = {}): AsyncGenerator<string> {
-    const { attempt, signal } = options;
+  async *logs(run: Id, task: string, { attempt, signal }: LogOptions = {}): AsyncGenerator<string> {
     let number = attempt ?? (await this.nextAttempt(run, task, 0, signal));
     while (number > 0) {
       const path = at("runs", idOf(run), "tasks", task, "attempts", number, "output", "events");
@@ -253,7 +168,7 @@ export class Client {
   // Events
 
   /** Something that happened; the same source and id again is the same event. */
-  async sendEvent(event: { source: string; type: string; id?: string; key?: string; data?: unknown }): Promise<unknown> {
+  async sendEvent(event: SentEvent): Promise<unknown> {
     return this.asking.json(post(at("events"), event));
   }
 
@@ -295,19 +210,6 @@ export class Client {
     return this.asking.pages(path, params, most);
   }
 
-  /** Who waits for long does not mind that a server is started anew. */
-  private async patiently<Found>(ask: () => Promise<Found>, signal?: AbortSignal): Promise<Found> {
-    for (const milliseconds of PATIENTLY) {
-      try {
-        return await ask();
-      } catch (error) {
-        if (!mayPass(error)) throw error;
-        await pause(milliseconds, undefined, { signal });
-      }
-    }
-    return ask();
-  }
-
   private async putOff(run: Id, wait: number, signal?: AbortSignal): Promise<Run> {
     const headers: Record<string, string> = wait > 0 ? { Prefer: `wait=${wait}` } : {};
     return this.asking.json({ ...get(at("runs", idOf(run))), headers, wait, signal });
@@ -326,6 +228,19 @@ export class Client {
   }
 }
 
+/** Who waits for long does not mind that a server is started anew. */
+async function patiently<Found>(ask: () => Promise<Found>, signal?: AbortSignal): Promise<Found> {
+  for (const milliseconds of PATIENTLY) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!mayPass(error)) throw error;
+      await pause(milliseconds, undefined, { signal });
+    }
+  }
+  return ask();
+}
+
 function idOf(run: Id): string {
   return typeof run === "string" ? run : run.id;
 }
@@ -335,19 +250,4 @@ function document(path: string, definition: string | object, key?: string): Retu
   if (typeof definition !== "string") return question;
   const headers = { ...question.headers, "Content-Type": "application/yaml" };
   return { ...question, headers, body: definition };
-}
-
-/** Output as texts: characters that are cut by a chunk are put together again. */
-class Printed {
-  private readonly decoders: Readonly<Record<string, TextDecoder>> = {
-    out: new TextDecoder(),
-    err: new TextDecoder(),
-  };
-
-  read(told: Told): string {
-    const found = (told.data === "" ? {} : JSON.parse(told.data)) as { data?: string; missing?: number };
-    if (told.kind === "gap") return `\n… ${found.missing ?? 0} bytes are not kept …\n`;
-    const bytes = Buffer.from(found.data ?? "", "base64");
-    return this.decoders[told.kind]?.decode(bytes, { stream: true }) ?? "";
-  }
 }

@@ -48,7 +48,7 @@ export class Reader {
 /** Each connection goes on behind the last event that was received, until an `end`. */
 export async function* follow(asking: Asking, path: string, signal?: AbortSignal): AsyncGenerator<Told> {
   let last = "";
-  for (let failures = 0; ; ) {
+  for (let failures = 0; ;) {
     const connection = new Connection(asking, path, last, signal);
     try {
       for await (const told of connection.events()) {
@@ -117,5 +117,20 @@ class Connection {
   private patient(): void {
     clearTimeout(this.timer);
     this.timer = setTimeout(this.end, QUIET);
+  }
+}
+
+/** Output as texts: characters that are cut by a chunk are put together again. */
+export class Printed {
+  private readonly decoders: Readonly<Record<string, TextDecoder>> = {
+    out: new TextDecoder(),
+    err: new TextDecoder(),
+  };
+
+  read(told: Told): string {
+    const found = (told.data === "" ? {} : JSON.parse(told.data)) as { data?: string; missing?: number };
+    if (told.kind === "gap") return `\n… ${found.missing ?? 0} bytes are not kept …\n`;
+    const bytes = Buffer.from(found.data ?? "", "base64");
+    return this.decoders[told.kind]?.decode(bytes, { stream: true }) ?? "";
   }
 }

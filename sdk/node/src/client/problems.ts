@@ -118,7 +118,12 @@ function read(body: string): Problem {
   }
 }
 
-function sentence(detail: string, field: string | null, faults: readonly Fault[], remedy: string | null): string {
+function sentence(
+  detail: string,
+  field: string | null,
+  faults: readonly Fault[],
+  remedy: string | null,
+): string {
   const place = field && !detail.includes(field) ? `${field}: ` : "";
   const each = faults.map((fault) => `\n  ${fault.path ?? ""}: ${fault.message ?? ""}`);
   return `${place}${detail}${each.join("")}${remedy ? ` (${remedy})` : ""}`;

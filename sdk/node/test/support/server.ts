@@ -20,7 +20,7 @@ export class FakeServer {
   acknowledges = true;
   token = TOKEN;
   /** What asks instead of being served, if anything. */
-  refuses: ((carrier: "stream" | "poll") => Answer | null) = () => null;
+  refuses: (carrier: "stream" | "poll") => Answer | null = () => null;
   private readonly http: Server;
   private readonly sockets = new WebSocketServer({ noServer: true });
   private readonly open = new Set<WebSocket>();
@@ -148,7 +148,8 @@ export class FakeServer {
 
   private answer(message: FromWorker): void {
     if (message.type === "hello") this.outbox.unshift({ type: "welcome", ...this.welcome });
-    if (message.type === "ended" && this.acknowledges) this.outbox.push({ type: "have", attempts: [message.attempt] });
+    if (message.type === "ended" && this.acknowledges)
+      this.outbox.push({ type: "have", attempts: [message.attempt] });
   }
 
   private unknown(request: IncomingMessage): Answer | null {

@@ -22,7 +22,9 @@ export class System {
   /** Where a server can be had from, if anywhere. */
   static program(): string | undefined {
     const onPath = (process.env["PATH"] ?? "").split(delimiter).map((each) => join(each, "procession"));
-    return [process.env["PROCESSION_BIN"] ?? "", BESIDE, ...onPath].find((each) => each !== "" && existsSync(each));
+    return [process.env["PROCESSION_BIN"] ?? "", BESIDE, ...onPath].find(
+      (each) => each !== "" && existsSync(each),
+    );
   }
 
   static async start(program: string): Promise<System> {
@@ -41,7 +43,9 @@ export class System {
 
   async token(role: string): Promise<string> {
     const name = `${role}-${process.hrtime.bigint()}`;
-    const made = await this.client.call<{ token: string }>("POST", "/api/v1/tokens", { body: { name, role } });
+    const made = await this.client.call<{ token: string }>("POST", "/api/v1/tokens", {
+      body: { name, role },
+    });
     return made.token;
   }
 
