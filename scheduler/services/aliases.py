@@ -6,16 +6,15 @@ run, that of each other the output of the one before, and the last output is the
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg import AsyncConnection
 
-from scheduler.domain import graph
 from scheduler.domain import process_types as definitions
 from scheduler.domain.errors import Invalid, NotFound
 from scheduler.domain.names import TYPE_NAME, TYPE_NAME_RULE
-from scheduler.domain.process_types import ProcessType, TaskDefinition
+from scheduler.domain.process_types import ProcessType
 from scheduler.domain.schedule_reading import read_schedule
 from scheduler.services import definitions as published
 from scheduler.services import records
@@ -29,6 +28,7 @@ from scheduler.store.schedules import Target
 Conn = AsyncConnection[Any]
 
 ACTION, STEP_INDEX = "action", "step_index"
+OF_RUN = "${{ has(input.input) ? input.input : null }}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,35 +50,30 @@ class Wish:
 def chain(name: str, steps: Sequence[Step]) -> ProcessType:
     if not TYPE_NAME.fullmatch(name):
         raise Invalid(f"{name[:63]!r} cannot be an id: {TYPE_NAME_RULE}", field="id")
-    tasks = [
-        TaskDefinition(
-            name=f"step-{number}",
-            kind="noop",
-            needs=(f"step-{number - 1}",) if number > 1 else (),
-            labels={ACTION: step.action, STEP_INDEX: str(step.index)},
-        )
-        for number, step in enumerate(steps, 1)
-    ]
-    return ProcessType(name=name, tasks=tuple(tasks))
+    tasks = [task(step, number) for number, step in enumerate(steps, 1)]
+    result = output_of(len(tasks))
+    return definitions.from_document({"name": name, "tasks": tasks, "result": result})
+
+
+def task(step: Step, number: int) -> dict[str, Any]:
+    if not TYPE_NAME.fullmatch(step.action):
+        field = f"steps[{number - 1}].action"
+        raise Invalid(f"{step.action[:63]!r} names no action: {TYPE_NAME_RULE}", field=field)
+    payload = OF_RUN if number == 1 else output_of(number - 1)
+    return {
+        "name": f"step-{number}",
+        "action": {"name": step.action, "payload": payload},
+        "needs": [f"step-{number - 1}"] if number > 1 else [],
+        "labels": {ACTION: step.action, STEP_INDEX: str(step.index)},
+    }
+
+
+def output_of(number: int) -> str:
+    return f"${{{{ tasks.step-{number}.output }}}}"
 
 
 def is_chain(document: dict[str, Any]) -> bool:
     return all(ACTION in task.get("labels", {}) for task in document["tasks"])
-
-
-def template_rows(definition: ProcessType) -> list[dict[str, Any]]:
-    """Rows that no worker of commands takes: their queues are those of their actions."""
-    return [
-        asdict(
-            replace(
-                template,
-                kind=ACTION,
-                queue=f"action:{task.labels[ACTION]}",
-                invocation={ACTION: task.labels[ACTION], STEP_INDEX: int(task.labels[STEP_INDEX])},
-            )
-        )
-        for template, task in zip(graph.templates(definition), definition.tasks, strict=True)
-    ]
 
 
 async def publish(conn: Conn, name: str, steps: Sequence[Step], *, by: str) -> int:
@@ -92,7 +87,7 @@ async def publish(conn: Conn, name: str, steps: Sequence[Step], *, by: str) -> i
         version = latest + 1
         document = definitions.to_document(definition)
         await process_types.publish(conn, name, version, digest=digest, document=document, by=by)
-        await process_types.add_tasks(conn, name, version, template_rows(definition))
+        await process_types.add_tasks(conn, name, version, published.template_rows(definition))
         await process_types.advance(conn, name, version)
     return version
 

@@ -51,13 +51,24 @@ select p.id as record, t.id, t.run_id, r.type, r.type_version, t.position, t.nam
  order by p.id, t.position;
 
 -- name: results
--- What the tasks of runs came to, in the order of the definition.
-select id, run_id, state::text as state, invocation ->> 'action' as action,
-       coalesce((invocation ->> 'step_index')::integer, position) as step_index,
-       output, error, finished_at
-  from tasks
- where run_id = any(%(runs)s::uuid[]) and role = 'task'
- order by run_id, position;
+-- What the tasks of runs came to, in the order of the definition. The labels of a chain's tasks say
+-- which step each is; chains of earlier versions have it in what is to be carried out.
+select t.id, t.run_id, t.state::text as state,
+       case when t.queue like 'action:%%' then substr(t.queue, 8) end as action,
+       coalesce(
+           (t.invocation ->> 'step_index')::integer,
+           case when l.step_index ~ '^[0-9]{1,7}$' then l.step_index::integer end,
+           t.position
+       ) as step_index,
+       t.output, t.error, t.finished_at
+  from tasks t
+  join runs r on r.id = t.run_id
+  join process_type_versions v on v.type = r.type and v.version = r.type_version
+  cross join lateral (
+    select v.document -> 'tasks' -> t.position -> 'labels' ->> 'step_index' as step_index
+  ) l
+ where t.run_id = any(%(runs)s::uuid[]) and t.role = 'task'
+ order by t.run_id, t.position;
 
 -- name: statistics
 select count(*) as total,

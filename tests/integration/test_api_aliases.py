@@ -1,13 +1,15 @@
 """What the aliases promise beyond the shapes that test_predecessors shows."""
 
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
 from psycopg import AsyncConnection
 
 from tests.support.api import Api, serving
-from tests.support.builders import SUCCESS, a_holder, claimed, engine, record
+from tests.support.builders import SUCCESS, a_holder, a_promoter, claimed, engine, record
 
 pytestmark = pytest.mark.anyio
 
@@ -37,14 +39,17 @@ async def test_a_chain_waits_for_each_action_in_turn_and_keeps_what_each_gave(
         holder = await a_holder(conn)
         assert await claimed(conn, holder) == []  # not for those who carry commands out
         assert await claimed(conn, holder, queue="action:invoice") == []
+        payload: object = "7"
         for step in STEPS:
+            await a_promoter().tick(conn)  # what it is to be given is worked out
             [mine] = await claimed(conn, holder, queue=f"action:{step['action']}")
             assert mine.kind == "action"
-            assert mine.invocation == {
-                "action": step["action"],
-                "step_index": step["stepIndex"],
-            }
-            await record(conn, holder, [mine], SUCCESS)
+            assert (mine.invocation["action"], mine.invocation["payload"]) == (
+                step["action"],
+                payload,
+            )
+            payload = {"of": step["action"]}
+            await record(conn, holder, [mine], replace(SUCCESS, output=json.dumps(payload)))
 
     found = (await client.get(f"{SERVER}/workflow/run/{run}")).json()
     assert found["status"] == "COMPLETE"
@@ -54,6 +59,8 @@ async def test_a_chain_waits_for_each_action_in_turn_and_keeps_what_each_gave(
         ("invoice", 20),
     ]
     assert all(result["timestamp"] for result in found["stepResults"])
+    assert found["finalOutput"] == '{"of": "invoice"}'
+    assert (await client.get(f"/runs/{run}")).json()["output"] == {"of": "invoice"}
 
 
 async def test_the_same_chain_again_is_the_same_version_and_another_a_new_one(
