@@ -68,9 +68,7 @@ final class Asking {
     }
 
     private HttpRequest.Builder builder(String path) {
-        return HttpRequest.newBuilder(new Web(http, place.server(), "").at(path))
-                .header("Authorization", "Bearer " + place.secret())
-                .header("User-Agent", Version.SDK);
+        return new Web(http, place.server(), place.secret()).request(path).header("User-Agent", Version.SDK);
     }
 
     /** Makes a request; each try has one of its own. */

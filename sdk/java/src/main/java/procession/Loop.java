@@ -204,6 +204,10 @@ final class Loop implements Line.Owner {
             lost(Loss.again("the server said what is no frame: " + error.getMessage()));
             return;
         }
+        if (line.carrier.isAsking() && !desk.farewell().isEmpty() && !desk.isFenced() && !desk.hasLeft()) {
+            lost(Loss.again(desk.farewell())); // a stream would be closed now
+            return;
+        }
         if (!wasWelcome && desk.isWelcome()) {
             why = "";
             LOG.log(Level.INFO, "{0} serves {1} for {2}", setup.served().name(), actions(), setup.server());

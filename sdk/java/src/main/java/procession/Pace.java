@@ -2,8 +2,8 @@ package procession;
 
 /** How often frames are sent: at once after a rest, and then seldom enough for a server to bear. */
 final class Pace {
-    private static final double PER_SECOND = 60;
-    private static final double MOST = 30; // after a rest
+    private static final double PER_SECOND = 200;
+    private static final double MOST = 100; // after a rest
 
     private double left = MOST;
     private double at;

@@ -252,6 +252,13 @@ public class WorkerTest implements AutoCloseable {
         Check.equal(server.next("hello").message().get("running").toString(), "[]");
     }
 
+    void a_poll_that_is_answered_with_goodbye_is_followed_by_one_with_a_hello() throws Exception {
+        worker.transport(Transport.POLL).register("step1", payload -> "done");
+        Told before = start();
+        server.bye(false);
+        Check.equal(server.next("hello").session(), before.session());
+    }
+
     void a_token_that_is_not_known_ends_the_worker_with_the_reason() throws Exception {
         server.refusesStreams = 401;
         worker.register("step1", payload -> null);

@@ -27,9 +27,8 @@ public final class Poll implements Carrier {
 
     @Override
     public void send(String frame) {
-        HttpRequest asking = HttpRequest.newBuilder(web.at("/api/v1/workers/sync"))
+        HttpRequest asking = web.request("/api/v1/workers/sync")
                 .timeout(ANSWER)
-                .header("Authorization", "Bearer " + web.token())
                 .header("Content-Type", "application/json")
                 .POST(BodyPublishers.ofString(frame))
                 .build();

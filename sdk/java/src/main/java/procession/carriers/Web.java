@@ -4,15 +4,18 @@ import java.io.IOException;
 import java.net.ConnectException;
 import java.net.URI;
 import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
 import java.net.http.HttpTimeoutException;
 import java.nio.channels.UnresolvedAddressException;
 import java.util.concurrent.CompletionException;
 
 /** Where a server is, and how it is asked. */
 public record Web(HttpClient http, URI server, String token) {
-    /** A path below the API, for HTTP. */
-    public URI at(String path) {
-        return URI.create(base() + path);
+    /** A request of this path. Without the offer of HTTP/2, which not every server passes over. */
+    public HttpRequest.Builder request(String path) {
+        return HttpRequest.newBuilder(URI.create(base() + path))
+                .version(HttpClient.Version.HTTP_1_1)
+                .header("Authorization", "Bearer " + token);
     }
 
     URI stream(String path) {

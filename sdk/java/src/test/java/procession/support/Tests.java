@@ -7,6 +7,11 @@ import java.lang.reflect.Modifier;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /** Runs every test: methods whose names are sentences. Arguments choose those that contain them. */
 public final class Tests {
@@ -20,6 +25,7 @@ public final class Tests {
             procession.WorkerTest.class,
             procession.ClientTest.class,
             procession.ServerTest.class);
+    private static final long LONGEST = 150; // seconds of one test
     private static final PrintStream OUT = System.out;
 
     private int passed;
@@ -67,7 +73,7 @@ public final class Tests {
             OUT.printf("ok %5.2f %s%n", (System.nanoTime() - begun) / 1e9, name(type, method));
         } catch (InvocationTargetException error) {
             judge(name(type, method), error.getCause());
-        } catch (Exception error) {
+        } catch (Exception | AssertionError error) {
             judge(name(type, method), error);
         }
     }
@@ -78,11 +84,29 @@ public final class Tests {
         method.setAccessible(true);
         Object test = maker.newInstance();
         try {
-            method.invoke(test);
+            within(() -> method.invoke(test));
         } finally {
             if (test instanceof AutoCloseable closing) {
                 closing.close();
             }
+        }
+    }
+
+    /** A test that does not end is a failure, and shows where it stands. */
+    private static void within(Callable<?> test) throws Exception {
+        FutureTask<?> running = new FutureTask<>(test);
+        Thread thread = new Thread(running, "test");
+        thread.setDaemon(true);
+        thread.start();
+        try {
+            running.get(LONGEST, TimeUnit.SECONDS);
+        } catch (TimeoutException error) {
+            AssertionError stuck = new AssertionError("it does not end");
+            stuck.setStackTrace(thread.getStackTrace());
+            thread.interrupt();
+            throw stuck;
+        } catch (ExecutionException error) {
+            throw error.getCause() instanceof Exception cause ? cause : error;
         }
     }
 
