@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from edge.agent import labels
+from edge.gateway import dispatch
 from edge.messages import Command, Message, Stock, Stocked
 from scheduler.domain.errors import Conflict
 from tests.support.edge_alone import Alone, alone
 from tests.support.gateways import Line, Served, a_line
-from tests.support.publishing import publish
+from tests.support.publishing import publish, start
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -140,6 +141,21 @@ async def test_labels_drains_and_the_end_of_all_are_heard(served: Served, press:
         await post(served, f"/workstations/{press.name}/revoke")
         closed = await until(lambda: line.closed)
         assert closed[0] == 4401
+
+
+async def test_what_waits_for_a_label_is_offered_to_whoever_is_given_it(
+    served: Served, press: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "LOOK_EVERY", 3600.0)  # by then it would be found anyway
+    on = f"on: {{workstation: {{labels: {{cell: {press.name}}}}}}}"
+    await publish(served, f"name: in-{press.name}\ntasks: [{{name: cut, run: cut, {on}}}]\n")
+    async with a_line(served, press):
+        await press.has_session()
+        run = await start(served, f"in-{press.name}")
+        await served.becomes("select 1 from tasks where run_id = %s and state = 'READY'", run)
+        await change(served, press.name, labels={"cell": press.name})
+        await served.watch()
+        await press.has_begun()
 
 
 async def test_who_may_call_it_and_whom_it_may_call_is_what_people_said_last(
