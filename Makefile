@@ -21,11 +21,12 @@ DIR ?= .procession
 SHOTS ?= .screenshots
 ARGS ?=
 
-.PHONY: help up test test-as-user check format bench nightly db docs screenshots secrets clean
+.PHONY: help up test test-as-user test-sdks test-sdk-python test-sdk-node test-sdk-java check format bench nightly db docs screenshots secrets clean
 
 help:
 	@echo "up       start everything on this machine (ARGS='--port 8080')"
 	@echo "test     all tests on PostgreSQL 18, the engine's on 15 too where it is installed"
+	@echo "test-sdks  build and test the SDKs for Python, Node.js and Java, or say what is missing for one"
 	@echo "check    style, types, the direction of imports"
 	@echo "format   put the code into the style that check wants"
 	@echo "bench    measure the engine beside its peers"
@@ -67,6 +68,32 @@ test-as-user: $(INSTALLED)
 	setpriv --reuid=nobody --regid=$$(id -g nobody) --clear-groups --inh-caps=-all \
 		env HOME="$$home" TMPDIR="$$home" PYTHONDONTWRITEBYTECODE=1 \
 		sh -c 'exec "$$@"' sh $(PYTEST) -p no:cacheprovider $(ARGS)
+
+# The real server of their tests is this one.
+test-sdks: export PROCESSION = $(abspath $(BIN)/procession)
+test-sdks: export PROCESSION_BIN = $(abspath $(BIN)/procession)
+test-sdks: $(INSTALLED)
+	@failed=0; for each in python node java; do \
+		$(MAKE) --no-print-directory test-sdk-$$each || failed=1; \
+	done; exit $$failed
+
+test-sdk-python: $(INSTALLED)
+	$(PYTEST) -q sdk/python/tests tests/acceptance/test_sdk_python.py $(ARGS)
+
+test-sdk-node: $(INSTALLED)
+	@if ! node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null; then \
+		echo "sdk/node: skipped, there is no Node.js of 20 or newer (node)"; \
+	elif ! command -v npm >/dev/null; then \
+		echo "sdk/node: skipped, there is no npm"; \
+	elif [ ! -d sdk/node/node_modules ] && ! (cd sdk/node && npm ci --silent --no-audit --no-fund); then \
+		echo "sdk/node: skipped, its packages cannot be installed: is a registry of npm reachable?"; \
+	else \
+		cd sdk/node && npm test; \
+	fi
+
+# It says itself what is missing.
+test-sdk-java: $(INSTALLED)
+	@$(MAKE) --no-print-directory -C sdk/java test
 
 check: $(INSTALLED)
 	$(BIN)/ruff check

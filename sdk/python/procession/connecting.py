@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-URL, TOKEN, TOKEN_FILE, AUTHORITIES = (
-    "PROCESSION_URL",
-    "PROCESSION_TOKEN",
-    "PROCESSION_TOKEN_FILE",
-    "PROCESSION_CA",
-)
+URL, SERVER = "PROCESSION_URL", "PROCESSION_SERVER"  # the second is what the command line asks
+TOKEN, TOKEN_FILE = "PROCESSION_TOKEN", "PROCESSION_TOKEN_FILE"
+AUTHORITIES = "PROCESSION_CA"
 HERE = "http://127.0.0.1:8080"
 FROM_FILE = "file:"
 
@@ -82,7 +79,7 @@ def find(
     """What is given counts more than the environment. A path, or `file:NAME`, is a file that holds
     the token."""
     told = os.environ if environment is None else environment
-    address = checked_url(url or told.get(URL) or HERE)
+    address = checked_url(url or told.get(URL) or told.get(SERVER) or HERE)
     return Server(address, secret_of(token, told), told.get(AUTHORITIES))
 
 
