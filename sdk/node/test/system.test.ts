@@ -178,11 +178,12 @@ describe("with a server", { skip }, () => {
     });
     await assert.rejects(new Client({ url: system.url, token: "pn_admin_nobody" }).listRuns(), Unauthorized);
     const viewer = await system.token("viewer");
-    const worker = new Worker({ url: system.url, token: viewer, report: () => undefined }).register(
-      "a",
-      () => null,
-    );
-    await assert.rejects(worker.start(), (error) => error instanceof Dismissed && /role/.test(error.message));
+    for (const carrier of ["stream", "poll"] as const) {
+      const worker = new Worker({ url: system.url, token: viewer, carrier, report: () => undefined });
+      await assert.rejects(worker.register("a", () => null).start(), (error) => {
+        return error instanceof Dismissed && /viewer/.test(error.message);
+      });
+    }
   });
 });
 

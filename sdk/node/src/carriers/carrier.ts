@@ -43,6 +43,15 @@ export function refusal(status: number, retryAfter: string | null, why: string):
   return status === 429 || status === 503 ? new Lost(message, wait) : new Unsuited(message, wait);
 }
 
+/** What is to read of a problem document, or of a line of text. */
+export function detail(text: string): string {
+  try {
+    return String((JSON.parse(text) as { detail?: unknown }).detail ?? "").slice(0, 500);
+  } catch {
+    return text.startsWith("<") ? "" : text.trim().slice(0, 500);
+  }
+}
+
 function said(why: string): string {
   return why === "" ? "" : `: ${why}`;
 }

@@ -3,7 +3,7 @@
 import type { Engine } from "../engine.js";
 import type { Place } from "../place.js";
 import { BadFrame } from "../wire.js";
-import { Alarm, Lost, refusal } from "./carrier.js";
+import { Alarm, Lost, detail, refusal } from "./carrier.js";
 
 const PAUSE = 5; // milliseconds between two polls, which gathers what is said meanwhile
 const MOMENT = 100; // milliseconds that what is not urgent may wait
@@ -61,15 +61,6 @@ async function bodyOf(answer: Response): Promise<string> {
     return await answer.text();
   } catch (error) {
     throw new Lost(reasonOf(error));
-  }
-}
-
-/** What is to read of a problem document. */
-function detail(text: string): string {
-  try {
-    return String((JSON.parse(text) as { detail?: unknown }).detail ?? "").slice(0, 500);
-  } catch {
-    return "";
   }
 }
 

@@ -1,10 +1,11 @@
 /** Frames over a WebSocket. */
 
+import type { IncomingMessage } from "node:http";
 import { WebSocket } from "ws";
 import type { Engine } from "../engine.js";
 import type { Place } from "../place.js";
 import { LARGEST, BadFrame } from "../wire.js";
-import { Alarm, Lost, Dismissed, TOKEN_REFUSED, refusal } from "./carrier.js";
+import { Alarm, Lost, Dismissed, TOKEN_REFUSED, detail, refusal } from "./carrier.js";
 
 const SUBPROTOCOL = "procession.worker.1";
 const PAUSE = 5; // milliseconds between two frames, which gathers what is said meanwhile
@@ -12,6 +13,7 @@ const MOMENT = 100; // milliseconds that what is not urgent may wait
 const FULL = 4 << 20; // bytes that may be on their way
 const HANDSHAKE = 10_000; // milliseconds
 const FAREWELL = 3_000; // milliseconds until a close that nobody answers is one
+const LONGEST_ANSWER = 16 << 10; // characters that are read of a refusal
 const NOT_READ = 4400;
 const NOT_GOOD = 4401;
 const NO_VERSION = 4406;
@@ -46,11 +48,18 @@ class Stream {
     this.socket.on("pong", () => engine.core.alive(engine.now()));
     this.socket.on("error", (error) => (this.why ??= new Lost(error.message)));
     this.socket.on("close", (code, reason) => this.closed(code, reason.toString()));
-    this.socket.on("unexpected-response", (_, response) => {
-      this.why = refusal(response.statusCode ?? 0, response.headers["retry-after"] ?? null, "");
-      this.socket.terminate();
-    });
+    this.socket.on("unexpected-response", (_, response) => void this.refused(response));
     over.addEventListener("abort", this.abort);
+  }
+
+  /** It is no stream; the answer says why. */
+  private async refused(response: IncomingMessage): Promise<void> {
+    const deadline = setTimeout(() => this.socket.terminate(), FAREWELL);
+    const text = await beginningOf(response);
+    clearTimeout(deadline);
+    const after = response.headers["retry-after"] ?? null;
+    this.why ??= refusal(response.statusCode ?? 0, after, detail(text));
+    this.socket.terminate();
   }
 
   private opened(): void {
@@ -127,4 +136,17 @@ class Stream {
     if (code === NO_VERSION) return new Dismissed(`no common version of the protocol: ${said}`);
     return this.why ?? new Lost(`the server closed the connection (${code}${said && `, ${said}`})`);
   }
+}
+
+async function beginningOf(response: IncomingMessage): Promise<string> {
+  let found = "";
+  try {
+    for await (const piece of response.setEncoding("utf8")) {
+      found += piece as string;
+      if (found.length > LONGEST_ANSWER) break;
+    }
+  } catch {
+    // What came before it broke is enough.
+  }
+  return found;
 }
