@@ -34,8 +34,8 @@ SILENCE = 20.0  # seconds until a quiet stream is asked whether it still is one
 POLLED_FOR = 300.0  # seconds until a stream is tried again
 UNREADABLE, REFUSED, VERSIONS, OVER = 4400, 4401, 4406, 4409
 REMEDIES = {
-    401: "the server does not know this token: `procession token create --role worker` makes one",
-    403: "this token may do other things: `procession token create --role worker` makes one"
+    401: "the server does not know this token: `procession tokens create --role worker` makes one",
+    403: "this token may do other things: `procession tokens create --role worker` makes one"
     " for workers",
     VERSIONS: "the server and this SDK have no version of the protocol in common: "
     "upgrade the older one",

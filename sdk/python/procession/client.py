@@ -13,6 +13,7 @@ from procession.api import (
     calls,
     chains,
     definitions,
+    flows,
     happenings,
     operations,
     plans,
@@ -185,6 +186,14 @@ class Client:
     pause_queue = now(operations.pause_queue)
     resume_queue = now(operations.resume_queue)
     set_queue_size = now(operations.set_queue_size)
+    send_message = now(flows.send_message)
+    list_messages = now(flows.list_messages)
+    get_values = now(flows.get_values)
+    list_values = now(flows.list_values)
+    list_streams = now(flows.list_streams)
+    read_stream = now(flows.read_stream)
+    list_workflows = now(flows.list_workflows)
+    fork = now(flows.fork)
     define_workflow = now(chains.define_workflow)
     trigger_workflow = now(chains.trigger_workflow)
     get_run_status = now(chains.get_run_status)
@@ -319,6 +328,14 @@ class AsyncClient:
     pause_queue = awaited(operations.pause_queue)
     resume_queue = awaited(operations.resume_queue)
     set_queue_size = awaited(operations.set_queue_size)
+    send_message = awaited(flows.send_message)
+    list_messages = awaited(flows.list_messages)
+    get_values = awaited(flows.get_values)
+    list_values = awaited(flows.list_values)
+    list_streams = awaited(flows.list_streams)
+    read_stream = awaited(flows.read_stream)
+    list_workflows = awaited(flows.list_workflows)
+    fork = awaited(flows.fork)
     define_workflow = awaited(chains.define_workflow)
     trigger_workflow = awaited(chains.trigger_workflow)
     get_run_status = awaited(chains.get_run_status)

@@ -67,7 +67,7 @@ def read_token(file: Path) -> str:
 
 def checked_token(token: str, source: str) -> str:
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise Misconfigured(f"{source}: this is no token; `procession token create` makes one")
+        raise Misconfigured(f"{source}: this is no token; `procession tokens create` makes one")
     return token
 
 

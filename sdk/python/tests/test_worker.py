@@ -366,7 +366,7 @@ async def test_a_second_signal_ends_it_at_once_and_others_do_what_was_in_hand(
     assert world.of(Ended) == []
 
 
-@pytest.mark.parametrize(("code", "words"), [(4401, "token create"), (4406, "version")])
+@pytest.mark.parametrize(("code", "words"), [(4401, "tokens create"), (4406, "version")])
 async def test_a_server_that_does_not_want_the_worker_ends_it_with_a_remedy(
     world: World, code: int, words: str
 ) -> None:
@@ -385,7 +385,7 @@ async def test_a_token_that_is_not_known_ends_the_worker_before_it_begins() -> N
     async with serve(World().serve, "127.0.0.1", 0, process_request=refuse) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         worker = Worker(f"http://127.0.0.1:{port}", TOKEN).register("known", len)
-        with pytest.raises(Rejected, match="token create"):
+        with pytest.raises(Rejected, match="tokens create"):
             await asyncio.wait_for(worker.run(), WITHIN)
 
 
