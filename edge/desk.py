@@ -225,12 +225,18 @@ class Desk:
     # A session.
 
     def hear(
-        self, frame: Frame, *, opened: float | None = None, beat: float = 15.0, poll: float = 5.0
+        self,
+        frame: Frame,
+        *,
+        opened: float | None = None,
+        beat: float = 15.0,
+        poll: float = 5.0,
+        unfit: str = "",
     ) -> int:
         """The session that what is answered belongs to. `opened`: when its connection was."""
         first = frame.messages[0] if frame.messages else None
         if isinstance(first, Hello):
-            return self.greet(first, opened=opened, beat=beat, poll=poll)
+            return self.greet(first, opened=opened, beat=beat, poll=poll, unfit=unfit)
         if frame.session != self.station.session:
             self.answers.append(Bye("a newer session has begun", fenced=True))
             return frame.session
@@ -238,7 +244,13 @@ class Desk:
         return frame.session
 
     def greet(
-        self, hello: Hello, *, opened: float | None = None, beat: float = 15.0, poll: float = 5.0
+        self,
+        hello: Hello,
+        *,
+        opened: float | None = None,
+        beat: float = 15.0,
+        poll: float = 5.0,
+        unfit: str = "",
     ) -> int:
         """The new session's number; 0 where none has begun."""
         opened = self.clock if opened is None else opened
@@ -274,6 +286,7 @@ class Desk:
                 beat=beat,
                 poll=poll,
                 files=True,
+                unfit=unfit,
             )
         )
         self.answers += self.waiting()

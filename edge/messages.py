@@ -297,6 +297,7 @@ class Welcome:
     poll: float = 5.0
     spread: float = 1.0  # seconds over which all of them may come back after a cut
     files: bool = False  # whether files are taken here
+    unfit: str = ""  # why nothing new is given to this agent
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -77,7 +78,7 @@ class Outcome:
     `counted` says whether it may use up a retry: an attempt that never began does not.
     `output` is the task's output as JSON text, ready for jsonb. `retry_after`: whoever was asked
     wants to be left alone for so many seconds. `error_type`: which kind of error it was, where
-    whoever failed has names for them.
+    whoever failed has names for them. `ended_at`: when, if that was long before it was told.
     """
 
     ending: Ending
@@ -90,3 +91,4 @@ class Outcome:
     files: Sequence[Left] = ()
     retry_after: float | None = None
     error_type: str | None = None
+    ended_at: datetime | None = None

@@ -5,6 +5,7 @@ variable in small letters.
 """
 
 import os
+import re
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -40,6 +41,14 @@ def queue(value: str) -> str:
 
 Queue = Annotated[str, AfterValidator(queue)]
 
+
+def version(value: str) -> str:
+    if value and re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6}){0,3}", value) is None:
+        raise ValueError(f"{value!r} is no version: write numbers with dots between, such as 1.4")
+    return value
+
+
+Version = Annotated[str, AfterValidator(version)]
 
 COLOURS = ("red", "orange", "green", "blue", "violet")
 
@@ -131,6 +140,15 @@ class WorkstationSettings(BaseModel, frozen=True):
     poll: Duration = timedelta(seconds=5)  # of those that cannot keep a connection
     accept_within: Duration = timedelta(seconds=10)  # or the offer is taken back
     frames_per_second: int = Field(default=100, ge=1, le=100_000)  # of one workstation
+    oldest_agent: Version = ""  # to which work is given; both count themselves
+    newest_agent: Version = ""
+
+
+class StartSettings(BaseModel, frozen=True):
+    """How many starts are answered before they are stored (`ack=memory`) and wait for that."""
+
+    in_memory: int = Field(default=20_000, ge=1, le=1_000_000)
+    bytes_in_memory: int = Field(default=64 << 20, ge=1 << 20)
 
 
 class RemoteSettings(BaseModel, frozen=True):
@@ -156,6 +174,7 @@ class ServerSettings(BaseModel, frozen=True):
     events: EventSettings = EventSettings()
     workstations: WorkstationSettings = WorkstationSettings()
     remote: RemoteSettings = RemoteSettings()
+    starts: StartSettings = StartSettings()
 
 
 class Settings(BaseSettings):

@@ -180,6 +180,7 @@ class Agent:
         self.link: Link | None = None
         self.seen: float | None = None  # when the server was last heard
         self.sizes: dict[str, int] = {}  # bytes printed so far by what runs
+        self.unfit = ""  # why the server gives us nothing new, as it said last
         self.unheard: set[int] = set()  # commands whose fate the server has not been told
         self.on_run: OnRun | None = None  # who decides about runs of our own
         self.on_stock: OnStock | None = None  # who keeps what is needed when we are alone
@@ -326,6 +327,7 @@ class Agent:
         # It looked at its clock after our hello, so nothing begins too late for a slow answer.
         link.lead, link.beat = message.clock - link.since, message.beat
         link.session, link.takes_files = message.session, message.files
+        self.unfit = message.unfit
         effects: list[Effect] = []
         for answer in message.answers:
             effects += self.answered(answer, now, clock)
@@ -357,6 +359,8 @@ class Agent:
     def objection(self, offer: Offer) -> Objection:
         if self.book.shut.draining:
             return Refusal.DRAINING, self.book.shut.why or "it takes no new work"
+        if self.unfit:
+            return Refusal.DRAINING, self.unfit
         if self.free() <= 0:
             return Refusal.BUSY, f"all {self.profile.slots} slots are taken"
         return self.object_to(offer)

@@ -604,6 +604,7 @@ class Program:
             "waiting": self.waiting(),
             "full": self.full or None,
             "unwritable": self.unwritable or None,
+            "unfit": self.core.unfit or None,
             "peers": self.company.status(),
             "runner": {"pid": self.hands.pid, "away": self.hands.away or None},
             "policy": {

@@ -12,7 +12,7 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {told['why']}"
     if told["draining"]:
         yield f"takes no new work: {told['drain_reason'] or 'drained'}"
-    for name in ("full", "unwritable"):
+    for name in ("full", "unwritable", "unfit"):
         if told[name]:
             yield f"takes no new work: {told[name]}"
     if told["runner"]["away"]:
@@ -23,7 +23,10 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"its clock is {told['clock_ahead']:+.0f} s before the server's"
     waits = ", ".join(f"{count} {name}" for name, count in told["waiting"].items() if count)
     yield f"waiting to be sent: {waits or 'nothing'}"
-    yield f"in hand: {len(told['attempts']) or 'nothing'}, {told['free']} of {told['slots']} free"
+    living = [each for each in told["attempts"] if each["phase"] != "ended"]
+    yield f"in hand: {len(living) or 'nothing'}, {told['free']} of {told['slots']} free"
+    if ended := len(told["attempts"]) - len(living):
+        yield f"ended, and not all of it sent: {ended}"
     for each in told["attempts"]:
         yield f"  {each['attempt']}  {each['phase']}{wanted(each)}  {command(each)}"
 

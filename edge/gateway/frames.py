@@ -38,6 +38,7 @@ from edge.messages import (
     Verb,
 )
 from edge.talking import Shut
+from edge.window import Window
 from scheduler.domain.wakes import Wake
 from scheduler.services import events
 from scheduler.services.catalog import Catalog
@@ -71,6 +72,7 @@ class Place:
     beat: float = 15.0
     poll: float = 5.0
     opened: float | None = None  # when this connection was, by the database's clock
+    window: Window = field(default_factory=Window)
 
 
 @dataclass(slots=True)
@@ -133,13 +135,18 @@ class Hearing:
         self.own: dict[str, Hand] = {}  # attempts that it decides about itself
         self.keys: dict[str, Key] = {}  # theirs
         self.stock: Stock | None = None
+        self.unfit = ""
         self.stored = filing.Stored()
         self.filed: dict[str, Key] = {}  # attempts that files are told of
 
     async def hear(self, frame: Frame, hands: Sequence[Row], commands: Sequence[Row]) -> Heard:
         self.desk = Desk(self.station(hands, commands), self.clock)
         place = self.place
-        session = self.desk.hear(frame, opened=place.opened, beat=place.beat, poll=place.poll)
+        if frame.messages and isinstance(frame.messages[0], Hello):
+            self.unfit = place.window.objection(frame.messages[0].version)
+        session = self.desk.hear(
+            frame, opened=place.opened, beat=place.beat, poll=place.poll, unfit=self.unfit
+        )
         heard = Heard(
             session,
             self.desk.answers,
@@ -253,6 +260,7 @@ class Hearing:
             facts=dict(hello.facts),
             policy=dict(hello.policy),
             does=sorted({*hello.does} & {*DOES}),
+            unfit=self.unfit,
             labels={**hello.labels},
             draining=hello.draining,
             skew=hello.clock - self.clock,
@@ -373,26 +381,31 @@ class Hearing:
 
     async def date(self, closings: Sequence[Closing]) -> None:
         """What was told of when it was long over ended then, and not when we heard of it."""
-        ended = {
-            each.key: each.verdict.ended.at + self.ahead
+        late = {
+            each.key: each.at
             for each in closings
-            if isinstance(each.verdict, desk.Recorded)
+            if each.at is not None and isinstance(each.verdict, desk.Recorded)
         }
-        late = {key: moment(at, self.clock) for key, at in ended.items() if self.clock - at > LATE}
         if late:
             await workstations.ended(self.conn, late)
 
+    def ended_at(self, ended: Ended) -> datetime | None:
+        """If that is worth telling: by our clock."""
+        at = ended.at + self.ahead
+        return moment(at, self.clock) if self.clock - at > LATE else None
+
     def closing(self, change: Change) -> Closing | None:
         """None for what nobody here has ever given it: whatever it says of that is noise."""
+        at = None
         match change:
             case desk.Recorded(ended) | desk.Orphaned(ended):
-                attempt = ended.attempt
+                attempt, at = ended.attempt, self.ended_at(ended)
             case desk.HandedBack(attempt) | desk.Lost(attempt):
                 pass
             case _:
                 return None
         run = self.runs.get(attempt)
-        return Closing(run, key_of(attempt), change) if run is not None else None
+        return Closing(run, key_of(attempt), change, at) if run is not None else None
 
     async def remember(self, changes: Sequence[Change], heard: Heard) -> None:
         """How far it was heard, in the transaction of what was heard."""

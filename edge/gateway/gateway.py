@@ -21,6 +21,7 @@ from edge.gateway.frames import Heard, Place
 from edge.gateway.streams import Stream, Streams
 from edge.messages import Bye, Frame, FromServer, Have, Lease, Welcome
 from edge.rates import Rates
+from edge.window import Window
 from scheduler.domain.wakes import ANY, Wake
 from scheduler.loops.announcer import Announcer
 from scheduler.loops.pulse import Pulse
@@ -111,7 +112,8 @@ class Gateway:
 
     def place(self, carrier: str, opened: float | None) -> Place:
         beat, poll = self.settings.beat.total_seconds(), self.settings.poll.total_seconds()
-        return Place(self.name, carrier, beat, poll, opened)
+        window = Window(self.settings.oldest_agent, self.settings.newest_agent)
+        return Place(self.name, carrier, beat, poll, opened, window)
 
     async def take(self, row: Row, frame: Frame, carrier: str) -> Heard:
         """In a transaction of its own, on a connection that waits for nobody."""

@@ -6,7 +6,8 @@ successes go the short way, and the rest is judged.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -42,6 +43,7 @@ class Closing:
     run: UUID
     key: Key
     verdict: Verdict
+    at: datetime | None = None  # when it ended, if that was long before it was told
 
 
 async def record(
@@ -80,7 +82,8 @@ def as_success(closing: Closing) -> Success:
     assert isinstance(closing.verdict, Recorded)
     outcome = outcome_of(closing.verdict.ended)
     detail = None if outcome.detail is None else json.dumps(outcome.detail)
-    return Success(closing.run, *closing.key, outcome.exit_code, outcome.output, detail)
+    code, output = outcome.exit_code, outcome.output
+    return Success(closing.run, *closing.key, code, output, detail, closing.at)
 
 
 async def record_judged(
@@ -117,8 +120,9 @@ def close(
     task, attempt = closing.key
     match closing.verdict:
         case Recorded(ended):
-            if not board.record(task, attempt, holder, outcome_of(ended)):
-                board.late(task, attempt, outcome_of(ended), station=name)
+            outcome = replace(outcome_of(ended), ended_at=closing.at)
+            if not board.record(task, attempt, holder, outcome):
+                board.late(task, attempt, outcome, station=name)
         case Lost(_, why):
             board.record(task, attempt, holder, lost(why))
         case HandedBack() as back:

@@ -168,6 +168,10 @@ class Workstation(Outward):
     heard_at: Time | None
     skew: float | None = Field(description="Seconds that its clock is ahead of ours.")
     draining: bool
+    told_drain: bool = Field(description="It says itself that it takes nothing new.")
+    unfit: str | None = Field(
+        description="Why its agent is given nothing new, if its version is not one that may be."
+    )
     drain_reason: str | None
     drained_by: str | None
     drained_at: Time | None

@@ -83,7 +83,7 @@ def state_of(station: Facts) -> str:
     if station["is_away"]:
         return away(station)
     if is_draining(station):
-        reason = station["drain_reason"]
+        reason = station["drain_reason"] or station.get("unfit")
         return "is draining" + (f" ({reason})" if reason else "")
     if station["in_hand"] >= station["slots"]:
         return f"is full: it has {station['in_hand']} of {station['slots']} in hand"
@@ -91,7 +91,7 @@ def state_of(station: Facts) -> str:
 
 
 def is_draining(station: Facts) -> bool:
-    return bool(station["draining"] or station["told_drain"])
+    return bool(station["draining"] or station["told_drain"] or station.get("unfit"))
 
 
 def away(station: Facts) -> str:

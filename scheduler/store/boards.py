@@ -77,6 +77,7 @@ async def write_attempts(conn: Conn, attempts: Sequence[Attempt]) -> None:
         counted=[a.counted for a in attempts],
         holders=[a.holder for a in attempts],
         started_at=[a.started_at for a in attempts],
+        finished_at=[a.finished_at for a in attempts],
         exit_codes=[a.exit_code for a in attempts],
         outputs=[a.output for a in attempts],
         errors=[a.error for a in attempts],

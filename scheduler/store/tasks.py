@@ -38,6 +38,7 @@ class Success:
     exit_code: int | None
     output: str | None
     detail: str | None
+    ended_at: datetime | None = None  # if that was long before it was told
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ def record_values(
         "exit_codes": [each.exit_code for each in batch],
         "outputs": [each.output for each in batch],
         "details": [each.detail for each in batch],
+        "ended_ats": [each.ended_at for each in batch],
         "keep": keep,
         "best": best,
         "queues": list(queues),

@@ -19,4 +19,6 @@ grant select, insert, delete on workstation_parts to app;
 
 -- What its agent can be asked for of runs that it decides about, and what goes along with that.
 alter table workstations add column does text[] not null default '{}';
+-- Why its agent is given nothing new.
+alter table workstations add column unfit text not null default '';
 alter table workstation_commands add column data jsonb not null default '{}';

@@ -1,14 +1,20 @@
 -- name: write
+-- What was told of when it was long over ended then, but not before it began.
 insert into attempts (
-    run_id, task_id, number, round, state, counted, holder, started_at, exit_code, output, error,
-    detail
+    run_id, task_id, number, round, state, counted, holder, started_at, finished_at, exit_code,
+    output, error, detail
 )
-select *
+select run_id, task_id, number, round, state, counted, holder, started_at,
+       greatest(started_at, least(coalesce(finished_at, clock_timestamp()), clock_timestamp())),
+       exit_code, output, error, detail
   from unnest(
     %(runs)s::uuid[], %(tasks)s::bigint[], %(numbers)s::integer[], %(rounds)s::integer[],
     %(states)s::attempt_state[], %(counted)s::boolean[], %(holders)s::bigint[],
-    %(started_at)s::timestamptz[], %(exit_codes)s::integer[], %(outputs)s::jsonb[],
-    %(errors)s::text[], %(details)s::jsonb[]
+    %(started_at)s::timestamptz[], %(finished_at)s::timestamptz[], %(exit_codes)s::integer[],
+    %(outputs)s::jsonb[], %(errors)s::text[], %(details)s::jsonb[]
+  ) as a (
+    run_id, task_id, number, round, state, counted, holder, started_at, finished_at, exit_code,
+    output, error, detail
   );
 
 -- name: of_task

@@ -32,7 +32,7 @@ select name, told_labels || labels as labels from workstations where state = 'AC
 -- The workstations, and what keeps them from taking more.
 select w.name, w.state::text as state, w.told_labels || w.labels as labels, w.heard_at,
        coalesce(w.heard_at < clock_timestamp() - %(silence)s::interval, true) as is_away,
-       w.draining, w.told_drain, w.drain_reason, w.slots,
+       w.draining, w.told_drain, w.drain_reason, w.unfit, w.slots,
        (select count(*) from workstation_hands h where h.workstation = w.id and h.stage <> 'OVER')
            as in_hand
   from workstations w

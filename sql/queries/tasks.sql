@@ -39,13 +39,15 @@ with outcome as materialized (
     select *
       from unnest(
         %(runs)s::uuid[], %(tasks)s::bigint[], %(attempts)s::integer[], %(exit_codes)s::integer[],
-        %(outputs)s::jsonb[], %(details)s::jsonb[]
-      ) as o (run_id, task_id, attempt, exit_code, output, detail)
+        %(outputs)s::jsonb[], %(details)s::jsonb[], %(ended_ats)s::timestamptz[]
+      ) as o (run_id, task_id, attempt, exit_code, output, detail, ended_at)
 ), closed as (
     update tasks t
        set state = 'COMPLETED', passed = true, holder = null, wanted = null,
            counted = t.counted + 1, exit_code = o.exit_code, output = o.output,
-           finished_at = clock_timestamp()
+           finished_at = greatest(
+               t.started_at, least(coalesce(o.ended_at, clock_timestamp()), clock_timestamp())
+           )
       from outcome o
       join runs r on r.id = o.run_id
      where t.id = o.task_id and t.attempt = o.attempt and t.state = 'IN_PROGRESS'

@@ -6,7 +6,7 @@ select w.id, w.name, w.state::text as state,
        workstation_seen(w.state, w.heard_at, w.carrier, w.draining) as seen, w.draining,
        w.drain_reason, w.told_labels || w.labels as labels, w.slots, w.version, w.carrier,
        w.connected_at, w.heard_at, w.skew, w.round_trip, w.metrics, w.facts, w.address,
-       w.is_dialled, w.created_at, w.public_key,
+       w.is_dialled, w.created_at, w.public_key, w.told_drain, w.unfit,
        (select count(*) from workstation_hands h where h.workstation = w.id and h.stage <> 'OVER')
            as in_hand
   from workstations w
@@ -68,7 +68,7 @@ select w.id, w.name, w.state::text as state,
        w.told_labels, w.note, w.public_key, w.address, w.is_dialled, w.slots, w.version, w.facts,
        w.policy, w.server, w.carrier, w.connected_at, w.heard_at, w.skew, w.round_trip, w.metrics,
        w.lineage, w.have, w.draining, w.drain_reason, w.drained_by, w.drained_at, w.created_at,
-       w.created_by, w.accepted_at, w.accepted_by, w.revoked_at, w.revoked_by,
+       w.told_drain, w.unfit, w.created_by, w.accepted_at, w.accepted_by, w.revoked_at, w.revoked_by,
        (select count(*) from workstation_hands h where h.workstation = w.id and h.stage <> 'OVER')
            as in_hand
   from workstations w

@@ -45,7 +45,8 @@ update workstations
        session = %(session)s, opened = %(opened)s, greeting = %(greeting)s, lineage = %(lineage)s, have = %(have)s,
        safe = %(safe)s, doubts = %(doubts)s, settled = case when %(is_new)s then %(have)s else settled end,
        slots = %(slots)s, free = %(free)s, version = %(version)s, facts = %(facts)s,
-       policy = %(policy)s, does = %(does)s, told_labels = %(labels)s, told_drain = %(draining)s, skew = %(skew)s,
+       policy = %(policy)s, does = %(does)s, unfit = %(unfit)s,
+       told_labels = %(labels)s, told_drain = %(draining)s, skew = %(skew)s,
        server = %(server)s, carrier = %(carrier)s, connected_at = clock_timestamp(),
        heard_at = clock_timestamp()
  where id = %(id)s;
@@ -163,6 +164,7 @@ with station as materialized (
       from workstations w
      where w.id = %(workstation)s and w.state = 'ACCEPTED' and w.session = %(session)s
        and w.holder is not null and not w.draining and not w.told_drain
+       and w.unfit = ''
 ), picked as materialized (
     select t.id
       from tasks t

@@ -144,6 +144,7 @@ LOOPS: dict[str, dict[str, Any]] = {
         "exit_codes": [0, 0],
         "outputs": ["null", "null"],
         "details": ["null", "null"],
+        "ended_ats": [None, None],
         "keep": 2,
         "best": 20,
         "queues": ["default"],

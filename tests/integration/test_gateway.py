@@ -53,6 +53,7 @@ tasks:
     on: {workstation: saw-1}
 """
 COMPLETED = "select 1 from runs where id = %s and state = 'COMPLETED'"
+OVER = "select 1 from runs where id = %s and state in ('COMPLETED', 'FAILED')"
 
 
 NUMBERS = count(1)
@@ -97,7 +98,9 @@ async def test_what_ended_while_nobody_could_hear_of_it_ended_then(
 ) -> None:
     """Neither before it began nor in the future, whatever the machine says of its time."""
     took = {}
-    moments = {"then": 60.0, "before": 3 * 86_400.0, "future": -3 * 86_400.0}
+    moments = {
+        "then": 60.0, "failed": 60.0, "before": 3 * 86_400.0, "future": -3 * 86_400.0,
+    }  # fmt: skip
     for number, (name, ago) in enumerate(moments.items(), start=1):
         async with a_line(served, saw):
             run = await order(served, saw)
@@ -107,15 +110,22 @@ async def test_what_ended_while_nobody_could_hear_of_it_ended_then(
             " where run_id = %s returning id",
             run,
         )
-        saw.end(offer.attempt, at=time.time() - ago)
+        ending = "FAILED" if name == "failed" else "SUCCEEDED"
+        saw.end(offer.attempt, ending, at=time.time() - ago)
         async with a_line(served, saw):
-            await served.becomes(COMPLETED, run)
+            await served.becomes(OVER, run)
+        apart = (
+            "select extract(epoch from a.finished_at - t.finished_at)::float from tasks t"
+            " join attempts a on a.task_id = t.id where t.run_id = %s"
+        )
+        assert abs(await served.one(apart, run)) < 0.001
         took[name] = await served.one(
             "select extract(epoch from finished_at - started_at)::float from tasks"
             " where run_id = %s",
             run,
         )
     assert 40 <= took["then"] < 100 <= took["future"] < 3_600
+    assert 40 <= took["failed"] < 100
     assert took["before"] == 0
 
 

@@ -1,13 +1,41 @@
 """Frames by HTTP: one request sends all that waits and gets all that waits."""
 
 import asyncio
+import time
 from collections import deque
 
 from edge import wire
 from edge.agent.carriers import Bearer
 from edge.agent.tokens import Tokens
 from edge.agent.web import Unanswered, Web
+from edge.messages import Frame, Have, Item, Lane, Lease, Message
 from edge.wire import BadFrame
+
+QUIET, STRETCH = 60.0, 3.0  # seconds without news; how many times the interval is waited then
+
+
+class Pace:
+    """Where nothing has happened for a while, whoever asks may ask less often."""
+
+    def __init__(self) -> None:
+        self.news: float | None = None  # when there was some last
+
+    def note(self, said: Frame, heard: Frame, now: float) -> None:
+        is_news = any(map(says_something, said.messages)) or any(
+            not isinstance(each, Have) for each in heard.messages
+        )
+        if is_news or self.news is None:
+            self.news = now
+
+    def stretch(self, now: float) -> float:
+        return STRETCH if self.news is not None and now - self.news >= QUIET else 1.0
+
+
+def says_something(message: Message) -> bool:
+    """That it lives and how warm it is is no news; what it has in hand is."""
+    if isinstance(message, Lease):
+        return bool(message.running)
+    return not (isinstance(message, Item) and message.lane is Lane.METRICS)
 
 
 class Poll:
@@ -19,6 +47,7 @@ class Poll:
         self.arrived = asyncio.Event()
         self.why = ""
         self.every = 5.0  # as the server says
+        self.pace = Pace()
 
     def say(self, texts: list[str]) -> None:
         self.waiting.extend(texts)
@@ -51,12 +80,13 @@ class Poll:
         heard = wire.decode(await self.ask(said))
         if heard.messages:
             self.bearer.heard(self, heard)
+        self.pace.note(wire.decode(said), heard, time.monotonic())
         if not self.waiting:
             await self.pause()
 
     async def pause(self) -> None:
         try:
-            async with asyncio.timeout(self.every):
+            async with asyncio.timeout(self.every * self.pace.stretch(time.monotonic())):
                 await self.arrived.wait()
         except TimeoutError:
             pass

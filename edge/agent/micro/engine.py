@@ -188,6 +188,8 @@ class Engine:
         if self.book.shut.draining:
             why = f": {self.book.shut.why}" if self.book.shut.why else ""
             raise Conflict(f"this workstation takes no new work{why}", remedy="undrain it first")
+        if self.agent.unfit:
+            raise Conflict(f"this workstation takes no new work: {self.agent.unfit}")
         definition, number = self.ledger.in_use(type, version)
         alone.require(self.ledger, definition, self.here)
         with self.deciding(now) as decision:

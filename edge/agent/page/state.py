@@ -100,7 +100,7 @@ def notices(told: Told) -> list[Notice]:
     if told["draining"]:
         why = f": {told['drain_reason']}" if told["drain_reason"] else ""
         found.append(Notice(f"It takes no new work{why}"))
-    for each in (told["unwritable"], told["full"], told["policy"]["fault"]):
+    for each in (told["unwritable"], told["full"], told.get("unfit"), told["policy"]["fault"]):
         if each:
             found.append(Notice(f"It takes no new work: {each}", "bad"))
     if told["runner"]["away"]:

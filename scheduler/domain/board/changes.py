@@ -30,6 +30,7 @@ class Attempt:
     output: str | None
     error: str | None
     detail: Mapping[str, Any] | None
+    finished_at: datetime | None = None  # if not just now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

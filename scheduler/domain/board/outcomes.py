@@ -119,6 +119,7 @@ def close(table: Table, task: Task, outcome: Outcome) -> None:
             output=outcome.output,
             error=outcome.error,
             detail=outcome.detail,
+            finished_at=outcome.ended_at,
         )
     )
     task.exit_code, task.error = outcome.exit_code, outcome.error
