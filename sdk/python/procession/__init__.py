@@ -19,9 +19,10 @@ from procession.client import AsyncClient, Client
 from procession.connecting import Misconfigured
 from procession.context import Cancelled, Context
 from procession.telling import Failure
+from procession.version import VERSION
 from procession.worker import Worker
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "AsyncClient",
     "Cancelled",

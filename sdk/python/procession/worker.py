@@ -22,12 +22,13 @@ from procession.handling import Handler, served
 from procession.handling import Served as Handled
 from procession.hosting import Host
 from procession.values import Name, Served, Unfit
+from procession.version import VERSION
 from procession.workflows.defining import Workflow
 from procession.workflows.host import FlowHost
 
 log = logging.getLogger(__name__)
 
-SDK = f"python/0.1.0 ({platform.python_implementation()} {platform.python_version()})"
+SDK = f"python/{VERSION} ({platform.python_implementation()} {platform.python_version()})"
 MOST_SLOTS = 1_000
 H = TypeVar("H", bound=Callable[..., object])
 
