@@ -25,6 +25,11 @@ class Callers:
     known: Mapping[str, Caller] | None = None  # by their names; None: nothing was said
     at: float = 0.0
 
+    def is_shut_out(self, grant: Grant) -> bool:
+        """It was revoked: nothing of it is heard any more."""
+        caller = (self.known or {}).get(grant.station)
+        return caller is not None and caller.key == grant.key and not caller.types
+
     def objection(self, grant: Grant, type: str) -> str | None:
         """Why a grant that is well signed does not count for this."""
         if self.known is None or grant.since > self.at + SLACK:

@@ -89,7 +89,7 @@ class Company:
         """Within a turn: what the server says of others comes with what it says of our own."""
         text = callers.written(stock)
         self.program.book.put(CALLERS, text)
-        self.peers.taker.callers = callers.read(text)
+        self.pending += self.peers.taker.told(callers.read(text))
         if stock.peers != self.told_peers:
             self.told_peers = stock.peers
             self.ask_anew()
@@ -198,6 +198,8 @@ class Company:
         shut = self.program.book.shut
         if shut.draining:
             return taking.No(shut.why or "it takes no new work", Wait.DRAINING)
+        if unfit := self.program.core.unfit:
+            return taking.No(unfit, Wait.DRAINING)
         if self.program.full:
             return taking.No(self.program.full, Wait.BUSY)
         return None

@@ -347,8 +347,12 @@ class Peers:
     # Being called.
 
     async def visit(self, socket: Connection, visitor: Visitor) -> None:
+        grant = visitor.grant
+        if self.taker.callers.is_shut_out(grant):
+            await socket.close(doors.AWAY, f"{grant.station!r} was revoked")
+            return
         self.number += 1
-        number, grant = self.number, visitor.grant
+        number = self.number
         line = self.inward[number] = Line(socket)
         log.info("a peer has called", extra={"peer": grant.station})
         effects = self.taker.connect(number, grant, is_expired=visitor.is_expired)

@@ -128,6 +128,12 @@ class Taker:
         self.lines[line] = Line(grant, is_expired)
         return [Cut(number, f"{station!r} has called again") for number in older]
 
+    def told(self, callers: Callers) -> list[Effect]:
+        """What the server says of who may call."""
+        self.callers = callers
+        shut_out = [n for n, each in self.lines.items() if callers.is_shut_out(each.grant)]
+        return [Cut(number, "its workstation was revoked") for number in shut_out]
+
     def disconnect(self, line: int) -> None:
         self.lines.pop(line, None)
 
@@ -229,8 +235,8 @@ class Taker:
                 f"{caller.station!r} may start {allowed} here, and not {order.type!r}: "
                 "who may start what is said on the server"
             )
-        if why := self.callers.objection(caller.grant, order.type):
-            return No(why, Wait.GRANT)
+        if objection := self.callers.objection(caller.grant, order.type):
+            return No(objection, Wait.GRANT)
         return self.object_to(caller.station, order)
 
     def wish(self, line: int, given: Given, number: int, verb: Verb) -> list[Effect]:

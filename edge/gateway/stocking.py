@@ -46,12 +46,13 @@ async def refresh(conn: Conn, seen: str) -> tuple[str, list[int]]:
         system = (await variables.of_record(conn, None)).system
         known = Known(rows)
         calling = [row for row in stations if row["peers"]]
+        revoked = await stocks.revoked(conn)
         called = [row for row in stations if row["address"]]
         for station in stations:
             asked = asked_by_peers(calling, station["name"])
             content = {
                 **known.content(station, schedules, asked, system),
-                "callers": callers(calling, station),
+                "callers": callers(calling, revoked, station),
                 "peers": peers(called, station),
             }
             if await stocks.put(conn, station["id"], digest(content), content):
@@ -79,12 +80,18 @@ def asked_by_peers(stations: Sequence[Row], name: str) -> set[str]:
     return {type for peers in allowed for each in (name, "*") for type in peers.get(each, ())}
 
 
-def callers(stations: Sequence[Row], mine: Row) -> dict[str, Any] | None:
-    """Who may start what there: others may show grants that count no more."""
+def callers(stations: Sequence[Row], revoked: Sequence[Row], mine: Row) -> dict[str, Any] | None:
+    """Who may start what there, and who is let in no more: others may show grants that count no
+    more, and see to what they had started."""
     found = {
         row["name"]: {"key": row["public_key"], "types": types}
         for row in stations
         if row is not mine and (types := allowed_types(row, mine["name"]))
+    }
+    found |= {
+        row["name"]: {"key": row["public_key"], "types": []}
+        for row in revoked
+        if allowed_types(row, mine["name"])
     }
     return found if len(found) <= MOST_CALLERS else None
 

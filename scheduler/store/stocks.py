@@ -26,6 +26,10 @@ async def stations(conn: Conn) -> list[Row]:
     return await fetch_rows(conn, STOCKS["stations"])
 
 
+async def revoked(conn: Conn) -> list[Row]:
+    return await fetch_rows(conn, STOCKS["revoked"])
+
+
 async def types(conn: Conn) -> list[Row]:
     return await fetch_rows(conn, STOCKS["types"])
 

@@ -28,6 +28,14 @@ select id, name, told_labels || labels as labels, peers, public_key, address
  where state = 'ACCEPTED'
  order by id;
 
+-- name: revoked
+-- Those that may hold grants of others.
+select name, public_key, peers
+  from workstations
+ where state = 'REVOKED' and peers <> '{}'
+ order by revoked_at desc
+ limit 1000;
+
 -- name: types
 -- The newest version of each.
 select distinct on (v.type) v.type as name, v.version, v.document,

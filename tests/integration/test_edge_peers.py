@@ -182,6 +182,19 @@ async def test_a_grant_that_the_server_has_taken_back_begins_nothing_though_the_
     await until(lambda: press.bench.begun.get(order.run))
 
 
+async def test_a_workstation_that_was_revoked_is_cut_off_by_its_peers_and_let_in_no_more(
+    pair: tuple[Station, Station],
+) -> None:
+    saw, press = pair
+    order = await begun(saw, press)
+    known = {"saw": {"key": identity.public(saw.key), "types": []}}
+    press.turns.decide(lambda now, clock: press.peers.taker.told(callers.told(known, 1.0)))
+    await until(lambda: "was revoked" in (saw.peers.why.get("press") or ""))
+    saw.turns.decide(partial(saw.peers.wish, order.run, Verb.KILL))
+    assert not press.peers.inward
+    assert not press.bench.steered
+
+
 async def test_a_peer_itself_refuses_what_its_grant_does_not_name(
     pair: tuple[Station, Station], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -178,7 +178,8 @@ async def test_who_may_call_it_and_whom_it_may_call_is_what_people_said_last(
         types = ["bend", "press"]
         await hears(served, line, lambda stock: (stock.callers or {})[saw.name]["types"] == types)
         await post(served, f"/workstations/{saw.name}/revoke")
-        await hears(served, line, lambda stock: stock.callers == {})
+        shut_out = {saw.name: {"key": key, "types": []}}
+        await hears(served, line, lambda stock: stock.callers == shut_out)
 
 
 async def test_what_it_may_have_heard_before_a_cut_is_taken_back_when_it_is_there_again(

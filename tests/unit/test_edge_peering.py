@@ -145,6 +145,14 @@ def test_what_the_server_has_taken_back_begins_nothing_until_it_signs_another_gr
     assert Taken(order.run) in asked(taker, order)
 
 
+def test_who_was_revoked_is_cut_off_and_another_key_of_the_same_name_is_not() -> None:
+    taker = a_taker()
+    revoked = callers.told({"saw": {"key": "K", "types": []}}, 100.0)
+    assert taker.told(revoked) == [taking.Cut(1, "its workstation was revoked")]
+    assert not revoked.is_shut_out(Grant("saw", "press", 9e9, key="J"))
+    assert not revoked.is_shut_out(Grant("lathe", "press", 9e9, key="K"))
+
+
 @pytest.mark.parametrize("known", [None, {"saw": {"key": "K", "types": ["*"]}}])
 def test_where_nothing_was_taken_back_a_grant_counts(known: Any) -> None:
     taker, order = a_taker(), an_order()
