@@ -64,10 +64,10 @@ export class Worker {
     if (this.life) throw new Error("this worker has been started already");
     if (this.handlers.size === 0) throw new Error("register an action before the worker is started");
     const place = placeOf({ url: url ?? this.options.url, token: this.options.token }, SDK);
-    const life = new Life(this.engine(), place, this.options);
+    const what = `${this.name} serves ${[...this.handlers.keys()].join(", ")} for ${place.url}`;
+    const life = new Life(this.engine(), place, this.options, what);
     this.life = life;
     const unlisten = this.options.signals === false ? () => undefined : listen(life);
-    life.report(`${this.name} serves ${[...this.handlers.keys()].join(", ")} for ${place.url}`);
     try {
       await life.run();
     } finally {
@@ -108,9 +108,13 @@ class Life {
     private readonly engine: Engine,
     private readonly place: Place,
     private readonly options: WorkerOptions,
+    what: string,
   ) {
     this.report = options.report ?? ((line) => process.stderr.write(`procession: ${line}\n`));
-    engine.onWelcome = () => this.windows.succeeded();
+    engine.onWelcome = () => {
+      this.windows.succeeded();
+      this.report(what);
+    };
   }
 
   async run(): Promise<void> {
@@ -127,7 +131,7 @@ class Life {
 
   async stop(): Promise<void> {
     if (this.ending) this.hurry.abort();
-    this.ending ??= this.end();
+    this.ending ??= Promise.resolve().then(() => this.end());
     await this.ending;
   }
 

@@ -79,7 +79,11 @@ describe("with a server", { skip }, () => {
       "generate-invoice": (payload: string) => `invoice for ${payload}`,
     };
     await serving("stream", actions, async () => {
-      const env = { ...process.env, PROCESSION_URL: system.url, PROCESSION_TOKEN: await system.token("author") };
+      const env = {
+        ...process.env,
+        PROCESSION_URL: system.url,
+        PROCESSION_TOKEN: await system.token("author"),
+      };
       const { stdout } = await promisify(execFile)(process.execPath, [asking], { env });
       assert.match(stdout, /Email sent to invoice for charged \{"order_id": 123\}\n$/);
     });

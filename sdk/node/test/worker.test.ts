@@ -407,6 +407,18 @@ describe("a worker", () => {
     await ended;
   });
 
+  test("may be stopped by whoever it reports to, while nobody answers", async () => {
+    const reports: string[] = [];
+    const report = (line: string) => {
+      reports.push(line);
+      void worker.stop();
+    };
+    const worker = new Worker({ url: "http://127.0.0.1:1", token: TOKEN, report }).register("a", () => null);
+    await worker.start();
+    assert.match(reports[0] ?? "", /ECONNREFUSED.*again in/);
+    assert.deepEqual(reports.slice(1), ["stopping; 0 in hand"]);
+  });
+
   test("says what is wrong before it begins", async () => {
     const options = { url: server.url, token: TOKEN, signals: false };
     assert.throws(() => new Worker({ slots: 0 }), /slots/);

@@ -43,6 +43,14 @@ export function refusal(status: number, retryAfter: string | null, why: string):
   return status === 429 || status === 503 ? new Lost(message, wait) : new Unsuited(message, wait);
 }
 
+/** `fetch failed` says nothing, its cause does; of several causes the code is what is said. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  if (cause instanceof Error) return reasonOf(cause) || error.message;
+  return error.message || String((error as NodeJS.ErrnoException).code ?? error.name);
+}
+
 /** What is to read of a problem document, or of a line of text. */
 export function detail(text: string): string {
   try {

@@ -1,9 +1,10 @@
 /** Frames over requests, where a WebSocket does not get through. */
 
+import { Deadline } from "../deadline.js";
 import type { Engine } from "../engine.js";
 import type { Place } from "../place.js";
 import { BadFrame } from "../wire.js";
-import { Alarm, Lost, detail, refusal } from "./carrier.js";
+import { Alarm, Lost, detail, reasonOf, refusal } from "./carrier.js";
 
 const PAUSE = 5; // milliseconds between two polls, which gathers what is said meanwhile
 const MOMENT = 100; // milliseconds that what is not urgent may wait
@@ -29,12 +30,10 @@ export async function poll(engine: Engine, place: Place, over: AbortSignal): Pro
 
 async function exchange(engine: Engine, place: Place, over: AbortSignal): Promise<void> {
   engine.tick();
-  const answer = await ask(place, engine.core.frame() ?? engine.core.nothing(), over);
-  if (over.aborted) return;
-  const text = await bodyOf(answer);
-  if (answer.status !== 200) {
-    if (answer.status === 422) engine.core.refused(text);
-    throw refusal(answer.status, answer.headers.get("retry-after"), detail(text));
+  const { status, after, text } = await ask(place, engine.core.frame() ?? engine.core.nothing(), over);
+  if (status !== 200) {
+    if (status === 422) engine.core.refused(text);
+    throw refusal(status, after, detail(text));
   }
   try {
     engine.heard(text);
@@ -45,29 +44,24 @@ async function exchange(engine: Engine, place: Place, over: AbortSignal): Promis
   if (!engine.core.isWelcome) throw new Lost("the server did not answer to hello");
 }
 
-async function ask(place: Place, body: string, over: AbortSignal): Promise<Response> {
-  const signal = AbortSignal.any([over, AbortSignal.timeout(PATIENCE)]);
+async function ask(place: Place, body: string, over: AbortSignal): Promise<Answer> {
   const headers = { ...place.headers(), "Content-Type": "application/json" };
+  const deadline = new Deadline(PATIENCE, over);
+  const request = { method: "POST", headers, body, signal: deadline.signal, redirect: "error" } as const;
   try {
-    return await fetch(place.poll, { method: "POST", headers, body, signal, redirect: "error" });
+    const answer = await fetch(place.poll, request);
+    return { status: answer.status, after: answer.headers.get("retry-after"), text: await answer.text() };
   } catch (error) {
-    if (over.aborted) return Response.error();
     throw new Lost(reasonOf(error));
+  } finally {
+    deadline.end();
   }
 }
 
-async function bodyOf(answer: Response): Promise<string> {
-  try {
-    return await answer.text();
-  } catch (error) {
-    throw new Lost(reasonOf(error));
-  }
-}
-
-/** `fetch failed` says nothing; its cause does. */
-export function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? error.cause.message || error.message : error.message;
+interface Answer {
+  readonly status: number;
+  readonly after: string | null;
+  readonly text: string;
 }
 
 /** Wakes who waits for it, at the earliest moment that it was told. */

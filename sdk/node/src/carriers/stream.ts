@@ -5,7 +5,7 @@ import { WebSocket } from "ws";
 import type { Engine } from "../engine.js";
 import type { Place } from "../place.js";
 import { LARGEST, BadFrame } from "../wire.js";
-import { Alarm, Lost, Dismissed, TOKEN_REFUSED, detail, refusal } from "./carrier.js";
+import { Alarm, Lost, Dismissed, TOKEN_REFUSED, detail, reasonOf, refusal } from "./carrier.js";
 
 const SUBPROTOCOL = "procession.worker.1";
 const PAUSE = 5; // milliseconds between two frames, which gathers what is said meanwhile
@@ -46,7 +46,7 @@ class Stream {
     this.socket.on("open", () => this.opened());
     this.socket.on("message", (data, isBinary) => this.received(data as Buffer, isBinary));
     this.socket.on("pong", () => engine.core.alive(engine.now()));
-    this.socket.on("error", (error) => (this.why ??= new Lost(error.message)));
+    this.socket.on("error", (error) => (this.why ??= new Lost(reasonOf(error))));
     this.socket.on("close", (code, reason) => this.closed(code, reason.toString()));
     this.socket.on("unexpected-response", (_, response) => void this.refused(response));
     over.addEventListener("abort", this.abort);

@@ -2,7 +2,8 @@
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import { reasonOf } from "../carriers/poll.js";
+import { reasonOf } from "../carriers/carrier.js";
+import { Deadline } from "../deadline.js";
 import type { Place } from "../place.js";
 import { ProcessionError, Unreachable, mayPass, refusal } from "./problems.js";
 
@@ -83,12 +84,15 @@ export class Asking {
   }
 
   private async once(question: Question): Promise<string> {
-    const timeout = AbortSignal.timeout((PATIENCE + (question.wait ?? 0)) * 1_000);
-    const signal = question.signal ? AbortSignal.any([question.signal, timeout]) : timeout;
-    const answer = await this.fetch(question, signal);
-    const text = await this.asked(question, () => answer.text());
-    if (!answer.ok) throw refusal(answer.status, text);
-    return text;
+    const deadline = new Deadline((PATIENCE + (question.wait ?? 0)) * 1_000, question.signal);
+    try {
+      const answer = await this.fetch(question, deadline.signal);
+      const text = await this.asked(question, () => answer.text());
+      if (!answer.ok) throw refusal(answer.status, text);
+      return text;
+    } finally {
+      deadline.end();
+    }
   }
 
   private fetch(question: Question, signal: AbortSignal): Promise<Response> {

@@ -2,6 +2,7 @@
 
 import { setTimeout as pause } from "node:timers/promises";
 import { TextDecoder } from "node:util";
+import { Deadline } from "../deadline.js";
 import { get, type Asking } from "./asking.js";
 import { mayPass } from "./problems.js";
 
@@ -73,8 +74,7 @@ export async function* follow(asking: Asking, path: string, signal?: AbortSignal
 class Connection {
   isOver = false;
   private readonly reader: Reader;
-  private readonly controller = new AbortController();
-  private timer: NodeJS.Timeout | undefined;
+  private readonly deadline: Deadline;
 
   constructor(
     private readonly asking: Asking,
@@ -83,8 +83,7 @@ class Connection {
     private readonly given: AbortSignal | undefined,
   ) {
     this.reader = new Reader(last);
-    given?.addEventListener("abort", this.end);
-    if (given?.aborted) this.end();
+    this.deadline = new Deadline(QUIET, given);
   }
 
   get last(): string {
@@ -92,15 +91,14 @@ class Connection {
   }
 
   async *events(): AsyncGenerator<Told> {
-    this.patient();
     const headers = { Accept: "text/event-stream", ...(this.last ? { "Last-Event-ID": this.last } : {}) };
     const question = { ...get(this.path), headers, signal: this.given };
-    const answer = await this.asking.open(question, this.controller.signal);
+    const answer = await this.asking.open(question, this.deadline.signal);
     this.isOver = answer.status === 204;
     if (!answer.body) return;
     try {
       for await (const piece of answer.body) {
-        this.patient();
+        this.deadline.refresh();
         yield* this.reader.feed(piece as Uint8Array);
       }
     } catch (error) {
@@ -108,15 +106,8 @@ class Connection {
     }
   }
 
-  readonly end = (): void => {
-    clearTimeout(this.timer);
-    this.given?.removeEventListener("abort", this.end);
-    this.controller.abort();
-  };
-
-  private patient(): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(this.end, QUIET);
+  end(): void {
+    this.deadline.end();
   }
 }
 
