@@ -121,7 +121,10 @@ MOUNTED = [
     (PREFIX, remote_carriers.router),
     *(("", part.router) for part in (metrics, reference, aliases)),
 ]
-QUICK = {("POST", f"{PREFIX}/runs"): Way("start_run", "runs", starting.quickly)}
+QUICK = {
+    ("POST", f"{PREFIX}/runs"): Way("start_run", "runs", starting.quickly),
+    ("POST", f"{PREFIX}/runs?ack=memory"): Way("start_run", "runs", starting.taken_quickly),
+}
 STATEMENTS_END = "10s"
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
@@ -223,6 +226,7 @@ def lifespan(
                 group.create_task(listening(url, hearers), name="listen"),
                 group.create_task(server.callers.work(), name="callers"),
                 group.create_task(server.starts.work(), name="starts"),
+                group.create_task(server.shelf.work(), name="shelf"),
                 group.create_task(server.intake.together.work(), name="events"),
                 *(
                     group.create_task(lasting(name, work), name=name)
@@ -230,6 +234,7 @@ def lifespan(
                 ),
             ]
             yield
+            await server.shelf.emptied()
             server.pool = server.group = None
             for loop in loops:
                 loop.cancel()

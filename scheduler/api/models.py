@@ -436,6 +436,13 @@ class QueueSize(Inward):
     size: Annotated[int, Field(ge=1, le=10_000)] | None = Field(description="Null lifts it.")
 
 
+class Taken(BaseModel):
+    """A start that is in memory, and will be stored with others. Nothing is promised of it."""
+
+    status: Literal["ACCEPTED"] = "ACCEPTED"
+    waiting: int = Field(description="Starts that wait to be stored, with this one.", examples=[1])
+
+
 class Worker(Outward):
     """Somebody who holds tasks: a worker and its runner, a workstation, or a remote worker."""
 

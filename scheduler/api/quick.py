@@ -34,8 +34,8 @@ class Quick:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         way = None
-        if scope["type"] == "http" and not scope["query_string"]:
-            way = self.ways.get((scope["method"], scope["path"]))
+        if scope["type"] == "http":
+            way = self.ways.get((scope["method"], address(scope)))
         if way is None:
             await self.app(scope, receive, send)
             return
@@ -49,6 +49,11 @@ class Quick:
             await self.app(scope, again(await careful.body(), receive), send)
         else:
             await response(scope, receive, send)
+
+
+def address(scope: Scope) -> str:
+    query: str = scope["query_string"].decode("latin-1")
+    return f"{scope['path']}?{query}" if query else scope["path"]
 
 
 async def refused(request: Request, error: Exception) -> Response:

@@ -1,10 +1,10 @@
 """Runs: start, look, command."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from scheduler.api import pages, starting
 from scheduler.api.access import GuardedRoute
@@ -19,11 +19,12 @@ from scheduler.api.filters import (
     labels,
 )
 from scheduler.api.links import OF_A_NEW_RUN, OF_A_RUN, joined
-from scheduler.api.models import ChangeRun, Hold, Retry, Run, StartRun, Stop, Why
+from scheduler.api.models import ChangeRun, Hold, Retry, Run, StartRun, Stop, Taken, Why
 from scheduler.api.pages import CountedPage, Cursor, Limit, Page
 from scheduler.api.preferences import seconds
 from scheduler.api.starting import Key, Prefer
 from scheduler.api.state import By, Conn, TheCatalog, TheServer
+from scheduler.domain.errors import Invalid
 from scheduler.domain.states import RunState
 from scheduler.services import run_changes, run_lists, run_lookup, runs, why
 from scheduler.services.run_changes import Change
@@ -58,6 +59,17 @@ TriggeredBy = Annotated[
         examples=["schedule"],
     ),
 ]
+Ack = Annotated[
+    Literal["commit", "memory"],
+    Query(
+        description="`memory`: answered with 202 before it is stored, in a group with others. It "
+        "is lost if the server is killed meanwhile, or if something is wrong with it, and nobody "
+        "is told. When too many wait: 429.",
+    ),
+]
+TAKEN: dict[int | str, dict[str, Any]] = {
+    202: {"model": Taken, "description": "It lies in memory; nothing is promised of it."}
+}
 LongerThan = Annotated[
     float | None,
     Query(ge=0, le=1e9, description="It took so many seconds, or has by now.", examples=[60]),
@@ -67,21 +79,33 @@ ShorterThan = Annotated[
 ]
 
 
-@router.post("", status_code=201, responses=joined(CREATED, OF_A_NEW_RUN, problems(404, 409, 422)))
+@router.post(
+    "",
+    status_code=201,
+    response_model=Run,
+    responses=joined(CREATED, OF_A_NEW_RUN, TAKEN, problems(404, 409, 422, 429)),
+)
 async def start_run(
     wish: StartRun,
+    request: Request,
     response: Response,
     server: TheServer,
     by: By,
+    ack: Ack = "commit",
     key: Key = None,
     prefer: Prefer = None,
-) -> Run:
+) -> Run | Response:
     """Start a run of a process type.
 
     With an `Idempotency-Key` the same request may be sent again: it gives the same run. With
-    `Prefer: wait=N` the answer comes when the run has ended, or after N seconds.
+    `Prefer: wait=N` the answer comes when the run has ended, or after N seconds. With `ack=memory`
+    it comes at once, and promises nothing.
     """
     order = starting.order_of(wish, by=by, key=key)
+    if ack == "memory":
+        if prefer is not None:
+            raise Invalid("`ack=memory` waits for nothing, so leave `Prefer` out", field="ack")
+        return starting.taken(server, order, len(await request.body()))
     return await starting.ordered(server, response.headers, order, prefer)
 
 

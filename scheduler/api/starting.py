@@ -13,7 +13,7 @@ from starlette.datastructures import MutableHeaders
 
 from scheduler.api.bodies import CarefulRequest
 from scheduler.api.live import SAFETY
-from scheduler.api.models import Run, StartRun
+from scheduler.api.models import Run, StartRun, Taken
 from scheduler.api.preferences import LONGEST, seconds
 from scheduler.api.state import ACTOR, Server, caller_of, server_of
 from scheduler.domain.errors import Invalid
@@ -62,6 +62,34 @@ async def quickly(request: CarefulRequest) -> Response | None:
     order = order_of(wish, by=caller_of(request).name, key=key)
     run = await ordered(server_of(request), headers, order, prefer)
     return Response(run.model_dump_json(), 201, headers, "application/json")
+
+
+async def taken_quickly(request: CarefulRequest) -> Response | None:
+    """The same for one that waits for no commit."""
+    key = request.headers.get("idempotency-key")
+    if not is_plain(request) or "prefer" in request.headers:
+        return None
+    if key is not None and not KEY.fullmatch(key):
+        return None
+    body = await request.body()
+    try:
+        wish = StartRun.model_validate(await request.json()) if body else None
+    except ValidationError:
+        return None
+    if wish is None:
+        return None
+    order = order_of(wish, by=caller_of(request).name, key=key)
+    return taken(server_of(request), order, len(body))
+
+
+def taken(server: Server, order: Order, size: int) -> Response:
+    """Answered before anything is stored: it may come to nothing, and nobody is told."""
+    actor = ACTOR.get()
+    if actor is None:
+        raise LookupError("nobody is named who starts this run")
+    server.shelf.put(Wish(order, actor), size)
+    told = Taken(waiting=len(server.shelf))
+    return Response(told.model_dump_json(), 202, media_type="application/json")
 
 
 def is_plain(request: Request) -> bool:

@@ -15,6 +15,7 @@ from scheduler.api.intake import Intake
 from scheduler.api.live import Hub
 from scheduler.api.measures import Requests
 from scheduler.api.once import HELD
+from scheduler.api.shelf import Shelf
 from scheduler.api.together import Together
 from scheduler.domain.errors import Unavailable
 from scheduler.services import access, events, starts
@@ -49,11 +50,14 @@ class Server:
     group: asyncio.TaskGroup | None = None
     callers: Together[str, Caller] = field(init=False)
     starts: Together[Wish, Begun] = field(init=False)
+    shelf: Shelf = field(init=False)
     intake: Intake = field(init=False)
 
     def __post_init__(self) -> None:
         self.callers = Together(self._authenticate, most=MOST)
         self.starts = Together(self._start, most=MOST)
+        bounds = self.settings.starts
+        self.shelf = Shelf(self._start, most=bounds.in_memory, bytes=bounds.bytes_in_memory)
         self.intake = Intake(self.settings.events, self.connection, self._receive)
 
     async def _authenticate(self, tokens: Sequence[str]) -> Sequence[Caller | Exception]:
