@@ -3,6 +3,7 @@
 import asyncio
 
 from ledger import note
+
 from procession.workflows import child, patch, progress, step, this_step, workflow, write
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ledger import note
+
 from procession.workflows import now, sleep, step, this_step, workflow
 
 

@@ -1,6 +1,7 @@
 """Many runs of one workflow: few at a time for each customer, and not too many in any second."""
 
 from ledger import note
+
 from procession.workflows import step, this_step, workflow
 
 

@@ -1,13 +1,16 @@
-"""An order: steps that are kept, a payment that is waited for, what others may see of it, a stop."""
+"""An order: steps that are kept, a payment that is waited for, what others see of it, a stop."""
 
 from dataclasses import dataclass
 from decimal import Decimal
 
 from ledger import note
+
 from procession.workflows import (
     Stopped,
     TimedOut,
+    get_event,
     recv,
+    send,
     set_event,
     step,
     this_run,
@@ -63,3 +66,11 @@ async def order(item: str, many: int = 1, patience: float = 3600) -> str:
         raise
     await set_event("state", f"paid by {paid['by']}")
     return await ship(reserved.number)
+
+
+@workflow
+async def payment(order: str, by: str) -> str:
+    """What a bank does: sees where to pay, and tells the order once that it was paid."""
+    shown = await get_event(order, "payment", timeout=60)
+    await send(order, "payment", {"by": by, "link": shown["link"]}, key="paid")
+    return str(shown["link"])

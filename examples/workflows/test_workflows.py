@@ -1,4 +1,4 @@
-"""Tried without a server: time jumps, messages come when the test says so, programs die anywhere."""
+"""Tried without a server: time jumps, messages come as the test says, programs die anywhere."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ import pytest
 from family import campaign, survey
 from machine import machine
 from moments import reminder
+from shop import order
+
 from procession.testing import Run, World, replay_everywhere
 from procession.workflows import Stopped
-from shop import order
 
 
 @pytest.fixture(autouse=True)

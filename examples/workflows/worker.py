@@ -3,11 +3,12 @@
 from family import campaign, survey
 from machine import machine
 from moments import index, nightly, reminder
-from procession import Worker
 from queues import mail
-from shop import order
+from shop import order, payment
+
+from procession import Worker
 
 if __name__ == "__main__":
     Worker(name="workflows").serve(
-        order, mail, nightly, index, reminder, campaign, survey, machine
+        order, payment, mail, nightly, index, reminder, campaign, survey, machine
     ).start()
