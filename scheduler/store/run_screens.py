@@ -27,6 +27,10 @@ async def tasks(
     )
 
 
+async def calls(conn: Conn, run: UUID, *, of: int, after: int, limit: int) -> list[Row]:
+    return await fetch_rows(conn, SCREENS["calls"], run=run, of=of, after=after, limit=limit)
+
+
 async def items(conn: Conn, run: UUID) -> list[Row]:
     return await fetch_rows(conn, SCREENS["items"], run=run)
 
@@ -49,8 +53,10 @@ async def held_by(conn: Conn, run: UUID) -> Row | None:
     return await fetch_row(conn, SCREENS["held_by"], run=run)
 
 
-async def drawn(conn: Conn, run: UUID, limit: int, of: int | None = None) -> list[Row]:
-    return await fetch_rows(conn, SCREENS["drawn"], run=run, of=of, limit=limit)
+async def drawn(
+    conn: Conn, run: UUID, limit: int, of: int | None = None, *, calls: bool = False
+) -> list[Row]:
+    return await fetch_rows(conn, SCREENS["drawn"], run=run, of=of, calls=calls, limit=limit)
 
 
 async def names(conn: Conn, run: UUID, limit: int) -> list[Row]:

@@ -12,13 +12,20 @@ from sql.statements import statements
 RUN_TASKS = statements("run_tasks")
 Conn = AsyncConnection[Any]
 
+HIGHEST = 2**31 - 1
+
 
 async def by_name(conn: Conn, run: UUID, name: str) -> int | None:
-    position = int(name) if name.isdecimal() and len(name) < 10 else None
     task: int | None = await fetch_value(
-        conn, RUN_TASKS["by_name"], run=run, name=name, position=position
+        conn, RUN_TASKS["by_name"], run=run, name=name, position=position_of(name)
     )
     return task
+
+
+def position_of(name: str) -> int | None:
+    """None if there can be no such position."""
+    found = int(name) if name.isdecimal() and len(name) <= 10 else HIGHEST + 1
+    return found if found <= HIGHEST else None
 
 
 async def names(conn: Conn, run: UUID, tasks: Sequence[int]) -> dict[int, str]:

@@ -8,9 +8,22 @@ select id, run_id, position, name, kind, state::text as state, reason::text as r
        finished_at, role, of, item,
        case when (progress ->> 'attempt')::integer = attempt then progress end as progress
   from tasks
- where run_id = %(run)s and position > %(after)s
+ where run_id = %(run)s and position > %(after)s and position < 1000000000
    and (case when %(of)s::integer is null then role in ('task', 'hook') else of = %(of)s end)
    and (%(state)s::task_state is null or state = %(state)s)
+ order by position
+ limit %(limit)s;
+
+-- name: calls
+-- What a workflow has called, in the order of its code.
+select id, run_id, position, name, kind, state::text as state, reason::text as reason, blocked_on,
+       due_at, attempt, call_order,
+       left(case when kind in ('step', 'moment', 'patch', 'send', 'set', 'write')
+                 then invocation -> 'input' else jsonb_strip_nulls(invocation) end::text, 400
+       ) as input,
+       left(output::text, 400) as output, left(error, 1000) as error, started_at, finished_at
+  from tasks
+ where run_id = %(run)s and position > %(after)s and role = 'call' and of = %(of)s
  order by position
  limit %(limit)s;
 
@@ -18,7 +31,7 @@ select id, run_id, position, name, kind, state::text as state, reason::text as r
 -- How many items of each task stand where.
 select of, state::text as state, count(*) as items
   from tasks
- where run_id = %(run)s and role = 'item'
+ where run_id = %(run)s and role = 'item' and position < 1000000000
  group by of, state
  order by of, state;
 
@@ -71,11 +84,13 @@ select at, kind, data
  limit 1;
 
 -- name: drawn
--- What pictures need of tasks, as far as anybody sees anything in one.
+-- What pictures need of tasks, as far as anybody sees anything in one; what workflows called stands
+-- beside them if that is asked for.
 select id, run_id, position, name, state::text as state, reason::text as reason, started_at,
        finished_at, successors, role, of
   from tasks
  where run_id = %(run)s
+   and position < case when %(calls)s then 2147483647 else 1000000000 end
    and (case when %(of)s::integer is null then role <> 'item' else of = %(of)s end)
  order by position
  limit %(limit)s;

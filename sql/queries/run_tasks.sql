@@ -1,9 +1,10 @@
 -- name: by_name
--- A task may be called like another's position: its name counts first.
+-- A task may be called like another's position: its name counts first. Of calls of one name, and of
+-- a task, it is the first.
 select id
   from tasks
  where run_id = %(run)s and (name = %(name)s or position = %(position)s::integer)
- order by name = %(name)s desc
+ order by name = %(name)s desc, position
  limit 1;
 
 -- name: names

@@ -2,14 +2,18 @@
 happen once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
+import httpx
 import pytest
 from psycopg import AsyncConnection, errors
 
-from edge.remote.messages import CallKind, Offer, Park
+from edge.remote.messages import CallKind, Diverged, Offer, Park
+from scheduler.services.access import Role, create_token
+from tests.support.browser import Browser, token_form
 from tests.support.gateways import Served, a_server
 from tests.support.postgres import Databases
 from tests.support.remote_flows import (
@@ -269,7 +273,8 @@ async def test_a_step_that_keeps_its_result_with_its_effect_happens_once(mate: M
             await conn.execute(STEP, [attempt, proof, 3, "charge", "1"])
     await send(mate, run, topic="go")
     again = await next_offer(mate, [offer])
-    assert [c.output for c in await known(mate, again)][0] == {"left": 90}
+    first, _ = await known(mate, again)
+    assert first.output == {"left": 90}
     await mate.end(again)
     await mate.served.becomes(IS, run, "COMPLETED")
 
@@ -300,3 +305,49 @@ async def test_who_may_nothing_else_may_keep_a_step_and_see_no_table(mate: Mate)
     assert await keep(mate, offer, step(1)) == {1: 1}
     await mate.end(offer)
     await mate.served.becomes(IS, run, "COMPLETED")
+
+
+# The dashboard.
+
+
+async def test_the_page_of_a_run_shows_what_its_workflow_did_with_inputs_and_outputs(
+    mate: Mate,
+) -> None:
+    run, offer = await begun(mate)
+    await keep(mate, offer, step(1, {"left": 90}, "charge", input={"amount": 10}))
+    await call(mate, offer, 2, recv={"topic": "approved"})
+    await park(mate, offer, 2)
+    async with looking(mate.served) as look:
+        page = await look(f"/ui/runs/{run}")
+        for shown in ("What the workflow has done", "charge", "amount", "left", "v1", "approved"):
+            assert shown in page, shown
+        assert "charge" in await look(f"/ui/runs/{run}/timeline")
+        assert "charge" not in await look(f"/ui/runs/{run}/graph")
+        assert "What it came to" in await look(f"/ui/runs/{run}/tasks/1000000001")
+        assert "charge" in await look(f"/ui/runs/{run}?of=0")
+
+        await send(mate, run, topic="approved")
+        again = await next_offer(mate, [offer])
+        await mate.say(Diverged(again.attempt, 1, "charge", "ship it elsewhere"))
+        await mate.served.becomes(IS, run, "HELD")
+        assert "ship it elsewhere" in await look(f"/ui/runs/{run}")
+        fork = await mate.served.api.post(f"/runs/{run}/fork", json={"from_seq": 1})
+        assert fork.json()["id"] in await look(f"/ui/runs/{run}/related")
+
+
+@asynccontextmanager
+async def looking(served: Served) -> AsyncIterator[Callable[[str], Awaitable[str]]]:
+    """Pages, for somebody who has signed in."""
+    token = await create_token(served.conn, f"eyes {next(NUMBERS)}", Role.ADMIN)
+    async with httpx.AsyncClient(base_url=served.url, timeout=30) as client:
+        someone = Browser(client)
+        page = await someone.open("/ui/login")
+        form = token_form(page)
+        own = {"Sec-Fetch-Site": "same-origin", "Origin": served.url}
+        answer = await someone.post(form.action, {**dict(form.fields), "token": token}, own)
+        assert answer.status_code == 303, answer.text
+
+        async def look(path: str) -> str:
+            return (await someone.open(path)).answer.text
+
+        yield look

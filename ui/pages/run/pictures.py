@@ -66,7 +66,7 @@ def note_of(row: Row, items: dict[str, int]) -> str:
 async def ui_run_timeline(run: UUID, request: Request, conn: Conn) -> Response:
     found = await runs.get(conn, run)
     of = query.number(request, "of", 2**31 - 1)
-    rows = await run_screens.drawn(conn, run, graph.MOST, of)
+    rows = await run_screens.drawn(conn, run, graph.MOST, of, calls=True)
     tried = await dashboard.attempts_of(conn, [row["id"] for row in rows], ATTEMPTS)
     told = await history.of_run(conn, run)
     end = found["finished_at"] or datetime.now(UTC)
@@ -109,7 +109,12 @@ def readies(rows: Sequence[Row], start: datetime) -> dict[int, datetime | None]:
     for row in rows:
         for each in row["successors"]:
             ends.setdefault(each, []).append(row["finished_at"])
-    return {row["position"]: ready_at(row, ends.get(row["position"], []), start) for row in rows}
+    return {
+        row["position"]: row["started_at"]
+        if row["role"] == "call"
+        else ready_at(row, ends.get(row["position"], []), start)
+        for row in rows
+    }
 
 
 def ready_at(row: Row, ends: Sequence[datetime | None], start: datetime) -> datetime | None:
@@ -120,6 +125,8 @@ def ready_at(row: Row, ends: Sequence[datetime | None], start: datetime) -> date
 
 def spans(row: Row, tried: Sequence[Row], ready: datetime | None, end: datetime) -> list[Span]:
     """Waiting, then each attempt, with the pauses before another try between them."""
+    if not tried and row["role"] == "call":
+        return once(row, end)
     found: list[Span] = []
     since, pause = ready, "wait"
     for each in tried:
@@ -130,6 +137,13 @@ def spans(row: Row, tried: Sequence[Row], ready: datetime | None, end: datetime)
         found += timeline.span(began, each["finished_at"], word.tone, text)
         since, pause = each["finished_at"], "backoff"
     return [*found, *in_hand(row, since, pause, end)]
+
+
+def once(row: Row, end: datetime) -> list[Span]:
+    """What a program has done itself has no attempts; what waits is in nobody's hands."""
+    word = words.state(row["state"])
+    tone = word.tone if row["finished_at"] else "wait"
+    return timeline.span(row["started_at"], row["finished_at"] or end, tone, word.text)
 
 
 def in_hand(row: Row, since: datetime | None, pause: str, end: datetime) -> list[Span]:

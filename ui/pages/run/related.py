@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from scheduler.api.state import Conn
 from scheduler.services import runs
-from scheduler.store import run_screens
+from scheduler.store import flows, run_screens
 from scheduler.store import runs as stored
 from ui import query
 from ui.pages.run import frame
@@ -28,6 +28,7 @@ async def ui_run_related(run: UUID, request: Request, conn: Conn) -> Response:
         "run_related.html",
         "related",
         parent=await stored.get(conn, parent) if parent else None,
+        forks=await flows.forks(conn, run, limit=ROUNDS),
         children=rows[:SHOWN],
         next=rows[SHOWN - 1]["id"] if len(rows) > SHOWN else None,
         rounds=await run_screens.rounds(conn, run, ROUNDS),

@@ -15,7 +15,7 @@ from scheduler.store.rows import Row
 from ui import frame as pages
 from ui import query
 from ui.drawing import charts
-from ui.pages.run import frame
+from ui.pages.run import calls, frame
 from ui.pages.run.routes import SHOWN, router
 
 SETTLED = frozenset({"COMPLETED", "SKIPPED", "IN_PROGRESS"})
@@ -35,8 +35,10 @@ async def page(request: Request, conn: AsyncConnection[Any], run: UUID, **more: 
         conn, run, after=-1 if after is None else after, limit=SHOWN + 1, of=of, state=state
     )
     parts = items_of(await run_screens.items(conn, run))
-    if of is not None and of not in parts:
-        raise NotFound("this task has no items")
+    flows = await calls.of_run(conn, run)
+    shown = of_which(flows, of)
+    if of is not None and of not in parts and shown is None:
+        raise NotFound("this task has no items, and has called nothing")
     here = f"/ui/runs/{run}"
     return await frame.tab(
         request,
@@ -52,12 +54,23 @@ async def page(request: Request, conn: AsyncConnection[Any], run: UUID, **more: 
             conn, run, [row["position"] for row in rows[:SHOWN]]
         ),
         items=parts,
+        flows=flows,
+        called=await calls.page(conn, run, shown, after if of is not None else None)
+        if shown
+        else None,
         of=of,
         chosen=state,
         settled=SETTLED,
         shares=charts.shares,
         **more,
     )
+
+
+def of_which(flows: Sequence[Row], of: int | None) -> Row | None:
+    """The workflow whose calls are shown: that which is asked for, or the only one."""
+    if of is None:
+        return flows[0] if len(flows) == 1 else None
+    return next((flow for flow in flows if flow["position"] == of), None)
 
 
 def items_of(rows: Sequence[Row]) -> dict[int, dict[str, int]]:
