@@ -30,6 +30,7 @@ Mode = Literal["auto", "stream", "poll"]
 PROTOCOL = Subprotocol("procession.worker.1")
 STREAM, SYNC = "/api/v1/workers/stream", "/api/v1/workers/sync"
 OPENING = 15.0  # seconds until there is a stream and the server has welcomed us
+PACE = 0.001  # seconds between frames: a server hears 2,000 a second of one worker
 SILENCE = 20.0  # seconds until a quiet stream is asked whether it still is one
 POLLED_FOR = 300.0  # seconds until a stream is tried again
 UNREADABLE, REFUSED, VERSIONS, OVER = 4400, 4401, 4406, 4409
@@ -92,7 +93,7 @@ class Carriers:
 
     def missed(self, why: str) -> None:
         if why != self.why:
-            log.warning("the server is not reached", extra={"server": self.server.url, "why": why})
+            log.warning("the server at %s is not reached: %s", self.server.url, why)
         self.why = why
 
     def met(self) -> None:
@@ -131,14 +132,19 @@ class Carriers:
         self.bearer.opened()
         saying = asyncio.create_task(self.say(socket), name="saying")
         watching = asyncio.create_task(self.watch(socket), name="watching")
+        # Whoever can only hear is of no use.
+        saying.add_done_callback(lambda _: socket.transport.abort())
         try:
             await self.hear(socket)
         finally:
             for each in (saying, watching):
                 each.cancel()
-            await asyncio.gather(saying, watching, return_exceptions=True)
+            ends = await asyncio.gather(saying, watching, return_exceptions=True)
             socket.transport.abort()
             self.bearer.lost()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
         self.judge(socket)
 
     async def dial(self) -> ClientConnection:
@@ -187,11 +193,14 @@ class Carriers:
                 await pulse.wait()
                 await asyncio.sleep(0)  # what comes at the same moment goes in the same frame
                 pulse.clear()
-                for frame in core.take():
+                frames = core.take()
+                for frame in frames:
                     await socket.send(frame)
                 if core.is_done:
                     await socket.close()
                     return
+                if frames:
+                    await asyncio.sleep(PACE)
 
     async def watch(self, socket: ClientConnection) -> None:
         """A stream by which no welcome comes is none."""

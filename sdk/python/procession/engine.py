@@ -138,7 +138,7 @@ class Engine:
 
     async def leave(self, carrying: asyncio.Task[None]) -> None:
         """What is in hand may end within the grace; what has not begun is handed back."""
-        log.info("leaving", extra={"in_hand": len(self.core.in_hand)})
+        log.info("leaving, with %d in hand", len(self.core.in_hand))
         self.core.drain()
         self.hand_back_unbegun()
         for each in list(self.flows.values()):
@@ -262,7 +262,7 @@ class Engine:
             hosted.heard(event.message)
 
     def give_up(self, attempts: tuple[str, ...], why: str) -> None:
-        log.warning("attempts were given to others", extra={"attempts": attempts, "why": why})
+        log.warning("these attempts are put down: %s: %s", ", ".join(attempts), why)
         for each in attempts:
             hosted = self.flows.pop(each, None)
             if hosted is not None:
@@ -278,12 +278,12 @@ class Engine:
         self.beat_every, self.poll_every = max(0.1, welcome.beat), max(0.0, welcome.poll)
         self.carriers.met()
         self.welcomed.set()
-        log.info("connected", extra={"server": welcome.server, "session": self.core.session})
+        log.info("%s is connected to %s", self.core.serving.name, self.plan.server.url)
         for each in list(self.flows.values()):
             each.met()
 
     def dismissed(self, why: str, fenced: bool) -> None:
-        log.warning("the server ended the session", extra={"why": why, "fenced": fenced})
+        log.warning("the server ended the session: %s", why)
         if fenced or self.carriers.is_polling:
             self.carriers.is_cut = True
 

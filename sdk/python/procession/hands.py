@@ -157,8 +157,10 @@ class Hands:
         self.put_down(job)
         if end is None:
             self.back(job.attempt, LEAVING)
-        else:
-            self.ended(end)
+            return
+        if end.error is not None:
+            log.warning("%s %s: %s", job.offer.action, end.ending, end.error.message)
+        self.ended(end)
 
     def put_down(self, job: Job) -> None:
         job.is_over = True

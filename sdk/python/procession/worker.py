@@ -64,6 +64,8 @@ class Worker:
         """`handler(payload)` or `handler(payload, context)`, `async` or not; its result is the
         task's output. An exception is a failure."""
         checked(Served, action, "an action")
+        if self._engine is not None:
+            raise Misconfigured(f"the worker runs already: register {action!r} before")
         if action in self._handlers:
             raise Misconfigured(f"the action {action!r} has a handler already")
         self._handlers[action] = served(handler)
@@ -93,6 +95,7 @@ class Worker:
     def start(self, url: str | None = None, token: str | Path | None = None) -> None:
         """Blocks until the first SIGTERM or SIGINT, and until what was in hand has ended."""
         self.url, self.token = url or self.url, token or self.token
+        tell_on_standard_error()
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(self._with_signals())
 
@@ -120,23 +123,20 @@ class Worker:
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         """Only the main thread may have them."""
-        loop = asyncio.get_running_loop()
-        chosen = (signal.SIGTERM, signal.SIGINT)
-        if threading.current_thread() is not threading.main_thread():
-            chosen = ()  # type: ignore[assignment]
-        for each in chosen:
-            loop.add_signal_handler(each, self.stop)
+        is_main = threading.current_thread() is threading.main_thread()
+        chosen = (signal.SIGTERM, signal.SIGINT) if is_main else ()
+        before = [signal.signal(each, lambda *_: self.stop()) for each in chosen]
         try:
             yield
         finally:
-            for each in chosen:
-                loop.remove_signal_handler(each)
+            for each, handler in zip(chosen, before, strict=True):
+                signal.signal(each, handler)
 
     def _plan(self) -> Plan:
         server = connecting.find(self.url, self.token)
         server.token()  # what is missing is said before anything begins
         if not server.is_secure and not server.is_here:
-            log.warning("the token is sent without TLS", extra={"server": server.url})
+            log.warning("the token is sent to %s without TLS", server.url)
         return Plan(
             server, self._serving(), dict(self._handlers), self._host, self.carrier, self.grace
         )
@@ -154,6 +154,16 @@ class Worker:
             host=socket.gethostname(),
             pid=os.getpid(),
         )
+
+
+def tell_on_standard_error() -> None:
+    """What becomes of the worker, where nobody has said how programs log."""
+    ours = logging.getLogger("procession")
+    if not ours.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        ours.addHandler(handler)
+        ours.setLevel(logging.INFO)
 
 
 def checked(kind: Any, value: str, what: str) -> str:
