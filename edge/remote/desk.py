@@ -55,6 +55,7 @@ class Hand:
     is_ending: bool = False  # its end is on its way into the database
     wanted: str | None = None
     killed_at: float | None = None  # when it was told that it is to be over at once
+    missed_at: float | None = None  # since when leases do not name it
 
 
 # What shall become of the rows.
@@ -188,12 +189,17 @@ class Desk:
         return None if hand.is_ending else hand
 
     def lease(self, running: Sequence[str], now: float, heard: Heard) -> None:
-        """An offer may be on its way to it for a beat; what it does not name then, it has not."""
+        """An offer may be on its way to it for a beat; what it does not name then, it has not. A
+        beat from when it was missed: a machine that slept hears what was said before the offer."""
         named = set(running)
         for hand in list(self.hands.values()):
             if hand.is_ending:
                 continue
-            if hand.attempt not in named and now - hand.since > self.beat:
+            if hand.attempt in named:
+                hand.missed_at = None
+            elif hand.missed_at is None:
+                hand.missed_at = now
+            if hand.missed_at is not None and now - hand.missed_at > self.beat:
                 heard.changes.append(self.give_back(hand, "the worker does not know it"))
             elif hand.wanted is not None:
                 heard.answers.append(command(hand))

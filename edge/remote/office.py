@@ -293,6 +293,8 @@ class Office:
         link.holder, link.slots, link.queues = row["holder"], row["slots"], row["queues"]
         link.name = str(row["name"]).removeprefix(remote.NAME)
         link.draining = states[row["holder"]] != "ACTIVE"
+        for hand in hands:
+            hand.missed_at = hand.since  # who polls has heard all that it was offered before
         link.desk = Desk(self.beat, hands)
         return True
 
