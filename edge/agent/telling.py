@@ -4,6 +4,15 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+WAITING = {
+    "results": ("result", "results"),
+    "events": ("event", "events"),
+    "outputs": ("output", "outputs"),
+    "metrics": ("measure", "measures"),
+    "log_bytes": ("byte of logs", "bytes of logs"),
+    "file_bytes": ("byte of files", "bytes of files"),
+}
+
 
 def lines(told: Mapping[str, Any]) -> Iterator[str]:
     yield f"{told['name']} at {told['server']}"
@@ -21,7 +30,7 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
         yield told["policy"]["fault"]
     if abs(told["clock_ahead"]) > 2:
         yield f"its clock is {told['clock_ahead']:+.0f} s before the server's"
-    waits = ", ".join(f"{count} {name}" for name, count in told["waiting"].items() if count)
+    waits = ", ".join(counted(name, count) for name, count in told["waiting"].items() if count)
     yield f"waiting to be sent: {waits or 'nothing'}"
     living = [each for each in told["attempts"] if each["phase"] != "ended"]
     yield f"in hand: {len(living) or 'nothing'}, {told['free']} of {told['slots']} free"
@@ -29,6 +38,11 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"ended, and not all of it sent: {ended}"
     for each in told["attempts"]:
         yield f"  {each['attempt']}  {each['phase']}{wanted(each)}  {command(each)}"
+
+
+def counted(name: str, count: int) -> str:
+    one, more = WAITING[name]
+    return f"{count} {one if count == 1 else more}"
 
 
 def carried(told: Mapping[str, Any]) -> str:
