@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
+from hashlib import sha256
 from itertools import count
 from typing import Any, cast, get_args, get_type_hints
 
@@ -17,7 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from edge import messages, wire
-from edge.messages import Ended, Frame, Hello, Item, Known, Lane, Log, Phase
+from edge.messages import Ended, File, Frame, Hello, Item, Known, Lane, Log, Phase
 from scheduler.api.access import OPEN, STATION, VERDICTS
 from scheduler.app import MOUNTED
 from tests.support.gateways import Machine, Served, a_line, a_machine, a_token, poll
@@ -248,6 +249,10 @@ def said_of(others: Others) -> list[tuple[str, Any]]:
         elif kind is Log:
             data = b"not yours"
             found.append(("Log", Log(others.attempt, 0, data, zlib.crc32(data))))
+        elif kind is File:
+            data, digest = b"not yours", sha256(b"not yours").hexdigest()
+            part = (0, data, zlib.crc32(data))
+            found.append(("File", File(others.attempt, 1, "bill", len(data), digest, *part)))
         else:
             found.append((kind.__name__, about(kind, others)))
     return found
@@ -265,6 +270,8 @@ KEPT = (
     "select 'hand', row_to_json(h)::text from workstation_hands h",
     "select 'command', row_to_json(c)::text from workstation_commands c",
     "select 'output', row_to_json(o)::text from output_chunks o",
+    "select 'file', row_to_json(f)::text from task_files f",
+    "select 'part', row_to_json(p)::text from workstation_parts p",
     "select 'letter', row_to_json(d)::text from dead_letters d",
     "select 'history', row_to_json(h)::text from history h",
     "select 'other', row_to_json(w)::text from (select name, state, labels, session, lineage, have"
