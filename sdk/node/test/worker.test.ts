@@ -254,6 +254,18 @@ describe("a worker", () => {
     await ended;
   });
 
+  test("comes back over another connection when nothing is heard on one", async () => {
+    const { worker, ended } = started(server, { step1: () => "kept" });
+    await server.until(() => server.said.at(-1)?.type === "lease");
+    const hellos = server.hellos.length;
+    server.deafen();
+    await server.until(() => server.hellos.length > hellos);
+    server.offer("106.1", "step1");
+    await server.end("106.1");
+    await worker.stop();
+    await ended;
+  });
+
   test("stops everything when it is fenced, and begins anew", async () => {
     const aborted = gate();
     const { worker, ended } = started(server, {

@@ -103,7 +103,8 @@ class Stream {
     try {
       this.engine.tick();
     } catch (error) {
-      return this.end(error as Error, 1000);
+      this.why = error as Error;
+      return this.socket.terminate(); // nobody would answer to a goodbye
     }
     if (beaten) this.socket.ping();
     this.ticking.set(Math.max(10, (this.engine.core.due() - this.engine.now()) * 1_000));

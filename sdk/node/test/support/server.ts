@@ -24,6 +24,7 @@ export class FakeServer {
   private readonly http: Server;
   private readonly sockets = new WebSocketServer({ noServer: true });
   private readonly open = new Set<WebSocket>();
+  private readonly deaf = new Set<WebSocket>();
   private outbox: FromServer[] = [];
   private readonly watchers = new Set<() => void>();
 
@@ -66,6 +67,15 @@ export class FakeServer {
     for (const socket of this.open) socket.terminate();
   }
 
+  /** As when a cable is pulled: nothing is heard any more, and nobody is told. */
+  deafen(): void {
+    for (const socket of this.open) {
+      socket.pause();
+      this.open.delete(socket);
+      this.deaf.add(socket);
+    }
+  }
+
   close(code: number, reason = ""): void {
     for (const socket of this.open) socket.close(code, reason);
   }
@@ -98,6 +108,7 @@ export class FakeServer {
 
   async stop(): Promise<void> {
     this.cut();
+    for (const socket of this.deaf) socket.terminate();
     this.http.closeAllConnections();
     this.http.close();
     await once(this.http, "close");
