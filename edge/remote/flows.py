@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 
 from edge.reading import LARGEST, BadFrame
 from edge.remote import dispatch
@@ -58,6 +58,7 @@ MOST_HOLDERS = 10_000  # whose versions are remembered
 PAGE = 1_000  # calls that are read at a time
 ROOM = LARGEST // 2  # bytes of a page of history
 LAST_MOMENT = 253_000_000_000.0
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 STOPPED = ("STOPPED", "SKIPPED")
 UNORDERED = 2**31 - 1  # where calls stand that are not over
 
@@ -70,6 +71,14 @@ class Heard:
     hand: Hand
     run: UUID
     message: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Steps, and whose they are."""
+
+    heard: Sequence[Heard]
+    mine: Mapping[service.Key, Noted]
 
 
 class Flows:
@@ -97,14 +106,23 @@ class Flows:
 
     async def _record(self, conn: Conn, heard: Sequence[Heard], wake: Wake) -> None:
         noted = [note(each, call) for each in heard for call in each.message.calls]
-        if not noted:
-            return
-        kept = await service.record(conn, noted, wake)
-        for each in heard:
-            if each.hand in kept.absent:
-                forget(each)
-            else:
-                each.word.answers += answers(each, kept)
+        if noted:
+            answer(heard, await service.record(conn, noted, wake))
+
+    # The same, where nothing but rows comes of it.
+
+    def plain(self, words: Sequence[Word]) -> Notes | None:
+        heard = [heard_of(word, said) for word in words for said in word.said]
+        if not all(is_plain(each.message) for each in heard):
+            return None
+        noted = [note(each, call) for each in heard for call in each.message.calls]
+        return None if any(each.effect for each in noted) else Notes(heard, service.once(noted))
+
+    async def write(self, conn: Conn, notes: Notes) -> AsyncCursor[Any]:
+        return await flows.record(conn, [each.done for each in notes.mine.values()])
+
+    def written(self, notes: Notes, rows: Sequence[Sequence[Any]], wake: Wake) -> None:
+        answer(notes.heard, service.kept_of(notes.mine, rows, wake))
 
     async def _decide(self, conn: Conn, heard: Sequence[Heard], wake: Wake) -> None:
         by = f"worker {heard[0].word.name}"
@@ -176,6 +194,18 @@ def is_too_many(message: Any) -> bool:
     return False
 
 
+def is_plain(message: Any) -> bool:
+    return isinstance(message, Record) and not is_too_many(message)
+
+
+def answer(heard: Sequence[Heard], kept: Kept) -> None:
+    for each in heard:
+        if each.hand in kept.absent:
+            forget(each)
+        else:
+            each.word.answers += answers(each, kept)
+
+
 def end(heard: Heard) -> None:
     """What goes on for ever is to be handed over from time to time."""
     why = f"a workflow makes at most {MOST} calls: let a run of its own go on"
@@ -197,8 +227,8 @@ def note(heard: Heard, call: DoneCall) -> Noted:
         effect = effect_of(heard, call)
     except Invalid as fault:
         why = str(fault)
-        return Noted(heard.hand, heard.run, spoilt(heard.hand.task, call, why), failure=why)
-    return Noted(heard.hand, heard.run, done(heard.hand.task, call), effect)
+        return Noted(heard.hand, heard.run, spoilt(heard.hand, call, why), failure=why)
+    return Noted(heard.hand, heard.run, done(heard.hand, call), effect)
 
 
 def check(call: DoneCall) -> None:
@@ -207,9 +237,11 @@ def check(call: DoneCall) -> None:
         refuse_unstorable([call.error.type, call.error.message, call.error.trace], "the error")
 
 
-def done(task: int, call: DoneCall) -> Done:
+def done(hand: Hand, call: DoneCall) -> Done:
     return Done(
-        task=task,
+        task=hand.task,
+        attempt=hand.attempt,
+        holder=hand.holder,
         seq=call.seq,
         kind=call.kind.value,
         name=call.name,
@@ -224,14 +256,29 @@ def done(task: int, call: DoneCall) -> Done:
     )
 
 
-def spoilt(task: int, call: DoneCall, why: str) -> Done:
+def spoilt(hand: Hand, call: DoneCall, why: str) -> Done:
     note = text_of({"error": {"type": "Failed", "message": why}})
     kind, name = call.kind.value, call.name.replace("\0", "")
-    return Done(task, call.seq, kind, name, False, None, why, note, None, 1, None, None)
+    return Done(
+        hand.task,
+        hand.attempt,
+        hand.holder,
+        call.seq,
+        kind,
+        name,
+        ok=False,
+        output=None,
+        error=why,
+        note=note,
+        input=None,
+        tries=1,
+        began=None,
+        over=None,
+    )
 
 
 def text_of(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return ENCODER.encode(value)
 
 
 def words_of(error: Error | None) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
-from psycopg import AsyncConnection, IntegrityError
+from psycopg import AsyncConnection, AsyncCursor, IntegrityError
 
 from edge.remote.desk import Said
 from edge.remote.messages import FromServer
@@ -75,8 +75,8 @@ class Word:
 
     @property
     def is_plain(self) -> bool:
-        """Successes, output and progress: they go the short way."""
-        is_more = self.said or self.drains or self.leaves
+        """Successes, output and progress: they go the short way, and steps of workflows may."""
+        is_more = self.drains or self.leaves
         return not is_more and all(each.is_plain for each in self.closings)
 
 
@@ -91,6 +91,15 @@ class Workflows(Protocol):
 
     def locks(self, words: Sequence[Word]) -> set[UUID]:
         """The runs that have to be locked for what is `said`, with those of all ends."""
+
+    def plain(self, words: Sequence[Word]) -> Any:
+        """None if somebody has to look at what is `said`; else what `write` is to write."""
+
+    async def write(self, conn: Conn, notes: Any) -> AsyncCursor[Any]:
+        """In a pipeline: nothing is read yet."""
+
+    def written(self, notes: Any, rows: Sequence[Sequence[Any]], wake: Wake) -> None:
+        """Put what is to be told into `answers`, from the rows of `write`."""
 
 
 class Recorder:
@@ -112,7 +121,7 @@ class Recorder:
 
     @property
     def backlog(self) -> int:
-        return sum(len(each.closings) + len(each.chunks) for each in self._words)
+        return sum(len(e.closings) + len(e.chunks) + len(e.said) for e in self._words)
 
     async def has_room(self) -> None:
         """Who speaks waits here while more is said than can be written."""
@@ -180,7 +189,7 @@ def first(words: Sequence[Word]) -> list[Word]:
     """As many as go together."""
     found, size = list[Word](), 0
     for word in words:
-        size += len(word.closings)
+        size += len(word.closings) + len(word.said)
         if found and size > MOST:
             break
         found.append(word)
@@ -207,15 +216,21 @@ async def commit(
     wake = Wake()
     await tell(conn, words, wake)
     closings = once([each for word in words for each in word.closings])
-    if all(each.is_plain for each in words):
-        missed = await record_plainly(conn, words, closings, wake)
+    said = [each for each in words if each.said] if workflows is not None else []
+    notes = workflows.plain(said) if workflows is not None and said else None
+    if all(each.is_plain for each in words) and (notes is not None or not said):
+        async with conn.pipeline(), conn.transaction():
+            cursors = await record_plainly(conn, words, closings)
+            steps = await workflows.write(conn, notes) if workflows is not None and said else None
+        if workflows is not None and steps is not None:
+            workflows.written(notes, await steps.fetchall(), wake)
+        missed = await missed_of(cursors, closings, wake)
         if missed:
             async with conn.transaction():
                 await runs.lock(conn, sorted({each.run for each in missed}))
                 await record_judged(conn, catalog, missed, words[0].name, wake)
         return wake
     async with conn.transaction():
-        said = [each for each in words if each.said] if workflows is not None else []
         locked = {each.run for each in closings}
         locked |= workflows.locks(said) if workflows is not None else set()
         await runs.lock(conn, sorted(locked))
@@ -265,18 +280,22 @@ async def store(conn: Conn, words: Iterable[Word]) -> None:
 
 
 async def record_plainly(
-    conn: Conn, words: Sequence[Word], closings: Sequence[Closing], wake: Wake
+    conn: Conn, words: Sequence[Word], closings: Sequence[Closing]
+) -> list[AsyncCursor[Any]]:
+    """Successes and output, in a pipeline: nothing is read yet."""
+    if closings:
+        await conn.execute(runs.RUNS["lock"], {"ids": sorted({each.run for each in closings})})
+    await store(conn, words)
+    return [
+        await conn.execute(tasks.TASKS["record"], values(holder, batch))
+        for holder, batch in of_holders(closings).items()
+    ]
+
+
+async def missed_of(
+    cursors: Iterable[AsyncCursor[Any]], closings: Sequence[Closing], wake: Wake
 ) -> list[Closing]:
-    """Successes and output in one round trip. Answers what its guard left out."""
-    by_holder = of_holders(closings)
-    async with conn.pipeline(), conn.transaction():
-        if closings:
-            await conn.execute(runs.RUNS["lock"], {"ids": sorted({each.run for each in closings})})
-        await store(conn, words)
-        cursors = [
-            await conn.execute(tasks.TASKS["record"], values(holder, batch))
-            for holder, batch in by_holder.items()
-        ]
+    """What the guard of the short way left out."""
     closed = set[int]()
     for cursor in cursors:
         closed |= noted(tasks.recorded(await cursor.fetchone()), closings, wake)

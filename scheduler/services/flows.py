@@ -56,36 +56,45 @@ class Noted:
 class Kept:
     orders: dict[Key, int | None] = field(default_factory=dict)  # None: not the program's to end
     failed: dict[Key, str] = field(default_factory=dict)  # of what was said to be well
+    fresh: list[Key] = field(default_factory=list)  # not known before
     absent: set[Hand] = field(default_factory=set)  # these have it in hand no more
 
 
 async def record(conn: Conn, noted: Sequence[Noted], wake: Wake) -> Kept:
     """Keep them all, with what they tell others; what is known already is what it was."""
-    kept = Kept()
-    hands = {each.hand for each in noted}
-    there = {row["task_id"] for row in await flows.lock(conn, [astuple(h) for h in sorted_(hands)])}
-    kept.absent = {hand for hand in hands if hand.task not in there}
-    mine = {each.key: each for each in noted if each.hand.task in there}
-    if not mine:
-        return kept
-    kept.failed = {key: each.failure for key, each in mine.items() if each.failure is not None}
-    kept.failed |= await unheard(conn, list(mine.values()))
-    done = [failing(each, kept.failed.get(each.key)) for each in mine.values()]
-    fresh: list[Key] = []
-    for task, seq, order, is_new in await flows.record(conn, done):
-        kept.orders[task, seq] = order
-        fresh += [(task, seq)] if is_new else []
-    effects = [mine[key].effect for key in fresh if key not in kept.failed]
-    wake.add(runs={each.run for each in mine.values()}, due=await carry_out(conn, effects))
+    mine = once(noted)
+    unheard_ = await unheard(conn, list(mine.values()))
+    done = [failing(each, unheard_.get(each.key)) for each in mine.values()]
+    cursor = await flows.record(conn, done)
+    kept = kept_of(mine, await cursor.fetchall(), wake)
+    kept.failed |= unheard_
+    effects = [mine[key].effect for key in kept.fresh if key not in kept.failed]
+    wake.add(due=await carry_out(conn, effects))
     return kept
 
 
-def sorted_(hands: Iterable[Hand]) -> list[Hand]:
-    return sorted(hands, key=lambda hand: (hand.task, hand.attempt))
+def once(noted: Iterable[Noted]) -> dict[Key, Noted]:
+    """A program that came back says again what nobody has acknowledged yet."""
+    found: dict[Key, Noted] = {}
+    for each in noted:
+        found.setdefault(each.key, each)
+    return found
 
 
-def astuple(hand: Hand) -> tuple[int, int, int]:
-    return hand.task, hand.attempt, hand.holder
+def kept_of(mine: Mapping[Key, Noted], rows: Iterable[Sequence[Any]], wake: Wake) -> Kept:
+    """What the rows of a record say of those that were recorded."""
+    kept = Kept()
+    for task, seq, order, is_new in rows:
+        kept.orders[task, seq] = order
+        if is_new:
+            kept.fresh.append((task, seq))
+    for key, each in mine.items():
+        if key not in kept.orders:
+            kept.absent.add(each.hand)
+        elif each.failure is not None:
+            kept.failed[key] = each.failure
+    wake.add(runs={each.run for key, each in mine.items() if key in kept.orders})
+    return kept
 
 
 async def unheard(conn: Conn, noted: Sequence[Noted]) -> dict[Key, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.types.json import Jsonb
 
 from scheduler.store.rows import Row, execute, fetch_column, fetch_row, fetch_rows, fetch_value
@@ -31,6 +31,8 @@ class Done:
     """A call that a program has carried out itself; what is JSON is text."""
 
     task: int
+    attempt: int
+    holder: int
     seq: int
     kind: str
     name: str
@@ -100,23 +102,24 @@ async def history(
     )
 
 
-async def lock(conn: Conn, hands: Sequence[tuple[int, int, int]]) -> list[Row]:
-    """`hands` are tasks, attempts and holders."""
-    return await fetch_rows(
-        conn,
+async def record(conn: Conn, done: Sequence[Done]) -> AsyncCursor[Any]:
+    """Its rows are tasks, numbers of calls, orders, and whether they were new. In a pipeline both
+    statements travel at once."""
+    hands = sorted({(each.task, each.attempt, each.holder) for each in done})
+    await conn.execute(
         FLOWS["lock"],
-        tasks=[task for task, _, _ in hands],
-        attempts=[attempt for _, attempt, _ in hands],
-        holders=[holder for _, _, holder in hands],
+        {
+            "tasks": [task for task, _, _ in hands],
+            "attempts": [attempt for _, attempt, _ in hands],
+            "holders": [holder for _, _, holder in hands],
+        },
     )
-
-
-async def record(conn: Conn, done: Sequence[Done]) -> list[tuple[int, int, int | None, bool]]:
-    """Tasks, numbers of calls, orders, and whether they were new."""
-    cursor = await conn.execute(
+    return await conn.execute(
         FLOWS["record"],
         {
             "tasks": [each.task for each in done],
+            "attempts": [each.attempt for each in done],
+            "holders": [each.holder for each in done],
             "seqs": [each.seq for each in done],
             "kinds": [each.kind for each in done],
             "names": [each.name for each in done],
@@ -130,7 +133,6 @@ async def record(conn: Conn, done: Sequence[Done]) -> list[tuple[int, int, int |
             "over": [each.over for each in done],
         },
     )
-    return await cursor.fetchall()
 
 
 async def number(conn: Conn, calls: Sequence[int]) -> list[int]:

@@ -105,22 +105,25 @@ select w.task_id, w.base, w.run_id
 -- name: record
 -- Calls that are over, of workflows that the caller has locked in a statement before this one. What is
 -- known already keeps its place; one that its own transaction kept gets one now. Without an order: the
--- server sees to that call, so nobody else ends it.
+-- server sees to that call, so nobody else ends it. Without a row: the attempt is not in that hand.
 with given as materialized (
     select *
       from unnest(
-        %(tasks)s::bigint[], %(seqs)s::integer[], %(kinds)s::text[], %(names)s::text[],
-        %(oks)s::boolean[], %(outputs)s::jsonb[], %(errors)s::text[], %(notes)s::jsonb[],
-        %(inputs)s::jsonb[], %(tries)s::integer[], %(began)s::float8[], %(over)s::float8[]
+        %(tasks)s::bigint[], %(attempts)s::integer[], %(holders)s::bigint[], %(seqs)s::integer[],
+        %(kinds)s::text[], %(names)s::text[], %(oks)s::boolean[], %(outputs)s::jsonb[],
+        %(errors)s::text[], %(notes)s::jsonb[], %(inputs)s::jsonb[], %(tries)s::integer[],
+        %(began)s::float8[], %(over)s::float8[]
       ) with ordinality as g (
-        task_id, seq, kind, name, ok, output, error, note, input, tries, began, over, place
+        task_id, attempt, holder, seq, kind, name, ok, output, error, note, input, tries, began, over,
+        place
       )
 ), known as materialized (
     select g.*, w.run_id, w.base, w.orders, f.position as of, f.queue, f.rank, c.id as call,
            c.call_order, c.is_over
       from given g
-      join workflows w on w.task_id = g.task_id
-      join tasks f on f.id = g.task_id
+      join workflows w on w.task_id = g.task_id and w.attempt = g.attempt
+      join tasks f on f.id = g.task_id and f.state = 'IN_PROGRESS' and f.attempt = g.attempt
+                  and f.holder = g.holder
       -- One probe for each: all calls of a workflow would be read for the next of them otherwise.
       left join lateral (
         select id, call_order, state in ('COMPLETED', 'FAILED', 'STOPPED') as is_over
