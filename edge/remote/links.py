@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from edge import packing
 from edge.lines import Line
+from edge.reading import MOST
 from edge.remote import wire
 from edge.remote.desk import Desk, Hand
 from edge.remote.messages import FromServer
@@ -54,7 +55,8 @@ class Link(Line):
         """How many offers it may have now."""
         if self.draining or self.why or self.is_behind or self.rests_for:
             return 0
-        return max(0, self.slots - self.desk.taken)
+        free = self.slots - self.desk.taken
+        return max(0, min(free, MOST - len(self.desk.hands)))  # it may have to name all of them
 
     @property
     def load(self) -> float:

@@ -136,6 +136,8 @@ class Office:
         heard = link.desk.hear(messages, time.monotonic())
         link.say(heard.answers)
         self.write(link, heard.changes)
+        if any(isinstance(each, Over) for each in heard.changes):
+            self.dispatcher.has_room(link)  # while what is over is committed
         await self.recorder.has_room()
 
     def write(self, link: Link, changes: Sequence[Change]) -> None:

@@ -1,0 +1,102 @@
+"""What the server decides when a worker speaks, and how much it offers."""
+
+from collections.abc import Iterable
+from uuid import uuid4
+
+from edge.remote.desk import MOST_LOG, Desk, Hand, Killed, Over, Printed
+from edge.remote.links import Link
+from edge.remote.messages import Command, Ended, Ending, Forget, Lease, Log, Verb
+
+BEAT = 5.0
+
+
+def a_desk(*attempts: str) -> Desk:
+    return Desk(BEAT, [Hand(each, uuid4(), 0.0) for each in attempts])
+
+
+def an_end(attempt: str) -> Ended:
+    return Ended(attempt, Ending.SUCCEEDED)
+
+
+def test_an_end_that_is_said_again_before_it_is_committed_changes_nothing() -> None:
+    desk = a_desk("1.1")
+    assert len(desk.hear([an_end("1.1"), an_end("1.1")], 0.0).changes) == 1
+    assert desk.hear([an_end("1.1")], 0.0).changes == []
+    desk.closed("1.1")
+    assert desk.hear([an_end("1.1")], 0.0).answers == [Forget("1.1")]
+
+
+def test_no_more_is_in_hand_than_one_frame_can_name() -> None:
+    link = Link(1, BEAT)
+    link.slots = 1_000
+    link.offered(Hand(f"{number}.1", uuid4(), 0.0) for number in range(1, 1_001))
+    assert link.room == 0
+    heard = link.desk.hear([an_end(f"{number}.1") for number in range(1, 601)], 0.0)
+    assert len(heard.changes) == 600
+    assert link.room == 0  # their ends may have to be said again
+    for number in range(1, 601):
+        link.desk.closed(f"{number}.1")
+    assert link.room == 600
+
+
+def test_who_gave_something_back_rests() -> None:
+    link = Link(1, BEAT)
+    link.slots = 2
+    assert link.room == 2
+    link.rest()
+    assert link.room == 0
+
+
+def test_output_counts_by_its_offset_and_ends_somewhere() -> None:
+    desk = a_desk("1.1")
+    said = [
+        Log("1.1", 0, "aü"),
+        Log("1.1", 0, "aü"),
+        Log("1.1", 1, "üb"),
+        Log("1.1", 10, "c"),
+        Log("1.1", MOST_LOG - 1, "xyz"),
+        Log("1.1", MOST_LOG + 7, "nothing of this"),
+    ]
+    changes = desk.hear(said, 0.0).changes
+    assert [(each.offset, each.data) for each in changes if isinstance(each, Printed)] == [
+        (0, "aü".encode()),
+        (3, b"b"),
+        (10, b"c"),
+        (MOST_LOG - 1, b"x"),
+    ]
+
+
+def test_a_wish_is_told_and_told_again_with_each_lease_until_it_is_over() -> None:
+    desk = a_desk("1.1")
+    row = Hand("1.1", uuid4(), 0.0, wanted="freeze")
+    assert [each.verb for each in commands(desk.compare([row], 1.0).answers)] == [Verb.HOLD]
+    assert desk.compare([row], 2.0).answers == []
+    assert commands(desk.hear([Lease(("1.1",))], 3.0).answers) != []
+    row.wanted = "thaw"
+    assert [each.verb for each in commands(desk.compare([row], 4.0).answers)] == [Verb.RESUME]
+    desk.hear([an_end("1.1")], 5.0)
+    assert commands(desk.hear([Lease(("1.1",))], 6.0).answers) == []
+
+
+def commands(answers: Iterable[object]) -> list[Command]:
+    return [each for each in answers if isinstance(each, Command)]
+
+
+def test_a_kill_that_comes_to_nothing_is_the_end_after_some_beats() -> None:
+    desk = a_desk("1.1")
+    row = Hand("1.1", uuid4(), 0.0, wanted="kill")
+    assert desk.compare([row], 1.0).changes == []
+    assert desk.compare([row], 1.0 + 2 * BEAT).changes == []
+    heard = desk.compare([row], 1.1 + 2 * BEAT)
+    assert [type(each) for each in heard.changes] == [Killed]
+    assert Forget("1.1") in heard.answers
+    assert desk.hear([an_end("1.1")], 20.0).changes == []
+
+
+def test_a_claim_that_is_on_its_way_is_no_stranger() -> None:
+    desk = a_desk()
+    row = Hand("1.1", uuid4(), 0.0)
+    assert desk.compare([row], 1.0).changes == []
+    desk.offered(row)
+    assert desk.compare([row], 2.0).changes == []
+    assert desk.hear([an_end("1.1")], 3.0).changes[0] == Over(row, an_end("1.1"))
