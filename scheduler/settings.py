@@ -36,10 +36,23 @@ def queue(value: str) -> str:
     """What waits for a workstation is no worker's."""
     if is_reserved(value):
         raise ValueError(f"the queue {value!r} is that of a workstation: no worker serves it")
+    if value.startswith(OF_PROGRAMS):
+        raise ValueError(f"the queue {value!r} is that of programs with an SDK: docs/workers.md")
     return value
 
 
+OF_PROGRAMS = ("action:", "workflow:")
 Queue = Annotated[str, AfterValidator(queue)]
+
+
+def worker_name(value: str | None) -> str | None:
+    if value is not None and value.startswith(REMOTE):
+        raise ValueError(f"names that begin with {REMOTE!r} are those of programs with an SDK")
+    return value
+
+
+REMOTE = "remote:"
+WorkerName = Annotated[str | None, AfterValidator(worker_name)]
 
 
 def version(value: str) -> str:
@@ -82,7 +95,7 @@ class HttpSettings(BaseModel, frozen=True):
 
 
 class WorkerSettings(BaseModel, frozen=True):
-    name: str | None = None  # default: host name and index
+    name: WorkerName = None  # default: host name and index
     queues: tuple[Queue, ...] = ("default",)
     slots: int = Field(default=8, ge=1, le=1000)
     poll: Duration = timedelta(seconds=1)
