@@ -9,18 +9,19 @@ from psycopg import AsyncConnection
 from scheduler.domain.why import Surroundings, explain
 from scheduler.services import runs as run_service
 from scheduler.services import station_runs
-from scheduler.store import holders, limits, mirrors, placements, queues, remote, tasks
+from scheduler.store import holders, limits, mirrors, placements, queues, remote, run_screens
 from scheduler.store.rows import Row
 from scheduler.store.workstations import SILENCE
 
 Conn = AsyncConnection[Any]
 
+MOST = 1_000  # tasks that are looked at
 MOST_ASKED = 20  # queues that nobody serves
 
 
 async def why(conn: Conn, run: UUID) -> list[str]:
     found = await run_service.get(conn, run)
-    rows = await tasks.of_run(conn, run)
+    rows = await run_screens.open_(conn, run, MOST)
     station = None if found["finished_at"] else await mirrors.station_of(conn, run)
     if station is not None:
         return [*there(rows, station), *await station_runs.told(conn, station, run)]

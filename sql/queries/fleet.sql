@@ -153,6 +153,8 @@ select t.queue, count(*) as tasks,
           from recent)::float8 as seconds
   from recent n
   join tasks t on t.run_id = n.id
+ -- What programs do themselves waits in no queue.
+ where t.kind not in ('step', 'moment', 'patch', 'send', 'set', 'write')
  group by t.queue;
 
 -- name: went

@@ -34,6 +34,7 @@ select c.task_id, t.name, t.position, c.attempt, c.start, c.stream, c.size, c.at
         select id, name, position
           from tasks
          where run_id = %(run)s and attempt > 0
+           and kind not in ('step', 'moment', 'patch', 'send', 'set', 'write')  -- these print nothing
            and (%(before)s::timestamptz is null or started_at < %(before)s)
          order by started_at desc nulls last
          limit %(tasks)s

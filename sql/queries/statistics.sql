@@ -37,6 +37,7 @@ select r.type, percentile_cont(array[0.5, 0.95]) within group (order by r.second
             select extract(epoch from min(t.started_at) - few.created_at)::float8
               from tasks t
              where t.run_id = few.id and t.required = 0 and t.attempt = 1
+               and t.position < 1000000000
         ) as seconds
       from (
         select id, type, created_at

@@ -24,6 +24,7 @@ from edge.remote.messages import (
     Verb,
 )
 from scheduler.domain.wakes import everything
+from scheduler.store import health
 from tests.support.builders import a_reaper, declare_gone, engine
 from tests.support.gateways import Served, a_server
 from tests.support.postgres import Databases
@@ -387,3 +388,30 @@ async def test_by_poll_a_workflow_is_carried_out_like_over_a_stream(served: Serv
     assert [(each.seq, each.order) for each in mate.of(Resolved)] == [(2, 2)]
     await mate.poll(mate.lease(), Ended(offer.attempt, Ending.SUCCEEDED, "over"))
     await served.becomes(IS, run, "COMPLETED")
+
+
+async def test_whoever_counts_comes_to_the_same_while_a_workflow_works_and_waits(
+    mate: Mate,
+) -> None:
+    run = await order(mate)
+    offer = await next_offer(mate)
+    await keep(mate, offer, *(step(n) for n in range(1, 40)))
+    await call(mate, offer, 40, sleep="1h")
+    await call(mate, offer, 41, action="nobody-serves-this")
+    assert await miscounted(mate) == []
+    await park(mate, offer, 40, 41)
+    assert await miscounted(mate) == []
+    reasons = (await mate.served.api.get(f"/runs/{run}/why")).json()["reasons"]
+    assert "what it has called" in reasons[0]
+    assert any("nobody-serves-this" in each for each in reasons)
+
+    assert (await mate.served.api.post(f"/runs/{run}/stop")).status_code == 200
+    await mate.served.becomes(IS, run, "STOPPED")
+    open = "select count(*) from tasks where run_id = %s and passed is null"
+    assert await mate.served.one(open, run) == 0
+    assert await miscounted(mate) == []
+
+
+async def miscounted(mate: Mate) -> list[Any]:
+    async with await engine(mate.served.dsn) as conn:
+        return list(await health.miscounted(conn, limit=10))
