@@ -7,24 +7,18 @@ machine itself said is kept for a later one, and what the server said it says ag
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from edge import attempts
-from edge.agent import machine, orders, packing, policy, signing
-from edge.agent.book import Job, Left, Shut
+from edge.agent import machine, orders, packing, signing
 from edge.agent.carriers import Line
 from edge.agent.carriers.baton import Baton
 from edge.agent.company import Company
 from edge.agent.core import (
-    FINAL,
     Agent,
     Cut,
     Effect,
@@ -36,35 +30,29 @@ from edge.agent.core import (
     SendLog,
     Spawn,
     Steer,
-    ends_alone,
     unbegun,
 )
-from edge.agent.hands import Hands, Met, part_of
+from edge.agent.counter import Counter
+from edge.agent.hands import Hands
 from edge.agent.home import Config, Home
 from edge.agent.keys import KeyRing
 from edge.agent.local import Local, Refused, Verbs
+from edge.agent.news import FromRunner
+from edge.agent.owner import Owner
 from edge.agent.page.server import Page
-from edge.agent.policy import BadPolicy, Policy
-from edge.agent.reserve import Reserve
 from edge.agent.runs import Runs, is_process
 from edge.agent.service import Service
 from edge.agent.store import DiskBook, NoRoom, open_book
 from edge.agent.tokens import Tokens
+from edge.agent.upkeep import Upkeep
 from edge.agent.web import Web
 from edge.messages import (
-    Ended,
     Frame,
-    Lane,
-    Log,
     Message,
-    Metrics,
     Offer,
-    Phase,
     Refusal,
-    Verb,
     Welcome,
 )
-from executor.link import Progress
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +60,7 @@ Happening: TypeAlias = Callable[[float, float], list[Effect]]
 
 TICK = 1.0  # seconds; of a watchdog at most a third passes between two turns
 SOON = 0.02  # seconds between two turns at least, where nothing happens but time
-GATHER = 0.1  # seconds that what commands print is gathered
-LOOK_EVERY = 10.0  # at the room on the disk
 RETRY = 5.0  # seconds until the disk is tried again
-KEEP_METRICS = 24 * 3600.0
-MOST_KEPT = 256 << 20  # bytes of the outbox; then measures and progress are given up first
-STOPPED = "stopped at the workstation"
-ALONE = "stopped, as was agreed, since the server was out of sight"
 PATIENCE = 10.0  # seconds that the server may wait for us to meet the runner
 
 
@@ -96,22 +78,18 @@ class Program:
         self.home, self.config, self.version = home, config, version or installed()
         opened = open_book(home.book)
         self.book: DiskBook = opened.book
-        self.put_aside = opened.put_aside
         self.ring = KeyRing(home)
         self.sealed_to: Any = None
-        self.policy_file = home.policy(config)
-        self.policy_look = looks(self.policy_file)
-        self.policy, self.policy_fault = read_policy(self.policy_file)
-        self.page_at: tuple[str, Sequence[str]] | None = None
+        self.owner = Owner(home.policy(config))
         self.facts = machine.facts()
         self.core = Agent(self.book, self.profile(), object_to=self.object_to)
-        self.hands = Hands(home, config.slots, self, starts_runner=starts_runner)
-        self.reserve = Reserve(home.reserve)
-        self.meter = machine.Meter(home.path)
+        self.news = FromRunner(self, opened.put_aside)
+        self.hands = Hands(home, config.slots, self.news, starts_runner=starts_runner)
+        self.upkeep = Upkeep(home, config.name, self.book)
         self.service = Service()
         self.verbs = Verbs()
         self.local = Local(home.path, self.verbs)
-        self.page = Page(self.verbs, self.page_wanted, home.templates)
+        self.page = Page(self.verbs, self.owner.page, home.templates)
         self.web = Web(config.server, config.authorities)
         self.tokens = Tokens(self.web, config.name, self.ring, config.server_key, signing.apart)
         self.baton = Baton(config.carrier, self.web, self.tokens, self)
@@ -119,18 +97,11 @@ class Program:
         self.events: list[Event] = []
         self.poked = asyncio.Event()
         self.turn_at = float("inf")  # what is gathered is due
-        self.has_met = asyncio.Event()
         self.line: Line | None = None
         self.ahead = 0.0  # the server's clock before ours
-        self.progress: dict[str, Progress] = {}  # what commands said last, while nobody listens
-        self.stopped: dict[str, str] = {}  # by somebody here, and why
-        self.full = ""  # why no new work is taken
         self.unwritable = ""  # why nothing at all can be written
-        self.look_at = 0.0
-        self.metrics_at = 0.0
-        self.started_at = time.time()
-        self.since = self.started_at  # since when the server is there, or is not
-        self.add_verbs()
+        self.since = time.time()  # since when the server is there, or is not
+        self.counter = Counter(self)
         self.known_peers: frozenset[str] = frozenset()  # workstations that can be asked
         self.runs = Runs(self)
         self.company = Company(self)
@@ -139,7 +110,7 @@ class Program:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until asked to stop, or until one of its parts fails; commands are the runner's."""
-        self.reserve.make()
+        self.upkeep.reserve.make()
         async with asyncio.TaskGroup() as group:
             await self.local.open()
             await self.company.open()
@@ -170,7 +141,7 @@ class Program:
         """What the server is told first is what the runner has in hand."""
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                await self.has_met.wait()
+                await self.news.has_met.wait()
         await self.baton.work()
 
     async def turns(self) -> None:
@@ -207,7 +178,7 @@ class Program:
                 event.answer.set_result(None)
         self.carry_out(effects)
         self.turn_at = min(self.turn_at, now + max(SOON, self.runs.until_due(clock)))
-        self.service.says(self.summary())
+        self.service.says(self.counter.summary())
 
     def take(self, event: Event, now: float, clock: float) -> list[Effect]:
         try:
@@ -231,8 +202,7 @@ class Program:
                 self.events.append(event)
             elif event.answer is not None and not event.answer.done():
                 event.answer.set_exception(Refused(why, "make room on its disk"))
-        self.full = "there is no room on its disk"
-        if self.reserve.give_up():
+        if self.upkeep.is_out_of_room():
             self.poked.set()
             return
         if not self.unwritable:
@@ -253,10 +223,10 @@ class Program:
                 case SendLog():
                     self.hands.send_log(effect)
                 case SendFile():
-                    said += self.part(effect)
+                    said += self.news.part(effect)
                 case Erase(attempt):
                     self.hands.erase(attempt)
-                    self.progress.pop(attempt, None)
+                    self.news.progress.pop(attempt, None)
                 case Cut(why, fenced):
                     self.cut(why, fenced)
                 case _:
@@ -283,6 +253,12 @@ class Program:
     def happened(self, happens: Happening, *, is_ours: bool = True) -> None:
         self.events.append(Event(happens, is_ours))
         self.poked.set()
+
+    def soon(self, seconds: float) -> None:
+        """A turn is due, which may gather what comes until then."""
+        self.turn_at = min(self.turn_at, time.monotonic() + seconds)
+        if self.line is not None:
+            asyncio.get_running_loop().call_later(seconds, self.poked.set)
 
     async def decided(self, happens: Happening) -> None:
         """For whoever asks here: returns when it is written down."""
@@ -355,13 +331,9 @@ class Program:
             return Refusal.UNABLE, str(error)
 
     def examine(self, command: Mapping[str, Any]) -> Objection:
+        """What the owner has against it, by their file as it is now."""
         self.look_at_policy()
-        if self.policy_fault:
-            return Refusal.POLICY, self.policy_fault
-        if objection := self.policy.object_to(orders.examined(command), datetime.now(UTC)):
-            return objection
-        orders.invocation(self.policy.bounded(command), None)
-        return None
+        return self.owner.object_to(command)
 
     def spawn(self, offer: Offer) -> None:
         """The owner is asked once more: what may be done can have changed since it was offered."""
@@ -371,7 +343,7 @@ class Program:
             command = orders.command(offer, self.sealing)
             objection = self.examine(command)
             if objection is None:
-                return self.hands.spawn(offer.attempt, self.policy.bounded(command))
+                return self.hands.spawn(offer.attempt, self.owner.policy.bounded(command))
             refusal, why = objection
         except (orders.Unable, OSError) as error:
             refusal, why = Refusal.UNABLE, str(error)
@@ -380,156 +352,26 @@ class Program:
             retryable=False,
             detail={"refused": refusal.value},
         )
-        self.happened(lambda now, clock: self.end(ended, clock))
-
-    # What the runner says
-
-    def met(self, met: Met) -> None:
-        self.has_met.set()
-        self.happened(lambda now, clock: self.adopt(met))
-
-    def adopt(self, met: Met) -> list[Effect]:
-        if self.put_aside is not None:
-            self.take_over(met)
-        for attempt, pid in met.pids.items():
-            self.core.began(attempt, pid, time.time())
-        effects = self.core.awake(met.all | self.runs.known())
-        for job in list(self.book.jobs.values()):
-            is_gone = job.attempt not in met.all and not is_process(job.offer)
-            if job.phase is Phase.RUNNING and is_gone:
-                effects += self.end(vanished(job.attempt), time.time())
-        effects += self.runs.awake(time.time())
-        for attempt, size in met.living.items():
-            self.core.printed(attempt, size)
-        for attempt in met.all - self.book.jobs.keys():
-            effects.append(Steer(attempt, Verb.KILL) if attempt in met.living else Erase(attempt))
-        return effects
-
-    def take_over(self, met: Met) -> None:
-        """With the book it is forgotten what was asked for; what is done is known to the runner."""
-        log.error("the book was damaged and put aside", extra={"file": str(self.put_aside)})
-        for attempt in met.all - self.book.jobs.keys():
-            self.book.put_job(Job(Offer(attempt, {}), Phase.RUNNING))
-        self.put_aside = None
-
-    def began(self, attempt: str, pid: int, at: float) -> None:
-        self.happened(lambda now, clock: self.core.began(attempt, pid, at))
-
-    def printed(self, attempt: str, size: int) -> None:
-        self.core.printed(attempt, size)
-        self.turn_at = min(self.turn_at, time.monotonic() + GATHER)
-        if self.line is not None:
-            asyncio.get_running_loop().call_later(GATHER, self.poked.set)
-
-    def progressed(self, attempt: str, told: Progress) -> None:
-        """Of what nobody hears now, only the last is worth keeping."""
-        self.progress[attempt] = told
-        self.poked.set()
-
-    def tell_progress(self) -> None:
-        if self.core.link is None or not self.core.link.session:
-            return
-        for attempt, told in list(self.progress.items()):
-            del self.progress[attempt]
-            self.core.told(attempt, "progress", told)
-
-    def ended(self, ended: Ended, files: Sequence[Left]) -> None:
-        def happens(now: float, clock: float) -> list[Effect]:
-            self.core.left(ended.attempt, files)
-            return self.end(ended, clock)
-
-        self.happened(happens)
-
-    def end(self, ended: Ended, clock: float) -> list[Effect]:
-        """Of what has no job any more, nobody wants to know."""
-        if ended.attempt in self.book.jobs and attempts.is_own(ended.attempt):
-            return self.runs.ended(ended, clock)
-        job = self.book.jobs.get(ended.attempt)
-        if job is None:
-            return [Erase(ended.attempt)]
-        if ended.ending == "STOPPED" and job.wanted in FINAL:
-            ended = self.of_stopped(ended, job)
-        return self.core.ended(ended)
-
-    def of_stopped(self, ended: Ended, job: Job) -> Ended:
-        """What the server has not asked for is a failure there. What somebody here has stopped,
-        people decide about; what was not to go on alone may be tried again."""
-        said = self.stopped.pop(ended.attempt, None)
-        if said is None and job.command:
-            return ended
-        if said is None and ends_alone(job):
-            return replace(ended, ending="FAILED", error=ALONE)
-        return replace(ended, ending="FAILED", retryable=False, error=said or STOPPED)
-
-    def read(self, log: Log) -> None:
-        """Pieces of logs are written down nowhere: they are said as they are found."""
-        if self.core.link is not None and self.core.link.session:
-            job = self.book.jobs.get(log.attempt)
-            end = log.offset + len(log.data) + log.gap
-            self.say([replace(log, last=job is not None and job.printed == end)])
-
-    def part(self, wanted: SendFile) -> list[Message]:
-        if (found := part_of(wanted)) is not None:
-            return [found]
-        about = {"attempt": wanted.attempt, "file": wanted.file.name}
-        log.error("a file that was left is gone", extra=about)
-        self.happened(lambda now, clock: self.core.gone(wanted.attempt, wanted.file.number))
-        return []
+        self.happened(lambda now, clock: self.news.end(ended, clock))
 
     # From time to time
 
     def look(self, now: float, clock: float) -> list[Effect]:
-        self.tell_progress()
+        self.news.tell_progress()
         self.look_at_policy()
-        if now >= self.look_at:
-            self.look_at = now + LOOK_EVERY
-            self.look_at_room()
-        if clock >= self.metrics_at:
-            self.measure(clock)
+        self.upkeep.look(now, clock)
         return self.runs.look(clock)
 
-    def measure(self, clock: float) -> None:
-        """Each workstation at its own moment of the minute."""
-        first, self.metrics_at = not self.metrics_at, next_minute(self.config.name, clock)
-        if not first:
-            self.book.add(Lane.METRICS, Metrics(clock, {**self.meter.look(), **self.kept(clock)}))
-        self.book.give_up(Lane.METRICS, before=clock - KEEP_METRICS)
-        if self.book.size() > MOST_KEPT:
-            self.book.give_up(Lane.METRICS, before=clock)
-            self.book.give_up(Lane.OUTPUTS, before=clock)
-
-    def kept(self, clock: float) -> Mapping[str, float]:
-        """How much there is to be sent, and for how long that has waited."""
-        items, size, oldest = self.book.waiting()
-        age = {} if oldest is None else {"outbox_oldest_seconds": round(max(0.0, clock - oldest))}
-        return {"outbox_items": items, "outbox_bytes": size, **age}
+    @property
+    def full(self) -> str:
+        """Why no new work is taken."""
+        return self.upkeep.full
 
     def look_at_policy(self) -> None:
-        """At the file as it is, before anything is said of what it allows."""
-        look = looks(self.policy_file)
-        if look == self.policy_look:
-            return
-        self.policy_look = look
-        found, fault = read_policy(self.policy_file)
-        if (found.digest, fault) != (self.policy.digest, self.policy_fault):
-            log.info("the owner's policy has changed", extra={"fault": fault or None})
-            self.policy, self.policy_fault = found, fault
+        if self.owner.has_changed():
             self.page.look_again()
             self.core.profile = self.profile()
             self.greet_again()
-
-    def look_at_room(self) -> None:
-        if self.reserve.has_room():
-            self.full = ""
-        elif not self.full:
-            self.full = "there is hardly any room on its disk"
-
-    def page_wanted(self) -> tuple[str, Sequence[str]] | None:
-        """Where the owner allows the page. It says so itself when their file is not understood."""
-        if not self.policy_fault:
-            at = self.policy.page
-            self.page_at = (at, tuple(self.policy.page_names)) if at else None
-        return self.page_at
 
     def profile(self) -> Profile:
         return Profile(
@@ -537,82 +379,8 @@ class Program:
             version=self.version,
             labels=self.config.labels,
             facts=self.facts,
-            policy={**self.policy.summary(), "fault": self.policy_fault},
+            policy=self.owner.summary(),
         )
-
-    # Whoever asks on the machine
-
-    def add_verbs(self) -> None:
-        self.verbs.add("status", lambda given: self.status())
-        for verb in (Verb.HOLD, Verb.RESUME, Verb.STOP, Verb.KILL):
-            self.verbs.add(verb.value, self.steering(verb))
-        self.verbs.add("drain", lambda given: self.shut(True, str(given.get("why") or "")))
-        self.verbs.add("undrain", lambda given: self.shut(False, ""))
-        self.verbs.add("connect", lambda given: self.baton.call())
-
-    def steering(self, verb: Verb) -> Callable[[Mapping[str, Any]], Any]:
-        async def steer(given: Mapping[str, Any]) -> None:
-            wanted = given.get("attempt")
-            why = str(given.get("why") or "")
-            await self.decided(lambda now, clock: self.steer(wanted, verb, why, clock))
-
-        return steer
-
-    def steer(self, wanted: Any, verb: Verb, why: str, clock: float) -> list[Effect]:
-        """One attempt, or all that are in hand."""
-        there = [job.attempt for job in self.book.jobs.values() if job.phase is not Phase.ENDED]
-        if wanted is not None and wanted not in there:
-            raise Refused(f"{str(wanted)[:80]!r} is not in hand", "`procession edge status` lists")
-        chosen = there if wanted is None else [wanted]
-        if verb in FINAL:
-            said = f"{STOPPED}: {why}" if why else STOPPED
-            self.stopped.update(dict.fromkeys(chosen, said))
-        return [
-            effect
-            for attempt in chosen
-            for effect in self.core.steer_here(attempt, verb, why, clock)
-        ]
-
-    async def shut(self, draining: bool, why: str) -> None:
-        def put(now: float, clock: float) -> list[Effect]:
-            self.book.put_shut(Shut(draining, why, self.book.shut.command))
-            return []
-
-        await self.decided(put)
-        self.greet_again()
-
-    def status(self) -> Mapping[str, Any]:
-        link = self.core.link
-        return {
-            "name": self.config.name,
-            "server": self.config.server,
-            "version": self.version,
-            "pid": os.getpid(),
-            "started_at": self.started_at,
-            "state": self.state,
-            "since": self.since,
-            "why": self.baton.why or None,
-            "carrier": self.line.carrier if self.line else None,
-            "session": link.session if link else None,
-            "clock_ahead": round(-self.ahead, 3),  # ours before the server's
-            "slots": self.config.slots,
-            "free": self.core.free(),
-            "draining": self.book.shut.draining,
-            "drain_reason": self.book.shut.why or None,
-            "labels": dict(self.config.labels),
-            "attempts": [self.shown(job) for job in self.book.jobs.values()],
-            "waiting": self.waiting(),
-            "full": self.full or None,
-            "unwritable": self.unwritable or None,
-            "unfit": self.core.unfit or None,
-            "peers": self.company.status(),
-            "runner": {"pid": self.hands.pid, "away": self.hands.away or None},
-            "policy": {
-                **self.policy.summary(),
-                "file": str(self.policy_file),
-                "fault": self.policy_fault or None,
-            },
-        }
 
     @property
     def state(self) -> str:
@@ -620,67 +388,14 @@ class Program:
             return "connected"
         return "fenced" if self.baton.fenced else "away"
 
-    def shown(self, job: Job) -> Mapping[str, Any]:
-        about = job.offer.invocation.get("about") or {}
-        return {
-            "attempt": job.attempt,
-            "phase": job.phase.value,
-            "wanted": job.wanted.value if job.wanted else None,
-            "argv": job.offer.invocation.get("argv"),
-            "about": about,
-            "printed": self.core.size(job),
-            "stored": job.stored,
-        }
-
-    def waiting(self) -> Mapping[str, int]:
-        """What the server has not, of each kind."""
-        lanes = {
-            lane.name.lower(): self.book.last(lane) - self.book.have(lane)
-            for lane in (Lane.RESULTS, Lane.EVENTS, Lane.OUTPUTS, Lane.METRICS)
-        }
-        logs = sum(max(0, self.core.size(job) - job.stored) for job in self.book.jobs.values())
-        files = sum(
-            each.size - max(0, each.stored) for left in self.book.files.values() for each in left
-        )
-        return {**lanes, "log_bytes": logs, "file_bytes": files}
-
-    def summary(self) -> str:
-        count = sum(job.phase is not Phase.ENDED for job in self.book.jobs.values())
-        waits = sum(self.waiting().values())
-        return f"{self.state}; {count} in hand" + ("; there is something to send" if waits else "")
+    def status(self) -> Mapping[str, Any]:
+        return self.counter.status()
 
 
 def installed() -> str:
     from importlib.metadata import version
 
     return version("procession")
-
-
-def vanished(attempt: str) -> Ended:
-    why = "the runner does not know it any more; how far it came is not known"
-    return Ended(attempt, "LOST", time.time(), error=why)
-
-
-def next_minute(name: str, clock: float) -> float:
-    offset = int.from_bytes(sha256(name.encode()).digest()[:4]) % 60
-    return (clock - offset) // 60 * 60 + 60 + offset
-
-
-def read_policy(path: Path) -> tuple[Policy, str]:
-    """Without a file, and with one that is not understood, nothing is allowed: says why."""
-    try:
-        return policy.read(path), ""
-    except BadPolicy as error:
-        return Policy(), f"nothing is allowed here: {error}"
-
-
-def looks(path: Path) -> tuple[int, ...]:
-    """What changes with a file's content, and with who may write it."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return ()
-    return (facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
 def read_sealing(path: Path) -> Any:

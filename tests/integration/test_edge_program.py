@@ -187,7 +187,7 @@ async def test_a_full_disk_costs_new_work_and_never_a_result(
         [refused] = again.said(Reject)
         assert (refused.refusal, "no room" in refused.why) == (Refusal.BUSY, True)
         program.book.db.execute("pragma max_page_count = 1000000")
-        program.look_at = 0.0
+        program.upkeep.look_at = 0.0
         await until(lambda: not program.full)
         again.tell(offer("3.1", "echo yes"))
         await until(lambda: [each for each in again.said(Accept) if each.attempt == "3.1"])
@@ -195,7 +195,7 @@ async def test_a_full_disk_costs_new_work_and_never_a_result(
 
 def fill(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is no page left, but for those that the reserve makes room for."""
-    db, give_up = program.book.db, program.reserve.give_up
+    db, give_up = program.book.db, program.upkeep.reserve.give_up
     [pages] = db.execute("pragma page_count").fetchone()
     pages += 5
     db.execute(f"pragma max_page_count = {pages}")
@@ -208,7 +208,7 @@ def fill(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
         db.execute(f"pragma max_page_count = {pages + 50}")
         return give_up()
 
-    monkeypatch.setattr(program.reserve, "give_up", give)
+    monkeypatch.setattr(program.upkeep.reserve, "give_up", give)
 
 
 async def test_the_service_manager_is_told_that_the_agent_turns_whether_or_not_a_server_is_there(

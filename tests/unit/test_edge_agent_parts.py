@@ -15,7 +15,7 @@ from edge.agent.hands import logs
 from edge.agent.home import Config, check_url, read_config
 from edge.agent.machine import Meter, facts
 from edge.agent.policy import parse
-from edge.agent.program import next_minute
+from edge.agent.upkeep import next_minute
 from edge.messages import Frame, Lane, Log, Offer, Phase, Verb, Welcome
 from executor.link import Chunk, Piece
 
