@@ -12,7 +12,13 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from edge.lines import Line
 from edge.rates import Rate
 from edge.reading import BadFrame
-from scheduler.domain.errors import Forbidden, Refusal, Unauthenticated, Unavailable
+from scheduler.domain.errors import (
+    Forbidden,
+    Refusal,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +103,12 @@ class Talk:
             self.refuse(BAD, str(error))
         except Shut as refusal:
             self.refuse(REVOKED, str(refusal))
+        except TooMany as refusal:
+            self.refuse(FAST, str(refusal))
+        except Unavailable as refusal:
+            self.refuse(AWAY, str(refusal))
+        except Refusal as refusal:
+            self.refuse(BAD, str(refusal))
         except (Error, PoolTimeout) as error:
             log.warning("frame not heard", extra={"who": self.who}, exc_info=error)
             self.refuse(AWAY, "the database does not answer")

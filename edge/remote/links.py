@@ -19,9 +19,9 @@ NOBODY = "00000000-0000-0000-0000-000000000000"  # the session of who has not sa
 class Link(Line):
     """One connection of one worker. By poll, it lasts for one question and its answer."""
 
-    def __init__(self, token: int, beat: float) -> None:
+    def __init__(self, token: int, beat: float, *, is_stream: bool = True) -> None:
         super().__init__()
-        self.token = token
+        self.token, self.is_stream = token, is_stream
         self.connection: UUID = uuid4()
         self.session = NOBODY
         self.holder = 0  # until it has said hello
@@ -84,10 +84,13 @@ class Links:
 
     def begin(self, link: Link) -> None:
         """An older connection of the same session counts no more."""
-        older = self._open.get(link.holder)
-        if older is not None and older is not link:
-            older.close(4409, "the session goes on over another connection")
+        if self._open.get(link.holder) is not link:
+            self.fence(link.holder)
         self._open[link.holder] = link
+
+    def fence(self, holder: int) -> None:
+        if (older := self._open.get(holder)) is not None:
+            older.close(4409, "the session goes on over another connection")
 
     def end(self, link: Link) -> None:
         if self._open.get(link.holder) is link:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -48,6 +49,8 @@ RECORDED_WITHIN = 20.0  # seconds that a poll waits for the end of its commit
 SILENCE = 3.0  # beats, after which nobody is there any more
 MARGIN = 8 << 10  # bytes of an answer around its messages
 OVER, BEYOND = 4409, 4406
+HELLOS = 50.0  # a second, of all workers with one token; four times as many at once
+OTHER = re.compile(r"[^A-Za-z0-9._:@-]")  # than what stands in an address as it is
 
 
 class Fenced(Exception):
@@ -157,8 +160,9 @@ class Office:
                 link.draining = True
 
     def written(self, link: Link, word: Word) -> None:
-        """It is committed, so it may be said."""
-        link = self.links.get(word.holder) or link
+        """It is committed, so it may be said: over the connection that speaks for it by now."""
+        if link.is_stream:
+            link = self.links.get(word.holder) or link
         over = [words.name_of(each.key) for each in word.closings]
         for attempt in (*over, *word.given_up):
             link.desk.closed(attempt)
@@ -178,6 +182,8 @@ class Office:
     async def greet(self, link: Link, session: str, hello: Hello, carrier: str) -> bool:
         """Whether it may go on."""
         link.session = session
+        if not self.rates.is_kept(f"hello {link.token}", HELLOS):
+            raise TooMany("too many workers come with this token at once", seconds=1)
         if bye := desk.stranger(hello):
             link.say([bye])
             link.close(BEYOND, bye.why)
@@ -237,8 +243,8 @@ class Office:
             link.draining = row["state"] == "DRAINING"
             holder: int = row["holder"]
             return holder
-        name = f"{remote.NAME}{link.name}"
-        for each in (name, f"{name}/{link.session[:8]}", f"{name}/{link.session}"):
+        name = f"{remote.NAME}{OTHER.sub('-', link.name)}"
+        for each in (name, f"{name}~{link.session[:8]}", f"{name}~{link.session}"):
             found = await remote.register(conn, each, said, lease)
             if found is not None:
                 log.info("remote worker ready", extra={"holder": found, "holder_name": each})
@@ -262,13 +268,14 @@ class Office:
         frame = wire.decode(text)
         if not self.rates.is_kept(frame.session, self.settings.frames_per_second):
             raise TooMany("this worker speaks too often", seconds=1)
-        link = Link(token, self.beat)
+        link = Link(token, self.beat, is_stream=False)
         link.session = frame.session
         messages = frame.messages
         if messages and isinstance(messages[0], Hello):
             messages = messages[1:]
             if not await self.greet(link, frame.session, frame.messages[0], "poll"):
                 return self.answer(link)
+            self.links.fence(link.holder)
         elif not await self.goes_on(link):
             return self.answer(link)
         heard = link.desk.hear(messages, time.monotonic())

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from edge.remote.messages import (
     Back,
@@ -323,7 +325,7 @@ async def test_two_of_one_name_are_two_workers(served: Served, mate: Mate) -> No
     async with mate.line(), other.line():
         names = "select name from holders where name like %s and state = 'ACTIVE' order by name"
         found = [row[0] for row in await served.rows(names, f"remote:{mate.name}%")]
-        assert found == [f"remote:{mate.name}", f"remote:{mate.name}/{other.session[:8]}"]
+        assert found == [f"remote:{mate.name}", f"remote:{mate.name}~{other.session[:8]}"]
 
 
 async def test_what_people_want_of_a_run_reaches_the_handler(served: Served, mate: Mate) -> None:
@@ -526,6 +528,40 @@ async def test_a_session_goes_on_over_the_newest_of_its_connections(
         assert older.closed[0] == 4409
         await order(mate)
         await mate.has()
+        await mate.poll(mate.hello())
+        await mate.until(lambda: mate.closed)
+
+
+async def test_a_session_goes_on_at_another_server(
+    served: Served, mate: Mate, tmp_path: Path
+) -> None:
+    runs = [await order(mate) for _ in range(2)]
+    async with mate.line(), a_server(served.dsn, tmp_path) as other:
+        first, second = await mate.has(2)
+        there = replace(mate, served=other, heard=[], running=dict(mate.running))
+        async with there.line():
+            assert there.of(Welcome)[-1].forget == ()
+            await there.end(first)
+            await there.until(lambda: first.attempt not in there.running)
+            async with asyncio.timeout(patience(30)):
+                while not mate.closed:  # as soon as its server looks
+                    with suppress(ConnectionClosed):
+                        await mate.say(mate.lease())
+                    await asyncio.sleep(0.05)
+            assert mate.closed[0] == 4409
+            await there.end(second)
+            for run in runs:
+                await served.becomes(COMPLETED, run)
+
+
+async def test_a_name_that_no_address_could_have_is_shown_as_one_that_can(
+    served: Served, mate: Mate
+) -> None:
+    mate.name = f"Halle 3/{mate.name}"
+    async with mate.line():
+        name = f"remote:Halle-3-{mate.actions[0]}"
+        answer = await served.api.post(f"/workers/{name}/drain")
+        assert answer.status_code == 200
 
 
 async def test_a_session_is_no_other_tokens(served: Served, mate: Mate) -> None:
