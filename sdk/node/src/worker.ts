@@ -16,6 +16,7 @@ const SDK = `node/${VERSION}`;
 const MOST_SLOTS = 1_000;
 const LAST_WORDS = 5; // seconds that handlers have to end after they were told to
 const FAREWELL = 5; // seconds until the server has acknowledged the last ends
+const LASTING = 1; // seconds after which a connection was no failure
 const SUSPICIOUS = 2; // refusals of a stream after which polls are tried
 
 export interface WorkerOptions extends Address {
@@ -76,7 +77,10 @@ export class Worker {
     }
   }
 
-  /** Takes no more, ends what is in hand within the grace, and leaves. A second call ends the grace. */
+  /**
+   * Takes no more, ends what is in hand within the grace, and leaves. A second call ends the grace.
+   * A handler that waits for it would wait for itself.
+   */
   async stop(): Promise<void> {
     await this.life?.stop();
   }
@@ -103,6 +107,7 @@ class Life {
   private readonly windows = new Windows();
   private ending: Promise<void> | null = null;
   private refusals = 0; // of streams, one after another
+  private welcomed = Infinity; // when the connection became a good one
 
   constructor(
     private readonly engine: Engine,
@@ -112,7 +117,7 @@ class Life {
   ) {
     this.report = options.report ?? ((line) => process.stderr.write(`procession: ${line}\n`));
     engine.onWelcome = () => {
-      this.windows.succeeded();
+      this.welcomed = engine.now();
       this.report(what);
     };
   }
@@ -163,6 +168,8 @@ class Life {
     const wasPolling = this.refusals >= SUSPICIOUS;
     this.refusals = error instanceof Unsuited && !wasPolling ? this.refusals + 1 : 0;
     if (this.engine.isOver) return;
+    if (this.engine.now() - this.welcomed >= LASTING) this.windows.succeeded();
+    this.welcomed = Infinity;
     const wait = this.windows.next(this.engine.now(), error.wait);
     this.report(`${error.message}; again in ${wait.toFixed(1)} s`);
     await pause(wait, this.over.signal);

@@ -40,7 +40,7 @@ export function refusal(status: number, retryAfter: string | null, why: string):
   const seconds = Number(retryAfter ?? 0);
   const wait = seconds > 0 ? Math.min(seconds, LONGEST_WAIT) : 0;
   const message = `the server answers ${status}${said(why)}`;
-  return status === 429 || status === 503 ? new Lost(message, wait) : new Unsuited(message, wait);
+  return status === 429 || status >= 500 ? new Lost(message, wait) : new Unsuited(message, wait);
 }
 
 /** `fetch failed` says nothing, its cause does; of several causes the code is what is said. */

@@ -29,6 +29,7 @@ export async function poll(engine: Engine, place: Place, over: AbortSignal): Pro
 }
 
 async function exchange(engine: Engine, place: Place, over: AbortSignal): Promise<void> {
+  engine.core.alive(engine.now()); // it answers when it is asked, and no sooner
   engine.tick();
   const { status, after, text } = await ask(place, engine.core.frame() ?? engine.core.nothing(), over);
   if (status !== 200) {

@@ -29,6 +29,7 @@ class Stream {
   private flushed = -Infinity;
   private farewell: NodeJS.Timeout | undefined;
   private why: Error | null = null; // why it ends, if that is known before it does
+  private isPuzzled = false; // by the server, not the server by us
 
   constructor(
     private readonly engine: Engine,
@@ -111,7 +112,8 @@ class Stream {
   }
 
   private end(why: Error | null, code: number): void {
-    this.why ??= why instanceof BadFrame ? new Lost(`the server is not understood: ${why.message}`) : why;
+    this.isPuzzled = why instanceof BadFrame;
+    this.why ??= this.isPuzzled ? new Lost(`the server is not understood: ${why?.message}`) : why;
     this.socket.close(code);
     this.farewell ??= setTimeout(() => this.socket.terminate(), FAREWELL);
   }
@@ -126,7 +128,7 @@ class Stream {
     this.over.removeEventListener("abort", this.abort);
     this.engine.onNews = () => undefined;
     this.engine.core.disconnect();
-    if (code === NOT_READ) this.engine.core.refused(reason || this.why?.message || "");
+    if (code === NOT_READ && !this.isPuzzled) this.engine.core.refused(reason || this.why?.message || "");
     if (this.engine.isOver || this.over.aborted) return this.resolve();
     this.reject(this.cause(code, reason));
   }
