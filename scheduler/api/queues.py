@@ -14,7 +14,9 @@ from scheduler.store import queues as stored
 
 router = APIRouter(prefix="/queues", tags=["queues"], route_class=GuardedRoute)
 
-Name = Annotated[str, Path(pattern=f"^{TYPE_NAME.pattern}$", examples=["default"])]
+# A queue of a name, or that of an action or a workflow that programs serve.
+NAME = f"^(action:|workflow:)?{TYPE_NAME.pattern}$"
+Name = Annotated[str, Path(pattern=NAME, examples=["default"])]
 
 
 @router.get("", responses=problems())

@@ -65,10 +65,12 @@ select t.holder, t.id, t.attempt, t.run_id, t.kind, t.started_at, t.wanted,
 
 -- name: ready
 -- Those of the queues that something may be claimed from.
-select queue
-  from unnest(%(queues)s::text[]) as queue
- where exists (select from tasks t where t.state = 'READY' and t.queue = queue)
-   and not exists (select from queues q where q.name = queue and q.paused_at is not null);
+select served.queue
+  from unnest(%(queues)s::text[]) as served (queue)
+ where exists (select from tasks t where t.state = 'READY' and t.queue = served.queue)
+   and not exists (
+        select from queues q where q.name = served.queue and q.paused_at is not null
+   );
 
 -- name: claim
 -- The most urgent READY tasks of one queue, as `claim` of tasks.sql takes them, with what an offer
@@ -108,10 +110,11 @@ select c.id, c.run_id, c.name, c.kind, c.attempt, c.on_lost, c.invocation, c.que
 -- name: overdue
 -- Attempts at actions whose time was over a while ago, and whose workers have not said so.
 select t.id, t.attempt, t.run_id, t.holder, (t.invocation ->> 'timeout')::float8 as seconds
-  from remotes r
-  join holders h on h.id = r.holder and h.state <> 'GONE'
-  join tasks t on t.holder = r.holder
- where t.state = 'IN_PROGRESS' and t.kind = 'action' and (t.invocation ->> 'timeout') is not null
+  from tasks t
+ where t.holder = any(array(
+        select h.id from holders h where h.state <> 'GONE' and h.kind = 'remote'
+       ))
+   and t.state = 'IN_PROGRESS' and t.kind = 'action' and (t.invocation ->> 'timeout') is not null
    and t.started_at + make_interval(secs => (t.invocation ->> 'timeout')::float8) + %(slack)s
        < clock_timestamp()
  order by t.id

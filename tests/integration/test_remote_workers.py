@@ -33,6 +33,7 @@ from edge.remote.watch import Watch
 from scheduler.domain.wakes import everything
 from scheduler.services.access import Role
 from scheduler.settings import RemoteSettings
+from scheduler.store import remote
 from tests.support.builders import a_promoter, a_reaper
 from tests.support.gateways import Served, a_server
 from tests.support.postgres import Databases
@@ -420,6 +421,21 @@ async def test_people_see_who_serves_what(served: Served, mate: Mate) -> None:
         assert (mine["actions"], mine["workflows"]) == ([mate.name], [])
         answer = await served.api.post(f"/workers/{mate.name}/drain")  # by the name it gave itself
         assert answer.json()["status"] == "DRAINING"
+
+
+async def test_only_queues_that_have_something_are_claimed_from(
+    served: Served, mate: Mate
+) -> None:
+    await order(mate)
+    queues = [f"action:{mate.name}", "action:none", "action:other"]
+    assert await remote.ready(served.conn, queues) == [f"action:{mate.name}"]
+    answer = await served.api.post(f"/queues/action:{mate.name}/pause", json={})
+    assert answer.status_code == 200, answer.text
+    assert await remote.ready(served.conn, queues) == []
+    async with mate.line():
+        await mate.say(mate.lease())
+        await served.api.post(f"/queues/action:{mate.name}/resume")
+        await mate.has()
 
 
 # By poll.
