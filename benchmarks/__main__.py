@@ -20,6 +20,7 @@ BENCHMARKS = (
     "pages",
     "edge",
     "workers",
+    "workflows",
 )
 ALL = "all"
 
@@ -35,6 +36,7 @@ SHORT = {
     "events": 200,
     "agents": 20,
     "actions": 200,
+    "workflows": 50,
 }
 
 
@@ -58,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--agents", type=int, default=1000, help="of the fleet of `edge`")
     parser.add_argument("--actions", type=int, default=10_000, help="of each program of `workers`")
     parser.add_argument("--worker-slots", type=int, default=200, help="of each of these programs")
+    parser.add_argument(
+        "--workflows", type=int, default=1000, help="of `workflows`, ten steps each"
+    )
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load of `api`")
     parser.add_argument("--idle", type=float, default=25.0, help="seconds of being idle")
     return parser

@@ -45,6 +45,7 @@ class System:
     server: int
     postmaster: int
     token: str
+    admin: str
 
     def spent(self) -> tuple[float, float]:
         return cpu.spent(self.server), cpu.spent_by_postgres(self.postmaster)
@@ -71,7 +72,7 @@ async def a_system(given: str | None) -> AsyncIterator[System]:
     ):
         address = f"http://127.0.0.1:{port}"
         token = await a_token(address, admin)
-        yield System(conn, url, address, server, await cpu.postmaster(conn), token)
+        yield System(conn, url, address, server, await cpu.postmaster(conn), token, admin)
 
 
 async def rate(system: System, language: Language, actions: int, slots: int) -> Figures:

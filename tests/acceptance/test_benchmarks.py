@@ -114,3 +114,12 @@ def test_programs_of_each_sdk_are_measured_or_skipped_with_a_reason() -> None:
     assert {"python_worker_us_per_action", "python_server_us_per_action"} <= figures.keys()
     for language in ("node", "java"):
         assert figures.get(f"{language}_skipped") or figures[f"{language}_actions_per_s"] > 0
+
+
+@pytest.mark.skipif(not DBOS, reason="the peer is not installed: make bench brings it")
+def test_workflows_are_measured_beside_dbos_with_what_their_steps_cost() -> None:
+    figures = figures_of("workflows", "--workflows", "5", "--samples", "1")
+    for name in ("procession", "dbos"):
+        assert figures[f"{name}_steps_per_s"] > 0
+        assert figures[f"{name}_us_per_step"] > 0
+        assert figures[f"{name}_latency_p50_ms"] > 0
