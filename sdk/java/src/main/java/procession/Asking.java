@@ -23,6 +23,7 @@ final class Asking {
     static final String JSON = "application/json";
     private static final Duration ANSWER = Duration.ofSeconds(30);
     private static final long[] PAUSES = {250, 1_000, 3_000}; // milliseconds
+    private static final long[] PATIENTLY = {250, 1_000, 3_000, 5_000, 10_000, 20_000, 20_000};
     private static final int AWAY = 503;
 
     private final Place place;
@@ -37,10 +38,11 @@ final class Asking {
         return json(send(() -> request(path, ANSWER).GET().build(), BodyHandlers.ofString()));
     }
 
-    /** Answered when what is asked for is over, or after so many seconds. */
+    /** Answered when what is asked for is over, or after so many seconds. A server may begin anew meanwhile. */
     JsonElement getWithin(String path, long seconds) {
         Duration patience = ANSWER.plusSeconds(seconds);
         return json(send(
+                PATIENTLY,
                 () -> request(path, patience).header("Prefer", "wait=" + seconds).GET().build(),
                 BodyHandlers.ofString()));
     }
@@ -58,9 +60,14 @@ final class Asking {
                 .body();
     }
 
-    /** An answer that goes on while what it tells of does. */
-    InputStream follow(String path) {
-        return send(() -> builder(path).GET().build(), BodyHandlers.ofInputStream()).body();
+    /** Events that go on while what they tell of does, behind the last that was heard. */
+    InputStream follow(String path, String last) {
+        return send(() -> following(path, last), BodyHandlers.ofInputStream()).body();
+    }
+
+    private HttpRequest following(String path, String last) {
+        HttpRequest.Builder builder = builder(path).header("Accept", "text/event-stream");
+        return (last == null ? builder : builder.header("Last-Event-ID", last)).GET().build();
     }
 
     private HttpRequest.Builder request(String path, Duration patience) {
@@ -77,7 +84,11 @@ final class Asking {
     }
 
     private <T> HttpResponse<T> send(Making making, BodyHandler<T> reading) {
-        for (long pause : PAUSES) {
+        return send(PAUSES, making, reading);
+    }
+
+    private <T> HttpResponse<T> send(long[] pauses, Making making, BodyHandler<T> reading) {
+        for (long pause : pauses) {
             try {
                 HttpResponse<T> answer = http.send(making.make(), reading);
                 if (answer.statusCode() != AWAY) {
@@ -103,7 +114,7 @@ final class Asking {
         }
     }
 
-    private static void pause(long milliseconds) {
+    static void pause(long milliseconds) {
         try {
             Thread.sleep(milliseconds);
         } catch (InterruptedException interrupt) {

@@ -4,9 +4,6 @@ import com.google.gson.Gson;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
-import java.io.BufferedReader;
-import java.io.IOException;
-import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
@@ -233,7 +230,8 @@ public final class Client {
     public void logs(String run, String task, Consumer<String> lines) {
         int number = 1;
         while (hasAttempt(run, task, number)) {
-            follow(of(run) + path("tasks", task, "attempts", String.valueOf(number), "output") + "?follow=true", lines);
+            String output = path("tasks", task, "attempts", String.valueOf(number), "output", "events");
+            new Following(asking, of(run) + output + "?follow=true", lines).toItsEnd();
             number++;
         }
     }
@@ -253,17 +251,6 @@ public final class Client {
 
     private static boolean isOver(JsonObject task) {
         return List.of("COMPLETED", "FAILED", "SKIPPED", "STOPPED").contains(task.get("status").getAsString());
-    }
-
-    private void follow(String path, Consumer<String> lines) {
-        try (BufferedReader printed =
-                new BufferedReader(new InputStreamReader(asking.follow(path), StandardCharsets.UTF_8))) {
-            for (String line = printed.readLine(); line != null; line = printed.readLine()) {
-                lines.accept(line);
-            }
-        } catch (IOException error) {
-            throw new UncheckedIOException("what is printed was not read to its end", error);
-        }
     }
 
     // Everything else.

@@ -56,7 +56,7 @@ final class Place {
             return read(Path.of(kept));
         }
         throw new IllegalStateException("there is no token: set PROCESSION_TOKEN, or PROCESSION_TOKEN_FILE to the name"
-                + " of a file that holds one (`procession token create` makes it)");
+                + " of a file that holds one (`procession tokens create` makes it)");
     }
 
     private String told(String name, String otherwise) {

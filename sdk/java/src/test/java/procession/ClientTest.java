@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
@@ -24,6 +25,7 @@ public class ClientTest implements AutoCloseable {
     private final Deque<Answer> answers = new ArrayDeque<>();
     private final List<String> asked = new ArrayList<>();
     private final List<String> keys = new ArrayList<>();
+    private final List<String> lastIds = new ArrayList<>();
     private final Client client =
             new Client("http://127.0.0.1:" + server.getAddress().getPort()).token("pn_author");
 
@@ -41,6 +43,7 @@ public class ClientTest implements AutoCloseable {
         String body = new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
         asked.add((exchange.getRequestMethod() + " " + exchange.getRequestURI() + " " + body).strip());
         keys.add(String.valueOf(exchange.getRequestHeaders().getFirst("Idempotency-Key")));
+        lastIds.add(String.valueOf(exchange.getRequestHeaders().getFirst("Last-Event-ID")));
         Answer answer = answers.remove();
         byte[] bytes = answer.body.getBytes(StandardCharsets.UTF_8);
         exchange.sendResponseHeaders(answer.status, bytes.length == 0 ? -1 : bytes.length);
@@ -117,16 +120,25 @@ public class ClientTest implements AutoCloseable {
         Check.equal(asked.get(1), "GET /api/v1/runs/r/tasks?cursor=c%2B1");
     }
 
-    void lines_of_all_attempts_are_told_one_after_the_other() {
+    void lines_of_all_attempts_are_told_one_after_the_other_whatever_becomes_of_the_connection() {
         answer(200, "{\"attempt\": 2, \"status\": \"IN_PROGRESS\"}");
-        answer(200, "one\ntwo");
+        answer(200, printed(4, "one\nt") + ": still there\n\n");
+        answer(200, printed(9, "wo\nz\u00f6") + "id: 9\nevent: gap\ndata: {\"offset\": 9, \"missing\": 7}\n\n" + END);
         answer(200, "{\"attempt\": 2, \"status\": \"IN_PROGRESS\"}");
-        answer(200, "three\n");
+        answer(204, "");
         answer(200, "{\"attempt\": 2, \"status\": \"COMPLETED\"}");
         answer(200, "{\"attempt\": 2, \"status\": \"COMPLETED\"}");
         List<String> lines = new ArrayList<>();
         client.logs("r", "it", lines::add);
-        Check.equal(lines, List.of("one", "two", "three"));
+        Check.equal(lines, List.of("one", "two", "\u2026 7 bytes are not kept \u2026", "z\u00f6"));
+        Check.equal(lastIds.get(2), "4");
+    }
+
+    private static final String END = "event: end\ndata: {}\n\n";
+
+    private static String printed(int id, String text) {
+        String data = Base64.getEncoder().encodeToString(text.getBytes(StandardCharsets.UTF_8));
+        return "id: " + id + "\nevent: out\ndata: {\"offset\": 0, \"data\": \"" + data + "\"}\n\n";
     }
 
     void a_server_that_is_not_there_is_said_to_be_away() {

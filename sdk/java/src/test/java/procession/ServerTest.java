@@ -131,6 +131,34 @@ public class ServerTest implements AutoCloseable {
         Check.equal(output(run, "it"), "attempt 2");
     }
 
+    void a_worker_that_was_frozen_too_long_gives_up_what_it_had_and_serves_on() throws Exception {
+        program = Program.begin(server, action);
+        define(task("it", action, null));
+        Run first = client.start(action);
+        worker.register(action, (payload, context) -> "attempt " + context.number());
+        client.logs(first.id(), "it", line -> {
+            signal("STOP");
+            start();
+        });
+        Check.equal(client.await(first.id(), Duration.ofMinutes(1)).status(), "COMPLETED");
+        worker.stop();
+        thread.join(60_000);
+        signal("CONT");
+        Run second = client.start(action);
+        client.logs(second.id(), "it", line -> program.destroy());
+        Check.equal(client.await(second.id(), Duration.ofMinutes(1)).status(), "COMPLETED");
+        Check.equal(output(first, "it"), "attempt 2");
+        Check.equal(output(second, "it"), "ended in good order");
+    }
+
+    private void signal(String name) {
+        try {
+            Check.equal(new ProcessBuilder("kill", "-" + name, "" + program.pid()).start().waitFor(), 0);
+        } catch (Exception error) {
+            throw new AssertionError(error);
+        }
+    }
+
     void a_worker_that_gets_sigterm_finishes_what_it_has() throws Exception {
         program = Program.begin(server, action);
         define(task("it", action, null));

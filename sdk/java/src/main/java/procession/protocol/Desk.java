@@ -66,7 +66,11 @@ public final class Desk {
         owesDrain = isDraining;
         farewell = "";
         backs.clear(); // hello says it
-        held.values().forEach(each -> each.isTold = false);
+        for (Held each : held.values()) {
+            each.isTold = false;
+            each.printed.again();
+        }
+        softAt = now;
         nextBeat = now + beat;
     }
 
@@ -241,7 +245,7 @@ public final class Desk {
     public void printed(long ticket, String text, double now) {
         Held each = running.get(ticket);
         if (isOurs(each)) {
-            each.print(text);
+            each.printed.print(text);
             softAt = Math.min(softAt, now + SOFT);
         }
     }
@@ -457,11 +461,11 @@ public final class Desk {
     }
 
     private static boolean sayPrinted(Held each, Batch batch) {
-        while (each.hasPrinted()) {
-            if (!batch.add(each.nextPiece())) {
+        while (each.printed.isWaiting()) {
+            if (!batch.add(each.printed.next(each.offer.attempt()))) {
                 return false;
             }
-            each.pieceTold();
+            each.printed.told();
         }
         return true;
     }

@@ -1,14 +1,9 @@
 package procession.protocol;
 
 import com.google.gson.JsonObject;
-import java.util.ArrayDeque;
-import java.util.Deque;
 
 /** An attempt in hand, from its offer until its end is known to the server. */
 final class Held {
-    private static final int PIECE = 64 << 10; // characters of one message
-    private static final int MOST = 256 << 10; // characters that wait; what comes beyond is not kept
-
     /** What its end is told as, once it was asked to end. */
     enum Verdict {
         NONE,
@@ -18,6 +13,7 @@ final class Held {
     }
 
     final Heard.Offer offer;
+    final Printed printed = new Printed();
     long ticket; // 0: nothing of it has begun
     boolean isHeld;
     Verdict verdict = Verdict.NONE;
@@ -27,11 +23,6 @@ final class Held {
     JsonObject end;
     boolean isTold;
     JsonObject progress;
-    private long printed;
-    private int waiting;
-    private final Deque<Piece> pieces = new ArrayDeque<>();
-
-    private record Piece(long offset, StringBuilder text) {}
 
     Held(Heard.Offer offer) {
         this.offer = offer;
@@ -43,44 +34,5 @@ final class Held {
 
     boolean hasBegun() {
         return ticket != 0 || end != null;
-    }
-
-    void print(String text) {
-        String sound = Texts.sound(text);
-        for (int place = 0; place < sound.length(); ) {
-            int end = sound.offsetByCodePoints(place, Math.min(PIECE / 2, sound.codePointCount(place, sound.length())));
-            keep(sound.substring(place, end));
-            place = end;
-        }
-    }
-
-    private void keep(String text) {
-        if (waiting + text.length() <= MOST) {
-            Piece last = pieces.peekLast();
-            boolean goesOn = last != null
-                    && last.offset + Texts.bytes(last.text) == printed
-                    && last.text.length() + text.length() <= PIECE;
-            if (goesOn) {
-                last.text.append(text);
-            } else {
-                pieces.addLast(new Piece(printed, new StringBuilder(text)));
-            }
-            waiting += text.length();
-        }
-        printed += Texts.bytes(text);
-    }
-
-    boolean hasPrinted() {
-        return !pieces.isEmpty();
-    }
-
-    /** The next part of what it printed, as a message. */
-    JsonObject nextPiece() {
-        Piece first = pieces.peekFirst();
-        return Said.log(offer.attempt(), first.offset, first.text.toString());
-    }
-
-    void pieceTold() {
-        waiting -= pieces.removeFirst().text.length();
     }
 }

@@ -265,6 +265,21 @@ public class DeskTest {
         Check.equal(said().get(0).get("offset").getAsLong(), 12L);
     }
 
+    void what_was_printed_last_is_said_again_after_a_cut_with_its_offset() throws Exception {
+        open();
+        Order.Begin begin = begun("12.1");
+        desk.printed(begin.ticket(), "x".repeat(70_000), now);
+        now += 0.1;
+        Check.equal(types(said()), List.of("log", "log", "log"));
+        desk.printed(begin.ticket(), "more", now);
+        reopen();
+        List<JsonObject> again = said();
+        Check.equal(types(again), List.of("hello", "log", "log"));
+        Check.equal(again.get(1).get("offset").getAsLong(), 2L * (32 << 10));
+        Check.equal(again.get(1).get("text").getAsString(), "x".repeat(70_000 - (64 << 10)));
+        Check.equal(again.get(2).get("text").getAsString(), "more");
+    }
+
     void a_log_that_nobody_takes_is_bounded_and_shows_its_gap() throws Exception {
         open();
         Order.Begin begin = begun("12.1");

@@ -17,7 +17,7 @@ public final class Program {
                 action);
         starting.environment().put("PROCESSION_URL", server.url);
         starting.environment().put("PROCESSION_TOKEN", server.worker);
-        return starting.redirectError(ProcessBuilder.Redirect.DISCARD).start();
+        return starting.redirectError(ProcessBuilder.Redirect.INHERIT).start();
     }
 
     public static void main(String[] args) {

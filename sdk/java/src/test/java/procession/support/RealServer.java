@@ -54,9 +54,12 @@ public final class RealServer {
                 new ProcessBuilder(command, "up", "--workers", "0", "--port", "0", "--data-dir", folder + "/data");
         Map<String, String> environment = starting.environment();
         environment.keySet().removeIf(each -> each.startsWith("PROCESSION"));
-        environment.put("PROCESSION_SERVER__REMOTE__BEAT", "0.5");
-        environment.put("PROCESSION_SERVER__REMOTE__LEASE", "3");
+        // Who is killed is missed soon, and who is only slow is not.
+        environment.put("PROCESSION_SERVER__REMOTE__BEAT", "1");
+        environment.put("PROCESSION_SERVER__REMOTE__LEASE", "8");
         environment.put("PROCESSION_SERVER__REMOTE__POLL", "0.1");
+        environment.put("PROCESSION_LEASE__LENGTH", "8s");
+        environment.put("PROCESSION_LEASE__RENEW_EVERY", "1s");
         Process process = starting.redirectError(folder.resolve("log").toFile()).start();
         return new RealServer(process, folder);
     }

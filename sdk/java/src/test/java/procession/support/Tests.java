@@ -25,7 +25,7 @@ public final class Tests {
             procession.WorkerTest.class,
             procession.ClientTest.class,
             procession.ServerTest.class);
-    private static final long LONGEST = 150; // seconds of one test
+    private static final long LONGEST = 90; // seconds of one test
     private static final PrintStream OUT = System.out;
 
     private int passed;
@@ -119,7 +119,7 @@ public final class Tests {
             OUT.println("FAILED   " + name);
             OUT.println("         " + error);
             Arrays.stream(error.getStackTrace())
-                    .takeWhile(each -> !each.getClassName().startsWith("jdk.internal"))
+                    .filter(each -> each.getClassName().startsWith("procession"))
                     .forEach(each -> OUT.println("           at " + each));
         }
     }
