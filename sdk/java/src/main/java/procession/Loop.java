@@ -61,6 +61,9 @@ final class Loop implements Line.Owner {
     }
 
     void run() {
+        if (!setup.web().isPrivate()) {
+            LOG.log(Level.WARNING, "the token goes to {0} without TLS", setup.server());
+        }
         comeBackAt = Clock.now();
         try {
             while (!isOver) {

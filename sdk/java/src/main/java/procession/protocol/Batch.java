@@ -13,7 +13,10 @@ final class Batch {
 
     /** Whether there was room for it. */
     boolean add(JsonObject said) {
-        String text = Wire.text(said);
+        return add(Wire.text(said));
+    }
+
+    boolean add(String text) {
         int size = Texts.bytes(text) + 1;
         if (messages.size() == Shape.MOST || bytes + size > ROOM) {
             return false;

@@ -232,14 +232,12 @@ public final class Desk {
 
     private void end(Held each, Ending ending) {
         String attempt = each.offer.attempt();
-        JsonObject said = Said.ended(attempt, ending);
         try {
-            Wire.checkOwn(said);
+            each.end = Wire.own(Said.ended(attempt, ending));
         } catch (BadFrame error) {
             Ending.Fault fault = new Ending.Fault("Unsendable", error.getMessage(), null);
-            said = Said.ended(attempt, Ending.failed(fault, false));
+            each.end = Wire.text(Said.ended(attempt, Ending.failed(fault, false)));
         }
-        each.end = said;
     }
 
     public void printed(long ticket, String text, double now) {
@@ -255,9 +253,7 @@ public final class Desk {
         Held each = running.get(ticket);
         if (isOurs(each)) {
             String sound = message == null ? null : Texts.fitting(message, 2_000);
-            JsonObject said = Said.progress(each.offer.attempt(), percent, sound, data);
-            Wire.checkOwn(said);
-            each.progress = said;
+            each.progress = Wire.own(Said.progress(each.offer.attempt(), percent, sound, data));
             softAt = Math.min(softAt, now + SOFT);
         }
     }

@@ -1,7 +1,5 @@
 package procession.protocol;
 
-import com.google.gson.JsonObject;
-
 /** An attempt in hand, from its offer until its end is known to the server. */
 final class Held {
     /** What its end is told as, once it was asked to end. */
@@ -20,9 +18,9 @@ final class Held {
     String reason = "";
     double deadline = Double.POSITIVE_INFINITY;
     double patience = Double.POSITIVE_INFINITY; // when its handler is waited for no more
-    JsonObject end;
+    String end; // as it is said
     boolean isTold;
-    JsonObject progress;
+    String progress; // as it is said
 
     Held(Heard.Offer offer) {
         this.offer = offer;

@@ -141,11 +141,40 @@ interface Shape {
 
     /** Any JSON that can be stored. */
     static Shape any() {
-        return (told, where) -> bounded(told, where, DEEPEST);
+        return (told, where) -> {
+            if (!isStorable(told, DEEPEST)) {
+                bounded(told, where, DEEPEST); // says where
+            }
+        };
     }
 
     static Shape mapping() {
-        return (told, where) -> bounded(object(told, where), where, DEEPEST);
+        return (told, where) -> any().check(object(told, where), where);
+    }
+
+    private static boolean isStorable(JsonElement told, int depth) {
+        if (told instanceof JsonObject object) {
+            return depth > 0
+                    && object.entrySet().stream()
+                            .allMatch(each -> isSound(each.getKey()) && isStorable(each.getValue(), depth - 1));
+        }
+        if (told instanceof JsonArray list) {
+            return depth > 0 && list.asList().stream().allMatch(each -> isStorable(each, depth - 1));
+        }
+        String text = textOf(told);
+        if (text != null) {
+            return text.length() <= LONGEST && isSound(text);
+        }
+        return !isNumber(told) || isSmall(told.getAsString());
+    }
+
+    /** Not all that are, but all that are usual. */
+    private static boolean isSmall(String number) {
+        return number.length() <= 16 && number.indexOf('e') < 0 && number.indexOf('E') < 0;
+    }
+
+    private static boolean isSound(String text) {
+        return text.indexOf('\0') < 0 && isWhole(text);
     }
 
     private static void bounded(JsonElement told, String where, int depth) throws BadFrame {
@@ -179,7 +208,7 @@ interface Shape {
     }
 
     private static void storable(String text, String where) throws BadFrame {
-        if (text.indexOf('\0') >= 0 || !isWhole(text)) {
+        if (!isSound(text)) {
             throw new BadFrame(where + ": a text without NUL and without halves of characters is due");
         }
     }

@@ -87,12 +87,15 @@ public final class Wire {
         return true;
     }
 
-    /** Says what is wrong with a message of ours before anybody else does. */
-    static void checkOwn(JsonObject said) throws BadFrame {
+    /** A message of ours as text. What is wrong with it is said before anybody else does. */
+    static String own(JsonObject said) throws BadFrame {
         check(said, said.get("type").getAsString(), Shapes.FROM_WORKER);
-        if (Texts.bytes(text(said)) > LARGEST_MESSAGE) {
-            throw new BadFrame("its result has more bytes than the " + LARGEST_MESSAGE + " that can be sent");
+        String text = text(said);
+        int size = Texts.bytes(text);
+        if (size > LARGEST_MESSAGE) {
+            throw new BadFrame("it has " + size + " bytes as JSON, and " + LARGEST_MESSAGE + " can be sent");
         }
+        return text;
     }
 
     private static JsonElement orNull(JsonElement told) {
