@@ -50,6 +50,7 @@ SAID = {
     "stop": "The run is being stopped.",
     "kill": "The run is being stopped, and what it has in hand killed.",
     "retry": "A new round has begun.",
+    "asked": "The workstation that decides about it is asked, and does so when it hears of it.",
     "undo": "What the run did is being undone.",
     "skip": "The task is skipped.",
     "complete": "The task counts as done.",

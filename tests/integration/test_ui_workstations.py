@@ -306,9 +306,16 @@ async def test_what_a_machine_decides_about_is_asked_of_it(admin: Browser, dsn: 
         )
     page = await admin.open("/ui/stations/presse-1")
     assert "Put W-204 in." in page.text
-    await sent(admin, "/ui/stations/presse-1", "/hold")
+    page = await sent(admin, "/ui/stations/presse-1", "/hold")
+    assert "is asked, and does so when it hears of it" in page.text
     [(run,)] = await told(dsn, "select id::text from runs")
     query = "select verb, attempt from workstation_commands where done_at is null and attempt like "
     assert ("hold", run) in await told(dsn, f"{query} '%-%'")
     page = await admin.open(f"/ui/runs/{run}")
     assert "/ui/workstations/presse-1" in page.links
+    assert "asked presse-1 to hold it; it has not heard of it yet." in page.text
+    token = await admin.form_token(f"/ui/runs/{run}")
+    wish = {"_form": token, "task": "0", "why": "nobody needs it"}
+    refused = await admin.post(f"/ui/runs/{run}/skip", wish)
+    assert refused.status_code == 409
+    assert "its agent cannot be asked for this (skip)" in Page(refused).text

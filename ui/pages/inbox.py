@@ -102,7 +102,10 @@ async def ui_decide(approval: Id, request: Request, conn: Conn, catalog: TheCata
         data = schema_values.read(form, asked["form"], prefix=PREFIX) if approve else {}
         note = form.get("note").strip()[:LONGEST] or None
         decision = Decision(approve=approve, data=data, note=note)
-        await approvals.decide(conn, catalog, approval, decision, session.person_of(request).caller)
+        caller = session.person_of(request).caller
+        decided = await approvals.decide(conn, catalog, approval, decision, caller)
     except (Invalid, Conflict) as error:
         return await inbox(request, conn, form=form, refused=approval, fault=error)
+    if decided["state"] == "OPEN":
+        return frame.see("/ui/inbox", said="asked")
     return frame.see("/ui/inbox", said="approved" if approve else "rejected")

@@ -18,7 +18,7 @@ from scheduler.services import approvals, instructions, runs
 from scheduler.services.access import Caller
 from scheduler.services.approvals import Decision
 from scheduler.services.catalog import Catalog
-from scheduler.store import placements
+from scheduler.store import mirrors, placements
 from scheduler.store import workstation_screens as stored
 from scheduler.store.rows import Row
 from ui import access, buttons, frame, kiosk, schema_forms, schema_values, session, words
@@ -152,9 +152,7 @@ def job(row: Row, station: Row, text: str, caller: Caller) -> Work:
         state=row["state"],
         task=row["task"],
         text=text,
-        said="It asks something."
-        if row["asks_there"]
-        else str(told.get("text") or "")[:300],
+        said="It asks something." if row["asks_there"] else str(told.get("text") or "")[:300],
         progress=min(1.0, max(0.0, float(far))) if isinstance(far, int | float) else None,
         since=row["since"],
         over=row["total"] - row["open"],
@@ -214,11 +212,14 @@ async def ui_station_answer(
         return await page(request, conn, catalog, workstation, form=form, refused=approval)
     try:
         decision = await decision_of(conn, form, approval)
-        await approvals.decide(conn, catalog, approval, decision, session.person_of(request).caller)
+        caller = session.person_of(request).caller
+        decided = await approvals.decide(conn, catalog, approval, decision, caller)
     except (Invalid, Conflict, Forbidden) as error:
         return await page(
             request, conn, catalog, workstation, fault=error, form=form, refused=approval
         )
+    if decided["state"] == "OPEN":
+        return back(workstation, "asked")
     return back(workstation, "approved" if decision.approve else "rejected")
 
 
@@ -237,10 +238,12 @@ async def ui_station_command(
 ) -> Response:
     form: Form = request.state.form
     try:
-        await carry_out(conn, catalog, verb, run_of(form.get("id")), form, by)
+        run = run_of(form.get("id"))
+        await carry_out(conn, catalog, verb, run, form, by)
+        is_asked = await mirrors.station_of(conn, run) is not None
     except (Invalid, Conflict) as error:
         return await page(request, conn, catalog, workstation, fault=error)
-    return back(workstation, SAYS[verb])
+    return back(workstation, "asked" if is_asked else SAYS[verb])
 
 
 async def carry_out(

@@ -12,7 +12,7 @@ from scheduler.services import runs
 from scheduler.store import run_screens
 from ui import frame as pages
 from ui.forms import Form
-from ui.pages.run import frame
+from ui.pages.run import asked, frame
 from ui.pages.run.routes import router
 
 MOST = 400  # tasks to choose from; others by their names
@@ -82,4 +82,4 @@ async def ui_run_again(
         )
     except (Invalid, Conflict) as error:
         return await page(request, conn, run, form=form, fault=error)
-    return pages.see(f"/ui/runs/{run}", said="retry")
+    return await asked.done(conn, run, "retry")

@@ -13,9 +13,8 @@ from scheduler.domain.errors import Conflict, Invalid
 from scheduler.services import runs
 from scheduler.services.catalog import Catalog
 from scheduler.store.rows import Row
-from ui import frame
 from ui.forms import Form
-from ui.pages.run import tasks
+from ui.pages.run import asked, tasks
 from ui.pages.run.routes import router
 
 Connection = AsyncConnection[Any]
@@ -96,4 +95,4 @@ async def ui_run_command(
         await COMMANDS[verb](conn, catalog, run, form, by)
     except (Invalid, Conflict) as error:
         return await tasks.page(request, conn, run, fault=error, typed=form, verb=verb)
-    return frame.see(f"/ui/runs/{run}", said="kill" if "kill" in form else verb)
+    return await asked.done(conn, run, "kill" if "kill" in form else verb)

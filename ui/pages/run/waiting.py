@@ -1,7 +1,7 @@
 """Why a run does not go on, with who and what stands before it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +11,8 @@ from scheduler.domain import places
 from scheduler.domain.places import of_queue
 from scheduler.domain.states import FINAL_RUNS, RunState
 from scheduler.domain.why import explain
-from scheduler.services import why
-from scheduler.store import run_screens, workstation_screens
+from scheduler.services import station_runs, why
+from scheduler.store import mirrors, run_screens, workstation_screens
 from scheduler.store.rows import Row
 
 Conn = AsyncConnection[Any]
@@ -37,6 +37,13 @@ class Waiting:
 
 
 async def look(conn: Conn, run: Row) -> Waiting:
+    found = await here(conn, run)
+    station = await mirrors.station_of(conn, run["id"])
+    asked = [] if station is None else await station_runs.told(conn, station, run["id"])
+    return replace(found, reasons=[*found.reasons, *asked]) if asked else found
+
+
+async def here(conn: Conn, run: Row) -> Waiting:
     state = RunState(run["state"])
     if state in FINAL_RUNS:
         return Waiting(explain(run, [], await why.surroundings(conn, [])))
