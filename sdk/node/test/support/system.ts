@@ -33,8 +33,9 @@ export class System {
     const ours = Object.entries(process.env).filter(([name]) => !name.startsWith("PROCESSION"));
     const up = spawn(program, ["up", "--data-dir", folder, "--port", String(port), "--workers", "0"], {
       env: Object.fromEntries(ours),
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", "pipe"],
     });
+    process.once("exit", () => up.kill("SIGINT"));
     await ready(up);
     const url = `http://127.0.0.1:${port}`;
     const token = readFileSync(join(folder, "admin.token"), "utf8").trim();
@@ -59,10 +60,12 @@ export class System {
 
 /** `up` prints a line when everything has begun. */
 async function ready(up: ChildProcess): Promise<void> {
+  let log = "";
+  up.stderr?.on("data", (data: Buffer) => (log = (log + data.toString()).slice(-10_000)));
   await new Promise<void>((resolve, reject) => {
     up.stdout?.on("data", (data: Buffer) => data.includes("ready") && resolve());
     up.on("error", reject);
-    up.on("exit", (code) => reject(new Error(`procession up ended with ${code}`)));
+    up.on("exit", (code) => reject(new Error(`procession up ended with ${code}: ${log}`)));
   });
 }
 
