@@ -57,6 +57,8 @@ Conn = AsyncConnection[Any]
 MOST_HOLDERS = 10_000  # whose versions are remembered
 PAGE = 1_000  # calls that are read at a time
 ROOM = LARGEST // 2  # bytes of a page of history
+MOST_OUTPUT = 900_000  # bytes of a result: with all around it, it fits into a frame
+MOST_TOLD = 256 << 10  # bytes of what others are told
 LAST_MOMENT = 253_000_000_000.0
 ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 STOPPED = ("STOPPED", "SKIPPED")
@@ -232,6 +234,8 @@ def note(heard: Heard, call: DoneCall) -> Noted:
 
 
 def check(call: DoneCall) -> None:
+    if (size := len(text_of(call.output).encode())) > MOST_OUTPUT:
+        raise Invalid(too_large(size))
     refuse_unstorable([call.name, call.output, call.input, call.effect], "what it came to")
     if call.error is not None:
         refuse_unstorable([call.error.type, call.error.message, call.error.trace], "the error")
@@ -302,6 +306,8 @@ def effect_of(heard: Heard, call: DoneCall) -> Effect | None:
     if not call.ok or call.kind not in EFFECTS:
         return None
     told = call.effect or {}
+    if len(text_of(told).encode()) > MOST_TOLD:
+        raise Invalid(f"what others are told has at most {MOST_TOLD} bytes: say where it is")
     if call.kind is CallKind.SEND:
         return message(heard, told)
     name, kind = ("key", "value") if call.kind is CallKind.SET else ("stream", "stream")
@@ -362,10 +368,23 @@ def answers(heard: Heard, kept: Kept) -> Iterator[FromServer]:
 
 
 def resolve(attempt: str, row: Row) -> Resolved:
-    if row["state"] == "COMPLETED":
-        return Resolved(attempt, row["seq"], row["call_order"], ok=True, output=row["output"])
-    return Resolved(
-        attempt, row["seq"], row["call_order"], ok=False, output=row["output"], error=error_of(row)
+    output, error = came_to(row)
+    return Resolved(attempt, row["seq"], row["call_order"], error is None, output, error)
+
+
+def came_to(row: Row) -> tuple[Any, Error | None]:
+    """An output that no frame could carry is none: whoever waits for it is told so each time."""
+    error = None if row["state"] == "COMPLETED" else error_of(row)
+    size = len(text_of(row["output"]).encode())
+    if size <= MOST_OUTPUT:
+        return row["output"], error
+    return None, error or Error("Failed", too_large(size))
+
+
+def too_large(size: int) -> str:
+    return (
+        f"what it came to has {size} bytes as JSON, and {MOST_OUTPUT} can be told to a workflow: "
+        "keep it elsewhere, and say where"
     )
 
 
@@ -420,8 +439,7 @@ async def rows(conn: Conn, begun: Offered) -> AsyncIterator[Row]:
 def known(row: Row) -> KnownCall:
     if row["call_order"] is None:
         return KnownCall(row["seq"], row["kind"], row["name"])
-    is_ok = row["state"] == "COMPLETED"
-    error = None if is_ok else error_of(row)
+    output, error = came_to(row)
     return KnownCall(
-        row["seq"], row["kind"], row["name"], row["call_order"], is_ok, row["output"], error
+        row["seq"], row["kind"], row["name"], row["call_order"], error is None, output, error
     )

@@ -415,3 +415,23 @@ async def test_whoever_counts_comes_to_the_same_while_a_workflow_works_and_waits
 async def miscounted(mate: Mate) -> list[Any]:
     async with await engine(mate.served.dsn) as conn:
         return list(await health.miscounted(conn, limit=10))
+
+
+async def test_what_no_frame_could_carry_has_failed_each_time_it_is_told(mate: Mate) -> None:
+    run = await order(mate)
+    offer = await next_offer(mate)
+    await mate.say(Record(offer.attempt, (step(1, ["x" * 190_000] * 5),)))
+    large = await resolved(mate, offer, 1)
+    assert large.error is not None
+    assert "950016 bytes" in large.error.message
+    shout = told(2, CallKind.SET, key="all", value=["x" * 150_000] * 2)
+    await mate.say(Record(offer.attempt, (shout,)))
+    assert not (await resolved(mate, offer, 2)).ok
+
+    await keep(mate, offer, *(step(n, ["y" * 150_000] * 2) for n in (3, 4)))
+    await keep(mate, offer, step(5, ["y" * 224_000] * 4))
+    await park(mate, offer)
+    again = await next_offer(mate, [offer])
+    assert [c.ok for c in await known(mate, again)] == [False, False, True, True, True]
+    await mate.end(again)
+    await mate.served.becomes(IS, run, "COMPLETED")
