@@ -276,7 +276,23 @@ async def store(conn: Conn, words: Iterable[Word]) -> None:
         if word.chunks:
             by_holder.setdefault(word.holder, []).extend(word.chunks)
     for holder, chunks in by_holder.items():
-        await output.append(conn, holder, chunks)
+        await output.append(conn, holder, joined(chunks))
+
+
+def joined(chunks: Iterable[Chunk]) -> list[Chunk]:
+    """What follows on each other is one row, however it came: somebody may print by the letter."""
+    found: list[Chunk] = []
+    last: dict[Key, int] = {}
+    parts: dict[int, list[bytes]] = {}
+    ends: dict[Key, int] = {}
+    for each in chunks:
+        key = each.task_id, each.attempt
+        if key not in last or ends[key] != each.start:
+            last[key] = len(found)
+            found.append(each)
+        parts.setdefault(last[key], []).append(each.data)
+        ends[key] = each.start + len(each.data)
+    return [replace(each, data=b"".join(parts[place])) for place, each in enumerate(found)]
 
 
 async def record_plainly(

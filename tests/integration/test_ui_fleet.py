@@ -1,12 +1,16 @@
 """Workers, queues and limits on the dashboard."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from scheduler.services import queues as service
 from scheduler.services.access import Role
+from scheduler.store import remote
+from scheduler.store.remote import Session
 from tests.support.api import Api, serving
 from tests.support.browser import Browser, Page, signed_in
 from tests.support.builders import (
@@ -70,6 +74,31 @@ async def test_a_worker_shows_what_it_has_in_hand_and_is_drained_and_resumed(
     page = await sent(someone, "/ui/workers/press-1", "/resume")
     [worker] = (await api.admin.get("/workers")).json()["items"]
     assert worker["status"] == "ACTIVE"
+
+
+async def test_a_program_with_an_sdk_is_shown_with_what_it_serves(
+    dsn: str, someone: Browser
+) -> None:
+    said = Session(
+        session=str(uuid4()),
+        token=1,
+        host="hall-3",
+        pid=7,
+        version="sdk 1.0 (node)",
+        sdk="sdk 1.0 (node)",
+        queues=["action:resize"],
+        slots=4,
+        carrier="stream",
+        connection=uuid4(),
+    )
+    async with await engine(dsn) as conn:
+        await remote.register(conn, "remote:images", said, timedelta(minutes=1))
+    page = await someone.open("/ui/workers")
+    for words in ("remote:images", "hall-3", "process 7", "action:resize", "sdk 1.0 (node)"):
+        assert words in page.text
+    assert "the server has" not in page.text
+    page = await sent(someone, "/ui/workers/remote:images", "/drain")
+    assert "Resume" in page.text
 
 
 async def test_many_workers_are_shown_before_they_are_drained_and_none_is_never_all(

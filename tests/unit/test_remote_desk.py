@@ -6,6 +6,8 @@ from uuid import uuid4
 from edge.remote.desk import MOST_LOG, Desk, Hand, Killed, Over, Printed
 from edge.remote.links import Link
 from edge.remote.messages import Command, Ended, Ending, Forget, Lease, Log, Verb
+from edge.remote.recording import joined
+from scheduler.store.output import Chunk
 
 BEAT = 5.0
 
@@ -100,3 +102,15 @@ def test_a_claim_that_is_on_its_way_is_no_stranger() -> None:
     desk.offered(row)
     assert desk.compare([row], 2.0).changes == []
     assert desk.hear([an_end("1.1")], 3.0).changes[0] == Over(row, an_end("1.1"))
+
+
+def test_what_is_printed_by_the_letter_is_stored_in_one_piece() -> None:
+    def chunk(task: int, start: int, data: bytes) -> Chunk:
+        return Chunk(task_id=task, attempt=1, start=start, stream=1, data=data)
+
+    said = [chunk(1, 0, b"a"), chunk(2, 5, b"x"), chunk(1, 1, b"b"), chunk(1, 9, b"c")]
+    assert joined([*said, chunk(1, 10, b"d"), chunk(2, 6, b"y")]) == [
+        chunk(1, 0, b"ab"),
+        chunk(2, 5, b"xy"),
+        chunk(1, 9, b"cd"),
+    ]
