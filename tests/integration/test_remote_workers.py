@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from edge.remote.messages import (
@@ -45,6 +46,11 @@ pytestmark = pytest.mark.anyio
 NUMBERS = count(1)
 BEAT = timedelta(seconds=0.5)
 COMPLETED = "select 1 from runs where id = %s and state = 'COMPLETED'"
+BREAK = """
+select pg_terminate_backend(pid)
+  from pg_stat_activity
+ where application_name like '%workers record%' and datname = current_database()
+"""
 STATE = "select state::text from tasks where run_id = %s"
 
 
@@ -423,9 +429,7 @@ async def test_people_see_who_serves_what(served: Served, mate: Mate) -> None:
         assert answer.json()["status"] == "DRAINING"
 
 
-async def test_only_queues_that_have_something_are_claimed_from(
-    served: Served, mate: Mate
-) -> None:
+async def test_only_queues_that_have_something_are_claimed_from(served: Served, mate: Mate) -> None:
     await order(mate)
     queues = [f"action:{mate.name}", "action:none", "action:other"]
     assert await remote.ready(served.conn, queues) == [f"action:{mate.name}"]
@@ -436,6 +440,29 @@ async def test_only_queues_that_have_something_are_claimed_from(
         await mate.say(mate.lease())
         await served.api.post(f"/queues/action:{mate.name}/resume")
         await mate.has()
+
+
+async def test_connections_to_the_database_that_break_cost_no_result(
+    served: Served, mate: Mate
+) -> None:
+    runs = [await order(mate, number=number) for number in range(60)]
+    broken = 0
+    async with mate.line(), await AsyncConnection.connect(served.dsn, autocommit=True) as owner:
+        async with asyncio.timeout(patience(60)):
+            while not await is_all_over(served, runs):
+                said = [e for e in mate.of(Offer) if e.attempt in mate.running]
+                await mate.say(mate.lease(), *(Ended(e.attempt, Ending.SUCCEEDED) for e in said))
+                if broken < 3:
+                    broken += (await owner.execute(BREAK)).rowcount
+                await asyncio.sleep(0.02)
+        await mate.until(lambda: not mate.running or None)
+    counted = "select count(*), count(distinct task_id) from attempts where run_id = any(%s)"
+    assert await served.rows(counted, runs) == [(60, 60)]
+
+
+async def is_all_over(served: Served, runs: list[str]) -> bool:
+    open = "select count(*) from runs where id = any(%s) and state <> 'COMPLETED'"
+    return not await served.one(open, runs)
 
 
 # By poll.
