@@ -22,7 +22,7 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
     if told["draining"]:
         yield f"takes no new work: {told['drain_reason'] or 'drained'}"
     for name in ("full", "unwritable", "unfit"):
-        if told[name]:
+        if told.get(name):  # an agent that began before it was upgraded knows less
             yield f"takes no new work: {told[name]}"
     if told["runner"]["away"]:
         yield f"its runner is away: {told['runner']['away']}"

@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge import identity
+from edge.agent import signing
 from edge.identity import BadProof, Grant
 
 SERVER = Ed25519PrivateKey.generate()
@@ -108,3 +109,20 @@ def test_a_token_that_was_touched_grants_nothing(number: int) -> None:
 def test_a_fingerprint_is_short_enough_to_compare() -> None:
     assert len(identity.fingerprint(KNOWN)) == 39
     assert identity.fingerprint(KNOWN) == identity.fingerprint(KNOWN)
+
+
+@pytest.mark.anyio
+async def test_a_process_of_its_own_signs_as_we_would_and_says_why_it_cannot(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "key"
+    key = identity.make_key(path)
+    proof = await signing.apart(path, "server:x", "a nonce")
+    assert proof == await signing.here(path, "server:x", "a nonce")
+    identity.check_proof(identity.public(key), "server:x", "a nonce", proof)
+    path.write_text("no key")
+    with pytest.raises(BadProof, match="holds no key"):
+        await signing.apart(path, "server:x", "a nonce")
+    path.unlink()
+    with pytest.raises(BadProof, match="No such file"):
+        await signing.apart(path, "server:x", "a nonce")

@@ -254,6 +254,23 @@ async def test_commands_for_many_say_which_of_them_a_workstation_was_asked_for(
     assert (result, press.name in (why or "")) == ("refused", True)
 
 
+async def test_a_dead_letter_of_such_a_run_is_refused_with_the_reason_and_nothing_begins_here(
+    served: Served, press: Alone
+) -> None:
+    _, child = await a_child(served, press)
+    [[letter]] = await served.rows(
+        "insert into dead_letters (run_id, task_id, round, type, task, error, fingerprint, input)"
+        " select run_id, id, 1, 'part', name, 'broken', 'x', '{}' from tasks"
+        " where run_id = %s and name = 'cut' returning id",
+        child,
+    )
+    before = await rows_of(served, child)
+    refused = await asked(served, f"/dead-letters/{letter}/redrive", 409)
+    assert press.name in refused["detail"]
+    assert "retry the run" in refused["remedy"]
+    assert await rows_of(served, child) == before
+
+
 async def test_the_run_that_waits_for_it_takes_it_along_when_it_is_held_and_resumed(
     served: Served, press: Alone
 ) -> None:
