@@ -277,7 +277,7 @@ final class Loop implements Line.Owner {
             public void finished(Ending ending) {
                 happened(() -> {
                     hands.finished(ticket);
-                    carryOut(desk.finished(ticket, ending, Clock.now()));
+                    desk.finished(ticket, ending);
                 });
             }
 

@@ -177,7 +177,10 @@ public final class Worker {
                 grace.toMillis() / 1e3);
     }
 
-    /** Lets {@link #start} come to its end; from any thread, and more than once if need be. */
+    /**
+     * Lets {@link #start} come to its end; from any thread. Said a second time, what is in hand is
+     * interrupted at once; said a third time, it is not waited for.
+     */
     public synchronized void stop() {
         isStopped = true;
         if (loop != null) {

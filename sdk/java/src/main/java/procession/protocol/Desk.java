@@ -204,15 +204,12 @@ public final class Desk {
         return orders;
     }
 
-    /** A handler has come to its end. */
-    public List<Order> finished(long ticket, Ending ending, double now) {
+    /** A handler has come to its end. What may begin in its place does with the next tick. */
+    public void finished(long ticket, Ending ending) {
         Held each = running.remove(ticket);
-        if (each != null && each.end == null && held.get(each.offer.attempt()) == each) {
+        if (isOurs(each)) {
             conclude(each, ending);
         }
-        List<Order> orders = new ArrayList<>();
-        begin(now, orders);
-        return orders;
     }
 
     private void conclude(Held each, Ending ending) {
@@ -328,6 +325,7 @@ public final class Desk {
 
     // What time brings.
 
+    /** To be asked after all that happened, too: what waited may begin. */
     public List<Order> tick(double now) {
         List<Order> orders = new ArrayList<>();
         for (Held each : held.values()) {
@@ -342,6 +340,7 @@ public final class Desk {
                 end(each, Ending.timedOut(each.reason));
             }
         }
+        begin(now, orders);
         return orders;
     }
 

@@ -64,7 +64,8 @@ public class DeskTest {
         open();
         List<Order> orders = hear(offer("1.1"), offer("2.1"), offer("3.1"));
         Check.equal(orders.size(), 2);
-        List<Order> next = desk.finished(ticket(orders.get(0)), DONE, now);
+        desk.finished(ticket(orders.get(0)), DONE);
+        List<Order> next = desk.tick(now);
         Check.equal(((Order.Begin) next.get(0)).offer().attempt(), "3.1");
     }
 
@@ -138,7 +139,8 @@ public class DeskTest {
         open();
         Order.Begin first = (Order.Begin) hear(offer("1.1"), offer("2.1"), offer("3.1")).get(0);
         hear(command("3.1", "hold"));
-        Check.equal(desk.finished(first.ticket(), DONE, now), List.of());
+        desk.finished(first.ticket(), DONE);
+        Check.equal(desk.tick(now), List.of());
         Check.equal(hear(command("3.1", "resume")).size(), 1);
         Check.equal(hear(command("3.1", "hold")).get(0) instanceof Order.Hold, true);
     }
@@ -228,8 +230,8 @@ public class DeskTest {
         desk.drain();
         said();
         Check.equal(desk.cutOff("over").size(), 2);
-        desk.finished(ticket(both.get(0)), BROKEN, now);
-        desk.finished(ticket(both.get(1)), DONE, now);
+        desk.finished(ticket(both.get(0)), BROKEN);
+        desk.finished(ticket(both.get(1)), DONE);
         Check.equal(types(said()), List.of("ended"));
         Check.that(!desk.isAtWork() && desk.hasNews(), "2.1 is to be acknowledged");
         hear(have("2.1"));
@@ -300,7 +302,7 @@ public class DeskTest {
         open();
         List<Order> both = hear(offer("1.1"), offer("2.1"));
         Ending large = Ending.succeeded(numbers(180_000));
-        both.forEach(each -> desk.finished(ticket(each), large, now));
+        both.forEach(each -> desk.finished(ticket(each), large));
         Check.equal(types(said()), List.of("ended"));
         Check.that(desk.dueToSay() <= now, "there is more");
         Check.equal(types(said()), List.of("ended"));
@@ -335,7 +337,7 @@ public class DeskTest {
     }
 
     private void finish(Order.Begin begin, Ending ending) {
-        desk.finished(begin.ticket(), ending, now);
+        desk.finished(begin.ticket(), ending);
     }
 
     private static long ticket(Order order) {
