@@ -16,7 +16,7 @@ export interface Context {
   readonly action: string;
   /** `TASK.NUMBER`: this claim of the task, and no other. */
   readonly attempt: string;
-  /** Which attempt this is, from 1. */
+  /** Which attempt this is, from 1; one that cost the task no retry is not counted. */
   readonly number: number;
   /** The run that it is part of. */
   readonly run: string;

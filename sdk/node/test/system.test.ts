@@ -163,6 +163,28 @@ describe("with a server", { skip }, () => {
     });
   });
 
+  test("what a worker had to stop when it left is done by the next, and costs the task no retry", async () => {
+    await client.define({ name: "moves", tasks: [{ name: "it", action: "move" }] });
+    const run = await client.start("moves");
+    const first = new Worker({ url: system.url, token, grace: 0, signals: false, report: () => undefined });
+    const left = new Promise<void>((resolve) => {
+      first.register("move", async (_, context) => {
+        const aborted = once(context.signal, "abort");
+        resolve(first.stop());
+        await aborted;
+        context.signal.throwIfAborted();
+      });
+    });
+    const ended = first.start();
+    await left;
+    await ended;
+    await serving("stream", { move: (_: null, context) => context.number }, async () => {
+      assert.equal((await client.wait(run, { timeout: 60 })).status, "COMPLETED");
+    });
+    const task = await client.getTask(run, "it");
+    assert.deepEqual([task.attempt, task.output, task["retries_used"]], [2, 1, 1]);
+  });
+
   test("a wait ends when its time is over, or when it is given up", async () => {
     await client.define({ name: "nobody", tasks: [{ name: "it", action: "nobody-serves-this" }] });
     const run = await client.start("nobody");
