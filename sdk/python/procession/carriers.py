@@ -175,7 +175,7 @@ class Carriers:
     def answered(self, status: int) -> Exception:
         if status in (401, 403):
             return self.rejected(status)
-        if status in (429, 502, 503, 504):
+        if status == 429 or status >= 500:
             return Unanswered(f"the server answers {status}")
         return Blocked(f"the server answers {status} to a stream")
 

@@ -37,9 +37,10 @@ from procession.messages import (
     Resolved,
     Welcome,
 )
+from procession.printed import Printed
 from procession.telling import untellable
 
-MOST_WAITING = 8 << 20  # bytes of logs and progress that wait for a connection
+NOBODY = "00000000-0000-0000-0000-000000000000"  # whose frame the server could not yet tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,9 @@ class Core:
     # Ends as they were said, until the server has them.
     untold: dict[str, str] = field(default_factory=dict)
     ordered: dict[str, str] = field(default_factory=dict)
+    printed: Printed = field(default_factory=Printed)
+    progress: dict[str, str] = field(default_factory=dict)  # the newest, while nobody hears it
     waiting: list[str] = field(default_factory=list)
-    size: int = 0  # of what waits, while there is no connection
     is_connected: bool = False
     is_draining: bool = False
     has_left: bool = False
@@ -134,13 +136,14 @@ class Core:
     # Connections
 
     def connected(self) -> None:
-        """What waited is said behind the hello, and then all ends that nobody has acknowledged."""
+        """Behind the hello comes what may have been lost, and then all ends that nobody has
+        acknowledged."""
         self.is_connected = True
-        kept, self.waiting, self.size = self.waiting, [], 0
-        self.waiting = [wire.encode(self.hello()), *kept]
+        self.waiting = [wire.encode(self.hello())]
         if self.is_draining:
             self.waiting.append(wire.encode(Drain()))
-        self.waiting += self.untold.values()
+        self.waiting += [*self.printed.again(), *self.progress.values(), *self.untold.values()]
+        self.progress.clear()
 
     def hello(self) -> Hello:
         serving = self.serving
@@ -158,15 +161,15 @@ class Core:
         )
 
     def disconnected(self) -> None:
-        """What was not sent is lost, but for ends: those are said again."""
+        """What was not sent is lost, but for what the next hello says again."""
         self.is_connected = False
-        self.waiting, self.size = [], 0
+        self.waiting = []
 
     def take(self) -> list[str]:
-        """What is to be said now, as frames. Nothing is kept of it but ends."""
+        """What is to be said now, as frames."""
         if not self.waiting or not self.is_connected:
             return []
-        said, self.waiting, self.size = self.waiting, [], 0
+        said, self.waiting = self.waiting, []
         return list(wire.pack(self.session, said))
 
     def nothing(self) -> str:
@@ -176,8 +179,7 @@ class Core:
     # What the worker says
 
     def beat(self) -> None:
-        if self.is_connected:
-            self.waiting.append(wire.encode(Lease(self.running)))
+        self.say(wire.encode(Lease(self.running)))
 
     def end(self, ended: Ended) -> None:
         """It counts once it was acknowledged. Of what is not in hand nothing is said."""
@@ -186,13 +188,11 @@ class Core:
         self.ordered.pop(ended.attempt, None)
         text = wire.encode(ended)
         self.untold[ended.attempt] = text
-        if self.is_connected:
-            self.waiting.append(text)
+        self.say(text)
 
     def hand_back(self, attempt: str, why: str) -> None:
         """Nothing of it has begun. If this is lost on the way the next lease says the same."""
-        if self.in_hand.pop(attempt, None) is not None:
-            self.ordered.pop(attempt, None)
+        if self.drop(attempt):
             self.say(wire.encode(Back(attempt, why)))
 
     def tell(self, message: Progress | Log | FlowSaid) -> None:
@@ -200,17 +200,18 @@ class Core:
         again after `Met`."""
         if message.attempt not in self.in_hand:
             return
-        if self.is_connected or isinstance(message, (Progress, Log)):
-            self.say(wire.encode(message))
+        text = wire.encode(message)
+        if isinstance(message, Log):
+            self.printed.keep(message.attempt, text)
+        elif isinstance(message, Progress) and not self.is_connected:
+            self.progress[message.attempt] = text
+        self.say(text)
         if isinstance(message, Diverged):
             self.drop(message.attempt)
 
     def say(self, text: str) -> None:
-        if not self.is_connected:
-            if self.size + len(text) > MOST_WAITING:
-                return
-            self.size += len(text)
-        self.waiting.append(text)
+        if self.is_connected:
+            self.waiting.append(text)
 
     @property
     def is_done(self) -> bool:
@@ -220,20 +221,18 @@ class Core:
     def drain(self) -> None:
         if not self.is_draining:
             self.is_draining = True
-            if self.is_connected:
-                self.waiting.append(wire.encode(Drain()))
+            self.say(wire.encode(Drain()))
 
     def leave(self) -> None:
         self.in_hand.clear()
         self.has_left = True
-        if self.is_connected:
-            self.waiting.append(wire.encode(Leave()))
+        self.say(wire.encode(Leave()))
 
     # What the server says
 
     def heard(self, frame: Frame) -> list[Event]:
         """In the order in which it was said. Frames of another session say nothing to this one."""
-        if frame.session != self.session:
+        if frame.session not in (self.session, NOBODY):
             return []
         events: list[Event] = []
         for each in frame.messages:
@@ -271,6 +270,7 @@ class Core:
         self.refusals = 0
         for each in have.attempts:
             self.untold.pop(each, None)
+            self.printed.forget(each)
         return ()
 
     def commanded(self, command: Command) -> Iterable[Event]:
@@ -287,6 +287,8 @@ class Core:
 
     def drop(self, attempt: str) -> bool:
         """Whether it was in hand."""
+        self.printed.forget(attempt)
+        self.progress.pop(attempt, None)
         self.untold.pop(attempt, None)
         self.ordered.pop(attempt, None)
         return self.in_hand.pop(attempt, None) is not None
@@ -304,10 +306,9 @@ class Core:
     def fence(self, why: str) -> Iterable[Event]:
         """Others may do what was in hand here; this worker begins anew."""
         ours = tuple(self.in_hand)
-        self.in_hand.clear()
-        self.untold.clear()
-        self.ordered.clear()
-        self.waiting, self.size = [], 0
+        for each in self.running:
+            self.drop(each)
+        self.waiting = []
         self.session = self.new_session()
         gone = (Gone(ours, f"it was given to others: {why}"),) if ours else ()
         return (*gone, Dismissed(why, fenced=True))

@@ -6,7 +6,7 @@ from typing import Any
 
 from procession import wire
 from procession.core import Begin, Core, Dismissed, Event, Gone, Heard, Met, Ordered, Serving
-from procession.messages import Call, Diverged, Ended, Log, Park
+from procession.messages import Call, Diverged, Ended, Log, Park, Progress
 from procession.telling import succeeded
 
 SERVING = Serving("one", 3, ("pack", "ship"), sdk="python/test")
@@ -257,12 +257,40 @@ def test_frames_hold_no_more_than_a_frame_may() -> None:
     assert outputs == texts
 
 
+def test_logs_are_said_again_after_a_cut_since_nobody_acknowledges_them() -> None:
+    core = connected(a_core())
+    hear(core, an_offer("7.1"), an_offer("8.1"))
+    core.tell(Log("7.1", 0, "said and perhaps lost"))
+    core.tell(Log("8.1", 0, "of one that is over"))
+    said(core)
+    core.end(succeeded("8.1", None))
+    hear(core, {"type": "have", "attempts": ["8.1"]})
+    core.disconnected()
+    core.tell(Log("7.1", 21, "said to nobody"))
+    core.tell(Progress("7.1", 10))
+    core.tell(Progress("7.1", 20))
+    core.connected()
+    texts = [(each["type"], each.get("text") or each.get("percent")) for each in said(core)]
+    assert texts[1:] == [
+        ("log", "said and perhaps lost"),
+        ("log", "said to nobody"),
+        ("progress", 20),
+    ]
+
+
 def test_logs_that_nobody_can_be_told_are_bounded() -> None:
     core = a_core()
-    core.connected()
-    hear(core, an_offer())
-    core.disconnected()
-    for _ in range(1_000):
-        core.tell(Log("7.1", 0, "x" * 60_000))
-    assert core.size <= 8 << 20
-    assert sum(map(len, core.waiting)) <= 9 << 20
+    for number in range(1, 200):
+        hear(core, an_offer(f"{number}.1"))
+        for _ in range(20):
+            core.tell(Log(f"{number}.1", 0, "x" * 60_000))
+    kept = core.printed.again()
+    assert sum(map(len, kept)) == core.printed.total <= 17 << 20
+    hear(core, *({"type": "forget", "attempt": f"{number}.1"} for number in range(1, 200)))
+    assert core.printed.total == 0
+
+
+def test_a_bye_to_whoever_the_server_cannot_name_is_heard() -> None:
+    core = connected(a_core())
+    [dismissed] = hear(core, a_bye(fenced=False), session="00000000-0000-0000-0000-000000000000")
+    assert isinstance(dismissed, Dismissed)
