@@ -13,7 +13,7 @@ import pytest
 from edge import desk
 from edge.agent.core import Agent, Effect, Objection, Say, Steer
 from edge.desk import Desk
-from edge.messages import Accept, Frame, Hello, Item, Lane, Offer
+from edge.messages import Accept, File, Frame, Hello, Item, Lane, Offer, file_name
 from tests.support import promises
 from tests.support.edge_world import CALM, Chances, Machine, Rows, Server, World
 from tests.support.edge_worlds import Impatient, Restored
@@ -120,18 +120,32 @@ class Trusting(Desk):
         super().item(item)
 
 
+class Heaping(Desk):
+    """Takes parts of files as they come."""
+
+    def file(self, file: File) -> int:
+        self.files[file_name(file.attempt, file.number)] = file.offset
+        return super().file(file)
+
+
 class Late(Desk):
     """Listens to sessions and greetings that are over."""
 
     def hear(
-        self, frame: Frame, *, opened: float | None = None, beat: float = 15.0, poll: float = 5.0
+        self,
+        frame: Frame,
+        *,
+        opened: float | None = None,
+        beat: float = 15.0,
+        poll: float = 5.0,
+        unfit: str = "",
     ) -> int:
         first = frame.messages[0] if frame.messages else None
         if isinstance(first, Hello):
             self.station = replace(self.station, greeting=0)
         else:
             frame = replace(frame, session=self.station.session)
-        return super().hear(frame, opened=opened, beat=beat, poll=poll)
+        return super().hear(frame, opened=opened, beat=beat, poll=poll, unfit=unfit)
 
 
 class Believing(Desk):
@@ -172,6 +186,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "keeps nothing for a restored server": {"agents": Forgetful, "servers": Restored},
     "knows better what is stored": {"agents": Proud, "servers": Restored},
     "takes any number": {"desks": Trusting},
+    "takes any part of a file": {"desks": Heaping},
     "listens to what is over": {"desks": Late},
     "records what was taken away": {"desks": Believing, "servers": Impatient},
     "acts before it writes": {"stations": Early},
