@@ -16,6 +16,7 @@ from scheduler.domain import scopes
 from scheduler.domain.board import IN_FLIGHT, MOST_GATHERED, Board, Changes
 from scheduler.domain.orders import Order
 from scheduler.domain.places import Around
+from scheduler.domain.runs import Run
 from scheduler.domain.states import Reason, TaskState
 from scheduler.domain.tasks import Task
 from scheduler.domain.wakes import Wake
@@ -183,6 +184,11 @@ def tell(changes: Changes, wake: Wake) -> None:
             *(task.queue for task in changes.tasks if task.state is TaskState.READY),
             *map(waking.of_calls, changes.hearing),
         },
-        due=any(task.due_at for task in changes.tasks) or any(run.due_at for run in changes.runs),
+        due=any(task.due_at for task in changes.tasks) or any(map(is_due, changes.runs)),
         wanted=any(task.wanted for task in changes.tasks),
     )
+
+
+def is_due(run: Run) -> bool:
+    """Something comes of it in time; or it has ended, and an errand tells its parent."""
+    return run.due_at is not None or (run.parent_run is not None and run.state.is_final)

@@ -1,5 +1,14 @@
+from uuid import UUID
+
+import pytest
+
+from scheduler.domain.board import Changes
 from scheduler.domain.ids import new_id
+from scheduler.domain.process_types import parse
+from scheduler.domain.states import RunState
 from scheduler.domain.wakes import ANY, MOST_IDS, MOST_QUEUES, Wake, decode
+from scheduler.services import judging
+from tests.support.builders import a_run
 
 
 def a_wake(runs: int = 0, queues: int = 0) -> Wake:
@@ -55,3 +64,22 @@ def test_what_is_said_together_is_heard_together() -> None:
     runs = one.runs | other.runs
     one.merge(other)
     assert (one.runs, len(one.queues), one.due, one.wanted) == (runs, 3, True, False)
+
+
+@pytest.mark.parametrize(
+    ("parent", "state", "due"),
+    [
+        (None, RunState.COMPLETED, False),
+        (new_id(), RunState.COMPLETED, True),
+        (new_id(), RunState.FAILED, True),
+        (new_id(), RunState.IN_PROGRESS, False),
+    ],
+)
+def test_the_end_of_a_child_is_due_to_its_parent_at_once(
+    parent: UUID | None, state: RunState, due: bool
+) -> None:
+    """An errand tells it, and whoever runs errands would look some seconds later."""
+    [one] = parse("name: one\ntasks: [{name: only, noop: true}]\n")
+    wake = Wake()
+    judging.tell(Changes(runs=[a_run(one, state=state, parent_run=parent)]), wake)
+    assert wake.due is due

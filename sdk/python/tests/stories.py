@@ -8,6 +8,7 @@ from uuid import UUID
 
 from procession.workflows import (
     Permanent,
+    StepFailed,
     Stopped,
     child,
     get_event,
@@ -212,8 +213,8 @@ async def family() -> list[object]:
     found: list[object] = [waited, await result(started)]
     try:
         await child(broken)
-    except KeyError as error:
-        found.append(str(error))
+    except StepFailed as error:
+        found.append(error.message)
     return found
 
 

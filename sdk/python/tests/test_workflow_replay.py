@@ -17,6 +17,8 @@ from stories import CALLED
 from procession import workflows
 from procession.testing import Diverged, NotTheSame, Run, RunFailed, World, replay_everywhere
 from procession.workflows import StepFailed, Stopped, TimedOut, Workflow, step, workflow
+from procession.workflows.calls import Ask, Begin, Fault, GiveUp, Outcome, Record, Told
+from procession.workflows.program import Program
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +72,7 @@ STORIES: list[tuple[Workflow[Any, Any], dict[str, Any], Prepare, Any]] = [
     (flows.tried, {"until": 4}, nothing, 4),
     (flows.letters, {}, letters, [{"n": 1}, {"n": 2}, "none"]),
     (flows.shower, {}, nothing, "shown"),
-    (flows.family, {}, children, [4, 14, "'no such thing'"]),
+    (flows.family, {}, children, [4, 14, "run run-4 failed: KeyError: 'no such thing'"]),
     (flows.events, {}, events, {"total": 99}),
     (flows.any_task, {}, answers, [204, True]),
     (
@@ -467,3 +469,34 @@ def test_cleaning_up_at_the_end_of_a_program_calls_nothing() -> None:
     world = World()
     assert world.run(tidy) == 1
     assert CALLED == ["undo once"]
+
+
+def test_a_wait_that_was_given_up_and_is_stopped_stops_nothing_else() -> None:
+    """A server ends what nobody waits for as stopped. That is not the workflow's own stop."""
+
+    @workflow
+    async def impatient() -> str:
+        try:
+            async with asyncio.timeout(5):
+                await workflows.recv("never")
+        except TimeoutError:
+            pass
+        try:
+            await workflows.sleep(3_600)
+        except Stopped:
+            await flows.undo("all")
+            raise
+        return "slept"
+
+    stopped = Outcome(fault=Fault("Stopped", "nobody waits for it any more"))
+    program = Program(lambda: impatient.body({}), Told())
+    program.begin()
+    assert [type(said) for said in program.take()] == [Ask, Ask]
+    program.give(1, 1, Outcome())
+    assert [type(said) for said in program.take()] == [GiveUp, Ask]
+    program.give(2, 2, stopped)
+    program.stop("enough")
+    [record] = program.take()
+    assert isinstance(record, Record)
+    program.give(record.done.seq, 3)
+    assert [type(said) for said in program.take()] == [GiveUp, Begin]

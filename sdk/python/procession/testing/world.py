@@ -384,7 +384,10 @@ def outcome_of(run: Run, *, as_child: bool = False) -> Outcome:
     if run.status == "SUCCEEDED":
         output = {"run": run.id, "status": run.status, "output": run.output}
         return Outcome(output if as_child else run.output)
-    return Outcome(fault=run.fault or Fault("Failed", f"{run.id} is {run.status}"))
+    if run.status == "STOPPED":
+        return Outcome(fault=Fault("Failed", f"run {run.id} was stopped"))
+    why = "" if run.fault is None else f": {run.fault.type}: {run.fault.message}"
+    return Outcome(fault=Fault("Failed", f"run {run.id} failed{why}"))
 
 
 def seconds(length: Length) -> float:

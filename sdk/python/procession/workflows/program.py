@@ -66,6 +66,7 @@ class Program:
         self._unkept: dict[int, Done] = {}
         self._moments: set[int] = set()
         self._asked: dict[int, Ask] = {}
+        self._given_up: set[int] = set()
         self._gated: dict[int, Begin | Ask | Record] = {}
         self._said: list[Intent] = []
         self.is_replaying = True
@@ -282,6 +283,8 @@ class Program:
             self._said.append(Drop(seq))
 
     def _give_up(self, seq: int) -> None:
+        if seq in self._calls:
+            self._given_up.add(seq)
         if seq not in self.waits:
             return
         self.waits.discard(seq)
@@ -333,6 +336,9 @@ class Program:
             known = self._known.get(seq)
             if known is not None:
                 self._diverge(seq, describe(known.kind, known.name), NOTHING)
+            return
+        if seq in self._given_up:  # what it came to is nobody's concern
+            self._given_up.discard(seq)
             return
         if outcome.fault is not None and outcome.fault.type == "Stopped":
             self._stop_told = True
