@@ -14,8 +14,9 @@ from uuid import UUID
 from psycopg import AsyncConnection, AsyncCursor
 
 from edge.reading import LARGEST, BadFrame
-from edge.remote import dispatch
+from edge.remote import dispatch, wire
 from edge.remote.desk import Said
+from edge.remote.links import Link
 from edge.remote.messages import (
     Call,
     CallKind,
@@ -27,6 +28,7 @@ from edge.remote.messages import (
     GiveUp,
     History,
     KnownCall,
+    Offer,
     Ordered,
     Park,
     Parked,
@@ -57,6 +59,7 @@ Conn = AsyncConnection[Any]
 MOST_HOLDERS = 10_000  # whose versions are remembered
 PAGE = 1_000  # calls that are read at a time
 ROOM = LARGEST // 2  # bytes of a page of history
+AT_ONCE = 20  # histories that an answer to a poll goes on with
 MOST_OUTPUT = 900_000  # bytes of a result: with all around it, it fits into a frame
 MOST_TOLD = 256 << 10  # bytes of what others are told
 LAST_MOMENT = 253_000_000_000.0
@@ -158,6 +161,31 @@ class Flows:
             for each in claimed
             if each.id in begun
         }
+
+    async def cut(self, conn: Conn, said: Sequence[FromServer]) -> None:
+        """Of a history no more than this was said: the rest is for the next polls."""
+        last = said[-1]
+        shown = (0, 0) if isinstance(last, Offer) else key_of(last)
+        task, _, number = said[0].attempt.partition(".")
+        await flows.show(conn, int(task), int(number), shown)
+
+    async def go_on(self, conn: Conn, link: Link, room: int) -> None:
+        """Say of histories what has room; by poll an answer may have none for the whole."""
+        for row in await flows.unshown(conn, link.holder, AT_ONCE) if room > 0 else []:
+            attempt, shown = f"{row['task_id']}.{row['attempt']}", None
+            after = (row["shown"][0], row["base"] + row["shown"][1])
+            async for page in pages(conn, attempt, row["run_id"], row["base"], after):
+                size = len(wire.said(page).encode())
+                if size > room:
+                    break
+                link.say([page])
+                room, shown = room - size, key_of(page)
+            else:
+                await flows.show(conn, row["task_id"], row["attempt"], None)
+                continue
+            if shown is not None:
+                await flows.show(conn, row["task_id"], row["attempt"], shown)
+            return
 
     async def greeted(self, conn: Conn, holder: int, programs: Sequence[Program]) -> None:
         if len(self._versions) >= MOST_HOLDERS:
@@ -411,29 +439,45 @@ def name_of(task: Claimed) -> str:
 
 
 async def history(conn: Conn, begun: Offered) -> list[History]:
-    """All that is known, in messages that fit into frames."""
-    found, page, size = list[History](), list[KnownCall](), 0
+    """All that is known."""
+    if not begun.calls:
+        return []
     attempt = f"{begun.task}.{begun.attempt}"
-    async for row in rows(conn, begun):
+    return [page async for page in pages(conn, attempt, begun.run, begun.base, (0, 0))]
+
+
+async def pages(
+    conn: Conn, attempt: str, run: UUID, base: int, after: tuple[int, int]
+) -> AsyncIterator[History]:
+    """What is known behind a call, in messages that fit into frames."""
+    page, size = list[KnownCall](), 0
+    async for row in rows(conn, run, base, after):
         length = len(text_of(row["output"]).encode()) + len(row["error"] or "") * 20 + 500
         if page and (size + length > ROOM or len(page) >= PAGE):
-            found.append(History(attempt, tuple(page)))
+            yield History(attempt, tuple(page))
             page, size = [], 0
         page.append(known(row))
         size += length
-    return [*found, History(attempt, tuple(page))] if page else found
+    if page:
+        yield History(attempt, tuple(page))
 
 
-async def rows(conn: Conn, begun: Offered) -> AsyncIterator[Row]:
-    after = (0, 0)
-    while begun.calls:
-        found = await flows.history(conn, begun.run, begun.base, after=after, limit=PAGE)
+def key_of(page: FromServer) -> tuple[int, int]:
+    """Behind which call the next page begins."""
+    assert isinstance(page, History)
+    last = page.calls[-1]
+    return last.order or UNORDERED, last.seq
+
+
+async def rows(conn: Conn, run: UUID, base: int, after: tuple[int, int]) -> AsyncIterator[Row]:
+    while True:
+        found = await flows.history(conn, run, base, after=after, limit=PAGE)
         for row in found:
             yield row
         if len(found) < PAGE:
             return
         last = found[-1]
-        after = (last["call_order"] or UNORDERED, begun.base + last["seq"])
+        after = (last["call_order"] or UNORDERED, base + last["seq"])
 
 
 def known(row: Row) -> KnownCall:

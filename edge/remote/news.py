@@ -16,6 +16,7 @@ Conn = AsyncConnection[Any]
 
 LOOK_EVERY = 5.0  # seconds: a word that was lost costs so much
 AT_ONCE = 500
+LITTLE = 100_000  # characters of an answer that has room for any message
 
 
 class News:
@@ -53,6 +54,12 @@ class News:
 
 def serves(link: Link) -> bool:
     return any(queue.startswith("workflow:") for queue in link.queues)
+
+
+async def tell_some(conn: Conn, link: Link) -> None:
+    """What an answer to a poll has room for: the next may be as large as the rest of it."""
+    while link.size < LITTLE and (rows := await store.news(conn, link.holder, 1)):
+        link.say(flows.resolve(f"{row['task_id']}.{row['attempt']}", row) for row in rows)
 
 
 async def tell(conn: Conn, link: Link) -> int:

@@ -22,7 +22,7 @@ from edge.remote.desk import Change, Desk, Hand, HandedBack, Over
 from edge.remote.dispatch import Claims, Dispatcher, Offers, queues_of
 from edge.remote.flows import Flows
 from edge.remote.links import Link, Links
-from edge.remote.messages import Bye, Have, Hello, Welcome
+from edge.remote.messages import Bye, FromServer, Have, Hello, Welcome
 from edge.remote.news import News
 from edge.remote.recording import Closing, Recorder, Word
 from executor.base import Outcome
@@ -327,7 +327,10 @@ class Office:
     async def tell(self, link: Link) -> None:
         if news.serves(link):
             async with self.connection() as conn:
-                await news.tell(conn, link)
+                await news.tell_some(conn, link)
+                if link.size < news.LITTLE:
+                    room = LARGEST - MARGIN - link.size
+                    await self.workflows.go_on(conn, link, room)
 
     async def offer(self, link: Link) -> None:
         """As many as the answer has room for; the others go back."""
@@ -339,17 +342,19 @@ class Office:
                     break
                 claimed = await claims.claim(conn, link, queue, limit)
                 offers = await claims.offers(conn, link, claimed)
-                room -= self.say_within(link, offers, room)
+                room -= await self.say_within(conn, link, offers, room)
 
-    def say_within(self, link: Link, offers: Offers, room: int) -> int:
+    async def say_within(self, conn: Conn, link: Link, offers: Offers, room: int) -> int:
         used, back = 0, list[HandedBack]()
         for hand, messages in offers.said:
-            size = sum(len(wire.said(each).encode()) + 1 for each in messages)
-            if used + size > room:
+            fitting, size = within(messages, room - used)
+            if not fitting:
                 back.append(link.desk.give_back(hand, "the answer had no room for it"))
-            else:
-                used += size
-                link.say(messages)
+                continue
+            used += size
+            link.say(fitting)
+            if len(fitting) < len(messages):
+                await self.workflows.cut(conn, fitting)
         for task, outcome in offers.refused:
             self.refuse(link, task, outcome)
         if back and (word := words.word_of(link, back, lambda word: None)):
@@ -429,6 +434,17 @@ class Office:
             heard = link.desk.compare(rows[link.holder], looked_at)
             link.say(heard.answers)
             self.write(link, heard.changes)
+
+
+def within(messages: Sequence[FromServer], room: int) -> tuple[Sequence[FromServer], int]:
+    """As many of them as have room, and how much they take."""
+    used = 0
+    for number, each in enumerate(messages):
+        size = len(wire.said(each).encode()) + 1
+        if used + size > room:
+            return messages[:number], used
+        used += size
+    return messages, used
 
 
 async def hands_of(conn: Conn, holder: int) -> list[Hand]:

@@ -102,6 +102,15 @@ async def history(
     )
 
 
+async def show(conn: Conn, task: int, attempt: int, shown: tuple[int, int] | None) -> int:
+    last = None if shown is None else list(shown)
+    return await execute(conn, FLOWS["show"], task=task, attempt=attempt, shown=last)
+
+
+async def unshown(conn: Conn, holder: int, limit: int) -> list[Row]:
+    return await fetch_rows(conn, FLOWS["unshown"], holder=holder, limit=limit)
+
+
 async def record(conn: Conn, done: Sequence[Done]) -> AsyncCursor[Any]:
     """Its rows are tasks, numbers of calls, orders, and whether they were new. In a pipeline both
     statements travel at once."""

@@ -37,6 +37,8 @@ create table workflows (
     orders   integer not null default 0,  -- results are known up to this
     offered  integer not null default 0,  -- and were when it was offered
     told     integer not null default 0,  -- and were told to a program that only asks now and then
+    shown    integer[],                   -- order and number of the last call of its history that a
+                                          -- program has by poll; null: it has all
     replays  integer not null default 0,
     version  text,                        -- of the code
     diverged jsonb,

@@ -11,7 +11,7 @@ with mine as materialized (
      where t.state = 'IN_PROGRESS'
 ), again as (
     update workflows w
-       set attempt = m.attempt, proof = m.proof, replays = w.replays + 1
+       set attempt = m.attempt, proof = m.proof, replays = w.replays + 1, shown = null
       from mine m
      where w.task_id = m.id
     returning w.task_id, w.run_id, w.base, w.version
@@ -87,6 +87,22 @@ select c.position - %(base)s::integer as seq, c.kind, c.name, c.call_order,
    and (coalesce(c.call_order, 2147483647), c.position)
        > (%(after_order)s::integer, %(after_position)s::integer)
  order by coalesce(c.call_order, 2147483647), c.position
+ limit %(limit)s;
+
+-- name: show
+-- How much of its history an attempt has been told.
+update workflows
+   set shown = %(shown)s::integer[]
+ where task_id = %(task)s and attempt = %(attempt)s;
+
+-- name: unshown
+-- The workflows in a holder's hands that have not been told all of their history.
+select w.task_id, w.attempt, w.run_id, w.base, w.shown
+  from tasks t
+  join workflows w on w.task_id = t.id and w.attempt = t.attempt
+ where t.holder = %(holder)s and t.state = 'IN_PROGRESS' and t.kind = 'workflow'
+   and w.shown is not null
+ order by w.task_id
  limit %(limit)s;
 
 -- name: lock

@@ -17,7 +17,9 @@ from edge.remote.messages import (
     Error,
     Forget,
     GiveUp,
+    History,
     Lease,
+    Park,
     Program,
     Record,
     Resolved,
@@ -435,3 +437,34 @@ async def test_what_no_frame_could_carry_has_failed_each_time_it_is_told(mate: M
     assert [c.ok for c in await known(mate, again)] == [False, False, True, True, True]
     await mate.end(again)
     await mate.served.becomes(IS, run, "COMPLETED")
+
+
+async def test_a_history_that_no_answer_has_room_for_is_told_poll_by_poll(served: Served) -> None:
+    mate = await a_program(served, f"polled-{next(NUMBERS)}")
+    await mate.poll(mate.hello())
+    run = await order(mate)
+    ready = "select 1 from tasks where run_id = %s and position = 0 and state = 'READY'"
+    await served.becomes(ready, run)
+    await mate.poll(mate.lease())
+    [offer] = mate.running.values()
+    for seq in range(1, 6):
+        await mate.poll(mate.lease(), Record(offer.attempt, (step(seq, ["z" * 100_000] * 4),)))
+    del mate.running[offer.attempt]
+    await mate.poll(mate.lease(), Park(offer.attempt, ()))
+    polls = 1
+    while not (mate.running and len(histories(mate)) == 5):
+        await mate.poll(mate.lease())
+        polls += 1
+        assert polls < 10
+    assert polls > 1
+    [again] = mate.running.values()
+    assert again.workflow is not None
+    assert again.workflow["calls"] == 5
+    await mate.poll(mate.lease())
+    assert histories(mate) == [1, 2, 3, 4, 5]
+    await mate.poll(mate.lease(), Ended(again.attempt, Ending.SUCCEEDED))
+    await served.becomes(IS, run, "COMPLETED")
+
+
+def histories(mate: Mate) -> list[int]:
+    return [call.seq for each in mate.of(History) for call in each.calls]
