@@ -177,12 +177,14 @@ class Dispatcher:
         self._claims.forget(queues)
         if self._all:
             self._all = False
-            self._ready = set(await remote.ready(conn, queues)) if queues else set()
+            self._ready |= set(await remote.ready(conn, queues)) if queues else set()
         self._ready &= queues
         return sum([await self._share(conn, queue) for queue in sorted(self._ready)])
 
     async def _share(self, conn: Conn, queue: str) -> int:
-        """Those with the most room first."""
+        """Those with the most room first. What is said of the queue while it is claimed from may be
+        of what came after, so it is looked at again."""
+        self._ready.discard(queue)
         offered = 0
         serving = [each for each in self._links if queue in each.queues and each.room > 0]
         for link in sorted(serving, key=lambda each: (each.load, each.holder)):
@@ -190,8 +192,8 @@ class Dispatcher:
             found = await self._offer(conn, link, queue, limit)
             offered += found
             if found < limit:
-                self._ready.discard(queue)
-                break
+                return offered
+        self._ready.add(queue)  # there may be more, when somebody has room again
         return offered
 
     async def _offer(self, conn: Conn, link: Link, queue: str, limit: int) -> int:
