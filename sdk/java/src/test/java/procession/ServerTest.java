@@ -51,6 +51,19 @@ public class ServerTest implements AutoCloseable {
         Check.equal(client.start(action, Map.of("text", "hello"), action + "-key").id(), run.id());
     }
 
+    void a_chain_is_triggered_once_for_each_key_and_polled_until_it_is_complete() throws Exception {
+        worker.register(action + ".1", payload -> "first: " + payload)
+                .register(action + ".2", payload -> "second: " + payload);
+        start();
+        client.defineWorkflow(action, action + ".1", action + ".2");
+        String run = client.triggerWorkflow(action, "hello", action + "-key");
+        Check.equal(client.triggerWorkflow(action, "hello", action + "-key"), run);
+        Check.equal(client.outputText(run), "second: first: hello");
+        JsonObject status = client.getRunStatus(run);
+        Check.equal(status.get("status").getAsString(), "COMPLETE");
+        Check.equal(status.get("finalOutput").getAsString(), "second: first: hello");
+    }
+
     void json_goes_in_and_comes_out_by_polls_too() throws Exception {
         worker.transport(Transport.POLL)
                 .register(action, Order.class, order -> new Order(order.id(), order.cents() * 2));

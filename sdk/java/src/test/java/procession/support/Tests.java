@@ -22,6 +22,7 @@ public final class Tests {
             procession.protocol.BackoffTest.class,
             procession.PlaceTest.class,
             procession.PayloadsTest.class,
+            procession.VersionTest.class,
             procession.WorkerTest.class,
             procession.ClientTest.class,
             procession.ServerTest.class);
