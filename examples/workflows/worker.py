@@ -1,5 +1,6 @@
 """Serves all of them: `python worker.py`, with PROCESSION_URL and PROCESSION_TOKEN."""
 
+from accounts import transfer
 from family import campaign, survey
 from machine import machine
 from moments import index, nightly, reminder
@@ -10,5 +11,5 @@ from procession import Worker
 
 if __name__ == "__main__":
     Worker(name="workflows").serve(
-        order, payment, mail, nightly, index, reminder, campaign, survey, machine
+        order, payment, mail, nightly, index, reminder, campaign, survey, machine, transfer
     ).start()

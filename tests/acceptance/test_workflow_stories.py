@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 
 from procession import Client, Run
@@ -32,6 +33,7 @@ class Program:
             "PROCESSION_URL": system.url,
             "PROCESSION_TOKEN": token,
             "LEDGER": str(self.ledger),
+            "ACCOUNTS_URL": system.environment["PROCESSION_DATABASE_URL"],
             **more,
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -230,6 +232,28 @@ def test_a_machine_that_is_held_and_stopped_from_outside_shuts_down(
     client.stop(run)
     assert client.wait(run).status == "STOPPED"
     assert program.done(run)["shut_down"] == 1
+
+
+def test_what_leaves_an_account_comes_to_the_other_once(
+    client: Client, system: System, program: Program
+) -> None:
+    """Their program dies in the middle of transactions, and before anybody heard of them."""
+    with psycopg.connect(system.environment["PROCESSION_DATABASE_URL"], autocommit=True) as conn:
+        conn.execute("create table accounts (name text primary key, cents int)")
+        wish = {"source": "anna", "target": "ben", "cents": 5, "times": 40}
+        runs = [client.start("transfer", wish) for _ in range(5)]
+        for least in (20, 150):
+            seen(partial(booked, conn, least))
+            program.killed()
+        for run in runs:
+            client.output(run)
+        accounts = conn.execute("select name, cents from accounts order by name").fetchall()
+    assert accounts == [("anna", -1_000), ("ben", 1_000)]
+
+
+def booked(conn: psycopg.Connection[Any], least: int) -> bool:
+    [cents] = conn.execute("select coalesce(sum(abs(cents)), 0) from accounts").fetchone() or (0,)
+    return bool(cents >= least * 5)
 
 
 def have_done(program: Program, runs: Sequence[Run], many: int) -> bool:

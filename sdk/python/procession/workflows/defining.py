@@ -77,6 +77,8 @@ def workflow(
     limit: Mapping[str, Any] | None = None,
     rate: Mapping[str, Any] | None = None,
     share: str | None = None,
+    undo: Mapping[str, Any] | None = None,
+    undo_on_stop: bool | None = None,
     schedules: Sequence[Mapping[str, Any]] | None = None,
     triggers: Sequence[Mapping[str, Any]] | None = None,
     labels: Mapping[str, str] | None = None,
@@ -99,6 +101,8 @@ def workflow(
     limit: Mapping[str, Any] | None = None,
     rate: Mapping[str, Any] | None = None,
     share: str | None = None,
+    undo: Mapping[str, Any] | None = None,
+    undo_on_stop: bool | None = None,
     schedules: Sequence[Mapping[str, Any]] | None = None,
     triggers: Sequence[Mapping[str, Any]] | None = None,
     labels: Mapping[str, str] | None = None,
@@ -106,8 +110,8 @@ def workflow(
     """Carry the function out to its end. Its arguments are the input, its value is the output.
 
     The options are those of a definition: `concurrency`, `max_parallel`, `schedules`, `triggers`,
-    `labels`, `priority` and `timeout` of the type, `limit`, `rate`, `share` and `retries` of its
-    one task. `version` is made of the code if it is left out.
+    `labels`, `priority`, `timeout` and `undo_on_stop` of the type, `limit`, `rate`, `share`,
+    `retries` and `undo` of its one task. `version` is made of the code if it is left out.
     """
 
     def decorate(function: Callable[..., Any]) -> Workflow[Any, Any]:
@@ -119,6 +123,7 @@ def workflow(
             "limit": limit,
             "rate": rate,
             "share": share,
+            "undo": undo,
         }
         document = {
             "name": called,
@@ -128,6 +133,7 @@ def workflow(
             "priority": priority,
             "concurrency": concurrency,
             "max_parallel": max_parallel,
+            "undo_on_stop": undo_on_stop,
             "labels": labels,
             "schedules": schedules,
             "triggers": triggers,
