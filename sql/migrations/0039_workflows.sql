@@ -87,10 +87,25 @@ create index inquiries_of_run on inquiries (run_id);
 
 grant select, insert, update, delete on workflows, mailbox, run_tellings, inquiries to app;
 
+-- Who sees to errands is told of these when they are there: nobody else knows of them.
 create function tell_inquirers() returns trigger
 language plpgsql as $$
 begin
     insert into errands (run_id, kind) values (new.id, 'inquired');
+    perform pg_notify('procession', '{"r":[],"q":[],"d":1,"w":0}');
+    return null;
+end $$;
+
+create or replace function tell_parent() returns trigger
+language plpgsql as $$
+begin
+    if new.workstation is not null then
+        return null;
+    end if;
+    insert into errands (run_id, task_id, kind, data)
+    select new.parent_run, new.parent_task, 'child_ended', jsonb_build_object('child', new.id)
+     where exists (select from runs where id = new.parent_run);
+    perform pg_notify('procession', '{"r":[],"q":[],"d":1,"w":0}');
     return null;
 end $$;
 

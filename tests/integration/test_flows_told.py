@@ -351,3 +351,29 @@ async def looking(served: Served) -> AsyncIterator[Callable[[str], Awaitable[str
             return (await someone.open(path)).answer.text
 
         yield look
+
+
+async def test_the_end_of_a_child_and_of_a_run_that_is_awaited_is_told_when_it_is_committed(
+    mate: Mate,
+) -> None:
+    parent, waiting = await begun(mate)
+    known = mate.of(Offer)
+    heard: list[str] = []
+    async with await AsyncConnection.connect(mate.served.dsn, autocommit=True) as conn:
+        await conn.execute("listen procession")
+        await call(mate, waiting, 1, process={"type": mate.name})
+        child = await next_offer(mate, known)
+        other, working = await begun(mate)
+        await call(mate, waiting, 2, result={"run": other})
+        await mate.served.becomes("select 1 from runs where id = %s and awaited", other)
+        for offer in (child, working):
+            async for notice in conn.notifies(timeout=0, stop_after=None):
+                heard.append(notice.payload)
+            heard.clear()
+            await mate.end(offer)
+            await resolved(mate, waiting, 1 if offer is child else 2)
+            async for notice in conn.notifies(timeout=0, stop_after=None):
+                heard.append(notice.payload)
+            assert any('"d":1' in each for each in heard)
+    await mate.end(waiting)
+    await mate.served.becomes(IS, parent, "COMPLETED")
