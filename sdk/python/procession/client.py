@@ -115,7 +115,8 @@ class Client:
         number = attempt or self.carry_out(runs.next_attempt(run, task, 0))
         while number:
             printed = Printed()
-            yield from map(printed.read, self._follow(path_of_output(run, task, number)))
+            told = self._follow(path_of_output(run, task, number))
+            yield from filter(None, map(printed.read, told))
             number = 0 if attempt else self.carry_out(runs.next_attempt(run, task, number))
 
     def _follow(self, path: str) -> Iterator[Told]:
@@ -256,7 +257,8 @@ class AsyncClient:
         while number:
             printed = Printed()
             async for told in self._follow(path_of_output(run, task, number)):
-                yield printed.read(told)
+                if text := printed.read(told):
+                    yield text
             number = 0 if attempt else await self.carry_out(runs.next_attempt(run, task, number))
 
     async def _follow(self, path: str) -> AsyncIterator[Told]:
