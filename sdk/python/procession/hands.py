@@ -240,6 +240,7 @@ class Hands:
 
     async def end(self) -> None:
         """Handlers that do not let themselves be cancelled are left behind."""
+        self.interrupt()
         self.threads.close()
         for task in self.tasks:
             task.cancel()

@@ -370,10 +370,20 @@ async def test_a_second_signal_ends_it_at_once_and_others_do_what_was_in_hand(
 async def test_a_server_that_does_not_want_the_worker_ends_it_with_a_remedy(
     world: World, code: int, words: str
 ) -> None:
-    async with running(world, Worker().register("known", len)) as task:
+    begun, stopped = threading.Event(), threading.Event()
+
+    def blocks(payload: Any, context: Context) -> None:
+        begun.set()
+        if context.cancelled.wait(WITHIN):
+            stopped.set()
+
+    async with running(world, Worker().register("blocks", blocks)) as task:
+        await world.offer("blocks")
+        await until(begun.is_set)
         await world.sockets[-1].close(code, "no")
         with pytest.raises(Rejected, match=words):
             await asyncio.wait_for(asyncio.shield(task), WITHIN)
+        await until(stopped.is_set)
 
 
 async def test_a_token_that_is_not_known_ends_the_worker_before_it_begins() -> None:
