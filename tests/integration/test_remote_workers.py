@@ -13,6 +13,7 @@ import pytest
 from psycopg import AsyncConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from edge.remote import wire
 from edge.remote.messages import (
     Back,
     Bye,
@@ -21,6 +22,7 @@ from edge.remote.messages import (
     Ended,
     Ending,
     Forget,
+    Frame,
     Have,
     Lease,
     Leave,
@@ -548,6 +550,26 @@ async def test_what_is_no_frame_ends_the_connection_and_says_where(
         answer = await mate.ask(frame.replace("%s", mate.session))
         assert answer.status_code == 422
         assert why in answer.json()["detail"]
+
+
+async def test_who_speaks_too_fast_is_told_so(
+    served: Served, mate: Mate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = served.office.settings.model_copy(update={"frames_per_second": 1})
+    monkeypatch.setattr(served.office, "settings", slow)
+    async with mate.line():
+        with suppress(ConnectionClosed):
+            for _ in range(20):
+                await mate.say(mate.lease())
+        await mate.until(lambda: mate.closed)
+        assert mate.closed is not None
+        assert mate.closed[0] == 4429
+    other = Mate(served, mate.token, mate.actions)
+    frame = wire.encode(Frame(other.session, ()))
+    answers = [await other.ask(frame) for _ in range(8)]
+    fast = [each for each in answers if each.status_code == 429]
+    assert fast
+    assert fast[0].headers["retry-after"] == "1"
 
 
 async def test_versions_that_do_not_meet_are_told_so(served: Served, mate: Mate) -> None:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from edge.remote import wire
 from edge.remote.messages import (
@@ -29,7 +30,7 @@ from tests.support.gateways import Served
 from tests.support.waiting import until
 
 T = TypeVar("T")
-PROTOCOL = "procession.worker.1"
+PROTOCOL = Subprotocol("procession.worker.1")
 
 
 async def a_token(served: Served, role: Role = Role.WORKER) -> str:
