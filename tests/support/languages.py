@@ -37,9 +37,8 @@ def node() -> Language:
         return Language("node", "there is no Node.js here")
     if not (NODE / "node_modules" / "ws").exists():
         return Language("node", "its packages are not installed: make test-sdks does that")
-    with alone(NODE):
-        if is_older(NODE / "dist" / "index.js", NODE / "src", "*.ts"):
-            made(["npm", "run", "--silent", "build"], NODE)
+    if not built(NODE, "dist/index.js", "src", ["npm", "run", "--silent", "build"]):
+        return Language("node", "it is not built, and we may not write there: make test-sdks does")
     return Language("node", start=["node"])
 
 
@@ -51,8 +50,8 @@ def java() -> Language:
     )
     if not found:
         return Language("java", "there is no Gson here")
-    with alone(JAVA):
-        made(["make", "-s", "classes"], JAVA)
+    if not built(JAVA, "target/.classes", "src/main", ["make", "-s", "classes"]):
+        return Language("java", "it is not built, and we may not write there: make test-sdks does")
     return Language("java", start=["java", "-cp", f"{JAVA / 'target' / 'classes'}:{found}"])
 
 
@@ -65,10 +64,21 @@ def beside_node_packages(program: Path, folder: Path) -> Path:
     return Path(shutil.copy(program, folder))
 
 
-def is_older(built: Path, sources: Path, pattern: str) -> bool:
-    if not built.exists():
+def built(folder: Path, result: str, sources: str, command: Sequence[str]) -> bool:
+    """As its sources are now; not where nothing may be written."""
+    with alone(folder):
+        if not is_older(folder / result, folder / sources):
+            return True
+        if not os.access(folder, os.W_OK):
+            return False
+        made(command, folder)
+    return True
+
+
+def is_older(result: Path, sources: Path) -> bool:
+    if not result.exists():
         return True
-    return built.stat().st_mtime < max(each.stat().st_mtime for each in sources.rglob(pattern))
+    return result.stat().st_mtime < max(each.stat().st_mtime for each in sources.rglob("*.*"))
 
 
 def made(command: Sequence[str], folder: Path) -> str:

@@ -1,6 +1,7 @@
 """The distribution: what is in it, and that it stands alone."""
 
 import ast
+import os
 import subprocess
 import sys
 import sysconfig
@@ -59,7 +60,11 @@ def test_what_is_declared_is_what_is_needed() -> None:
 def test_a_wheel_is_built_and_stands_alone(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", str(HERE)]
     built = subprocess.run(
-        [*command, "--wheel-dir", str(tmp_path)], capture_output=True, text=True, check=False
+        [*command, "--wheel-dir", str(tmp_path)],
+        env={**os.environ, "PIP_RETRIES": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if built.returncode and any(each in built.stderr for each in NO_INDEX):
         pytest.skip("no index of packages is reached, from which the builder could be fetched")
