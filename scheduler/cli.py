@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PARTS = (
     "scheduler.cli_runs",
+    "scheduler.cli_flows",
     "scheduler.cli_bulk",
     "scheduler.cli_exec",
     "scheduler.cli_logs",

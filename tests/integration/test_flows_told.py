@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from psycopg import AsyncConnection, errors
 
 from edge.remote.messages import CallKind, Diverged, Offer, Park
+from scheduler.cli import procession
 from scheduler.services.access import Role, create_token
 from tests.support.browser import Browser, token_form
 from tests.support.gateways import Served, a_server
@@ -377,3 +379,27 @@ async def test_the_end_of_a_child_and_of_a_run_that_is_awaited_is_told_when_it_i
             assert any('"d":1' in each for each in heard)
     await mate.end(waiting)
     await mate.served.becomes(IS, parent, "COMPLETED")
+
+
+# The command line.
+
+
+async def test_people_send_read_and_fork_from_a_terminal(mate: Mate) -> None:
+    run, offer = await begun(mate)
+    await call(mate, offer, 1, recv={"topic": "approved"})
+    assert "is sent" in await typed(mate, "send", run, "approved", "--body", '{"by": "ada"}')
+    assert (await resolved(mate, offer, 1)).output == {"by": "ada"}
+    await keep(mate, offer, told(2, CallKind.SET, key="state", value="approved"))
+    assert "approved" in await typed(mate, "values", run)
+    assert "approved" in await typed(mate, "values", run, "--key", "state")
+    await mate.end(offer)
+    await mate.served.becomes(IS, run, "COMPLETED")
+    assert "IN_PROGRESS" in await typed(mate, "fork", run, "--from", "2")
+
+
+async def typed(mate: Mate, *words: str) -> str:
+    token = await create_token(mate.served.conn, f"hands {next(NUMBERS)}", Role.OPERATOR)
+    env = {"PROCESSION_SERVER": mate.served.url, "PROCESSION_TOKEN": token}
+    said = await asyncio.to_thread(CliRunner().invoke, procession, list(words), env=env)
+    assert said.exit_code == 0, said.output
+    return said.output
