@@ -6,7 +6,17 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import update_wrapper
-from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints, overload
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    get_type_hints,
+    overload,
+)
 
 from procession.workflows.calls import Work
 from procession.workflows.errors import NotJson, Permanent
@@ -126,8 +136,19 @@ def step(
     longest: float | timedelta = 60.0,
     timeout: float | timedelta | None = None,
     retry_on: RetryOn = (Exception,),
-    transaction: Connect | None = None,
 ) -> "Decorator": ...
+@overload
+def step(
+    *,
+    transaction: Connect,
+    name: str | None = None,
+    retries: int = 0,
+    delay: float | timedelta = 1.0,
+    backoff: float = 2.0,
+    longest: float | timedelta = 60.0,
+    timeout: float | timedelta | None = None,
+    retry_on: RetryOn = (Exception,),
+) -> "InTransaction": ...
 
 
 def step(
@@ -170,3 +191,9 @@ class Decorator:
     @overload
     def __call__(self, function: Callable[P, R], /) -> Step[P, R]: ...
     def __call__(self, function: Any, /) -> Any: ...
+
+
+class InTransaction(Protocol):
+    """Only a type: what `step(transaction=…)` gives. The connection is no argument of the step."""
+
+    def __call__(self, function: Callable[Concatenate[Any, P], Awaitable[R]], /) -> Step[P, R]: ...
