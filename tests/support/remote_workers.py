@@ -103,7 +103,9 @@ class Mate:
                 if greet:
                     before = len(self.of(Welcome)) + len(self.of(Bye))
                     await self.say(self.hello())
-                    await until(lambda: len(self.of(Welcome)) + len(self.of(Bye)) > before)
+                    await until(
+                        lambda: self.closed or len(self.of(Welcome)) + len(self.of(Bye)) > before
+                    )
                 yield self
             finally:
                 listening.cancel()

@@ -1,0 +1,147 @@
+"""A server that is killed again and again under workers that carry actions out."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from websockets.exceptions import InvalidHandshake, WebSocketException
+
+from edge.remote.messages import Ended, Ending, Offer
+from scheduler.services.access import Role, create_token
+from scheduler.store import connections
+from tests.support.builders import Conn, one, publish, start_many
+from tests.support.remote_workers import Mate
+from tests.support.servers import ROOT, address
+from tests.support.waiting import patience
+
+if TYPE_CHECKING:
+    from tests.support.gateways import Served
+
+pytestmark = pytest.mark.anyio
+
+LONG = bool(os.environ.get("PROCESSION_LONG"))
+KILLS, ACTIONS, WORKERS = (30, 6_000, 3) if LONG else (1, 400, 2)
+TYPE = """
+name: press
+tasks:
+  - {name: press, action: press}
+"""
+BROKEN = (OSError, WebSocketException, InvalidHandshake, TimeoutError)
+OPEN = "select count(*) from runs where state <> 'COMPLETED'"
+DONE = "select count(*) from runs where state = 'COMPLETED'"
+
+
+@dataclass
+class Server:
+    """On one port all the time, so that workers find the next one where the last one was."""
+
+    dsn: str
+    folder: Path
+    port: str = "0"
+    process: "subprocess.Popen[bytes] | None" = None
+
+    async def start(self) -> str:
+        (self.folder / "data" / "server.json").unlink(missing_ok=True)
+        environment = {k: v for k, v in os.environ.items() if "PROCESSION" not in k}
+        with (self.folder / "serve.log").open("a") as log:
+            self.process = await asyncio.to_thread(
+                subprocess.Popen,
+                [sys.executable, "-m", "scheduler", "serve", "--port", self.port],
+                env={
+                    **environment,
+                    "PROCESSION_DATABASE_URL": self.dsn,
+                    "PROCESSION_DATA_DIR": str(self.folder / "data"),
+                    "PYTHONPATH": str(ROOT),
+                },
+                stdout=log,
+                stderr=log,
+            )
+        url = await asyncio.to_thread(address, self.process, self.folder)
+        self.port = url.rpartition(":")[2]
+        return url
+
+    async def kill(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            await asyncio.to_thread(self.process.wait)
+
+
+@dataclass
+class Address:
+    """All that a worker has to know of a server."""
+
+    url: str
+
+
+async def keep_working(mate: Mate) -> None:
+    """Whatever becomes of its connection, until it is cancelled."""
+    while True:
+        with suppress(*BROKEN):
+            async with mate.line():
+                while not mate.closed:
+                    await mate.say(mate.lease(), *ends_of(mate.running.values()))
+                    await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
+
+
+def ends_of(offers: Any) -> Sequence[Ended]:
+    return [
+        Ended(each.attempt, Ending.SUCCEEDED, each.payload) for each in cast("list[Offer]", offers)
+    ]
+
+
+@asynccontextmanager
+async def working(mates: Sequence[Mate]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(keep_working(mate)) for mate in mates]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def reaches(conn: Conn, statement: str, count: int) -> None:
+    async with asyncio.timeout(patience(120)):
+        while True:
+            if await one(conn, statement) >= count:
+                return
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.timeout(3600 if LONG else 300)
+async def test_a_server_that_is_killed_loses_no_result_and_doubles_none(
+    dsn: str, tmp_path: Path
+) -> None:
+    server = Server(dsn, tmp_path)
+    async with await connections.connect(dsn, name="test") as conn:
+        token = await create_token(conn, "worker", Role.WORKER)
+        await publish(conn, TYPE)
+        for _ in range(0, ACTIONS, 200):
+            await start_many(conn, "press", 200)
+        url = await server.start()
+        mates = [
+            Mate(cast("Served", Address(url)), token, ["press"], name=f"mate-{number}", slots=3)
+            for number in range(WORKERS)
+        ]
+        try:
+            async with working(mates):
+                for kill in range(KILLS):
+                    await reaches(conn, DONE, (kill + 1) * ACTIONS // (KILLS + 2))
+                    await server.kill()
+                    await server.start()
+                await reaches(conn, DONE, ACTIONS)
+        finally:
+            await server.kill()
+        tried = "select count(*) from attempts where state = 'SUCCEEDED'"
+        assert await one(conn, tried) == ACTIONS
+        assert await one(conn, tried.replace("*", "distinct task_id")) == ACTIONS
+        assert await one(conn, OPEN) == 0
