@@ -1,9 +1,9 @@
 package procession;
 
-/** How often frames are sent: at once after a rest, and then seldom enough for a server to bear. */
+/** How often frames are sent: at once after a rest, then less often, since fewer and larger ones cost less. */
 final class Pace {
-    private static final double PER_SECOND = 200;
-    private static final double MOST = 100; // after a rest
+    private static final double PER_SECOND = 100;
+    private static final double MOST = 50; // after a rest
 
     private double left = MOST;
     private double at;
