@@ -319,3 +319,19 @@ async def test_what_a_machine_decides_about_is_asked_of_it(admin: Browser, dsn: 
     refused = await admin.post(f"/ui/runs/{run}/skip", wish)
     assert refused.status_code == 409
     assert "its agent cannot be asked for this (skip)" in Page(refused).text
+
+
+async def test_why_nothing_new_is_given_to_an_agent_stands_in_the_fleet_and_on_its_page(
+    admin: Browser, dsn: str
+) -> None:
+    why = "its agent is of version 1.0, and 1.4 is due: install a newer one"
+    async with await AsyncConnection.connect(dsn, autocommit=True) as conn:
+        await conn.execute(
+            "update workstations set unfit = %s, told_drain = true where name = 'presse-2'", [why]
+        )
+    fleet = await admin.open("/ui/workstations")
+    assert f"nothing new: {why}" in fleet.text
+    assert "drained at the machine" in fleet.text
+    page = await admin.open("/ui/workstations/presse-2")
+    assert why in page.text
+    assert "Drained at the machine itself." in page.text
