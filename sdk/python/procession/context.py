@@ -1,5 +1,6 @@
 """What a handler may know and say of the attempt that it carries out."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from procession.messages import Log, Offer, Progress
 from procession.telling import clean
 from procession.values import Unfit, check_json
 
+LOOK_EVERY = 0.1  # seconds
 MOST_LOG = 64 << 10  # characters of one message
 MOST_UNSAID = 4 << 20  # characters that wait to be said; what is more is left out
 LEFT_OUT = "\n… left out: it was printed faster than it could be sent …\n"
@@ -26,7 +28,8 @@ class Context:
         self.worker = worker
         self.cancelled = threading.Event()
         self.reason = ""
-        self.is_held = False
+        self._may_go_on = threading.Event()
+        self._may_go_on.set()
         self.deadline = None if offer.timeout is None else time.monotonic() + offer.timeout
         self._flush = flush
         self._lock = threading.Lock()
@@ -77,10 +80,35 @@ class Context:
         """Seconds until the deadline; None without one."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
+    @property
+    def is_held(self) -> bool:
+        return not self._may_go_on.is_set()
+
     def checkpoint(self) -> None:
-        """Raises `Cancelled` if the attempt is to stop."""
+        """Raises `Cancelled` if the attempt is to stop; while it is held, waits. For handlers in
+        threads; others have `acheckpoint`."""
+        self._may_go_on.wait()
         if self.cancelled.is_set():
             raise Cancelled(self.reason)
+
+    async def acheckpoint(self) -> None:
+        """The same for handlers that are `async`, which are cancelled if they are to stop."""
+        while self.is_held:  # noqa: ASYNC110 - what ends it is set in whatever thread
+            await asyncio.sleep(LOOK_EVERY)
+        self.checkpoint()
+
+    def hold(self, wanted: bool) -> None:
+        """By whoever carries it out."""
+        if self.cancelled.is_set() or not wanted:
+            self._may_go_on.set()
+        else:
+            self._may_go_on.clear()
+
+    def cancel(self, reason: str) -> None:
+        """By whoever carries it out."""
+        self.reason = reason
+        self.cancelled.set()
+        self._may_go_on.set()
 
     def progress(
         self,

@@ -7,6 +7,7 @@ comes from threads is handed to the loop in bundles.
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -37,6 +38,8 @@ class Job:
     stop: Stop = ""
     is_over: bool = False
     task: asyncio.Task[None] | None = None
+    clock: asyncio.TimerHandle | None = None  # until its timeout
+    left: float | None = None  # seconds of it, while it is held
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
 
     @property
@@ -69,7 +72,7 @@ class Hands:
         job = Job(offer, served, Context(offer, self.name, self.arrive))
         self.jobs[offer.attempt] = job
         if offer.timeout is not None:
-            job.timers.append(self.loop.call_later(offer.timeout, self.time_out, job))
+            self.wind(job, offer.timeout)
         if served.is_async:
             job.turn.acquire()
             job.task = self.loop.create_task(self.attend(job), name=offer.attempt)
@@ -165,7 +168,7 @@ class Hands:
     def put_down(self, job: Job) -> None:
         job.is_over = True
         self.jobs.pop(job.attempt, None)
-        for each in job.timers:
+        for each in (*job.timers, *([job.clock] if job.clock else ())):
             each.cancel()
 
     # What is wanted of a job
@@ -174,12 +177,33 @@ class Hands:
         job = self.jobs.get(attempt)
         if job is None:
             return
-        if verb in ("hold", "resume"):
-            job.context.is_held = verb == "hold"
-            return
-        self.stop(job, "stopped", reason)
+        match verb:
+            case "hold":
+                self.hold(job)
+            case "resume":
+                self.resume(job)
+            case _:
+                self.stop(job, "stopped", reason)
         if verb == "kill":
             self.abandon_soon(job, 0.0)
+
+    def hold(self, job: Job) -> None:
+        """Its timeout does not go on meanwhile."""
+        job.context.hold(True)
+        if job.clock is not None:
+            job.left = max(0.0, job.clock.when() - self.loop.time())
+            job.clock.cancel()
+            job.clock = None
+
+    def resume(self, job: Job) -> None:
+        job.context.hold(False)
+        if job.left is not None:
+            self.wind(job, job.left)
+            job.left = None
+
+    def wind(self, job: Job, seconds: float) -> None:
+        job.clock = self.loop.call_later(seconds, self.time_out, job)
+        job.context.deadline = time.monotonic() + seconds
 
     def time_out(self, job: Job) -> None:
         self.stop(job, "timed out", f"it has not ended within {job.offer.timeout:g} s")
@@ -189,8 +213,8 @@ class Hands:
         """It may end by itself, and say how."""
         if job.stop:
             return
-        job.stop, job.context.reason = why, reason
-        job.context.cancelled.set()
+        job.stop = why
+        job.context.cancel(reason)
         if job.task is not None:
             job.task.cancel(reason)
 

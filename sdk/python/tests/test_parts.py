@@ -200,8 +200,7 @@ def test_what_is_printed_faster_than_it_is_sent_is_left_out_and_says_so() -> Non
 def test_a_checkpoint_raises_once_it_is_to_stop() -> None:
     context, _ = a_context()
     context.checkpoint()
-    context.reason = "so"
-    context.cancelled.set()
+    context.cancel("so")
     with pytest.raises(Cancelled, match="so"):
         context.checkpoint()
     assert 0 < (context.remaining or 0) <= 60

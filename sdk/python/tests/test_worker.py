@@ -268,6 +268,45 @@ async def test_a_stop_reaches_the_handler_which_says_what_came_of_it(world: Worl
         assert [each.ending for each in ends] == ["STOPPED", "STOPPED", "SUCCEEDED"]
 
 
+async def test_whoever_is_held_waits_at_a_checkpoint_until_it_may_go_on(world: World) -> None:
+    worker, begun = Worker(slots=4), threading.Barrier(3)
+    contexts: list[Context] = []
+    passed: list[str] = []
+
+    @worker.action("thread")
+    def thread(payload: Any, context: Context) -> None:
+        contexts.append(context)
+        begun.wait(WITHIN)
+        context.checkpoint()
+        passed.append("thread")
+
+    @worker.action("async")
+    async def loops(payload: Any, context: Context) -> None:
+        contexts.append(context)
+        await asyncio.to_thread(begun.wait, WITHIN)
+        await context.acheckpoint()
+        passed.append("async")
+
+    async with running(world, worker):
+        attempts = [await world.offer("thread", timeout=WITHIN), await world.offer("async")]
+        await until(lambda: len(contexts) == 2)
+        for each in attempts:
+            await world.command(each, "hold")
+        await until(lambda: all(each.is_held for each in contexts))
+        await asyncio.to_thread(begun.wait, WITHIN)
+        assert passed == []
+        engine = worker._engine
+        assert engine is not None
+        job = engine.hands.jobs[attempts[0]]
+        assert (job.clock, job.left is not None) == (None, True)
+        await world.command(attempts[0], "resume")
+        await world.ended(attempts[0])
+        assert passed == ["thread"]
+        await world.command(attempts[1], "stop")
+        assert (await world.ended(attempts[1])).ending == "STOPPED"
+        assert passed == ["thread"]
+
+
 async def test_a_handler_that_ignores_a_kill_gives_its_slot_to_another(world: World) -> None:
     goes_on = threading.Event()
     worker = Worker(slots=1)
