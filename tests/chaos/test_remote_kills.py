@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,10 +92,8 @@ async def keep_working(mate: Mate) -> None:
         await asyncio.sleep(0.1)
 
 
-def ends_of(offers: Any) -> Sequence[Ended]:
-    return [
-        Ended(each.attempt, Ending.SUCCEEDED, each.payload) for each in cast("list[Offer]", offers)
-    ]
+def ends_of(offers: Iterable[Offer]) -> list[Ended]:
+    return [Ended(each.attempt, Ending.SUCCEEDED, each.payload) for each in offers]
 
 
 @asynccontextmanager
