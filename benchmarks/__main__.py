@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=int, default=100, help="starts that `latency` times")
     parser.add_argument("--agents", type=int, default=1000, help="of the fleet of `edge`")
     parser.add_argument("--actions", type=int, default=10_000, help="of each program of `workers`")
-    parser.add_argument("--worker-slots", type=int, default=200, help="of each of these programs")
+    parser.add_argument("--worker-slots", type=int, default=600, help="of each of these programs")
     parser.add_argument(
         "--workflows", type=int, default=1000, help="of `workflows`, ten steps each"
     )
