@@ -18,7 +18,7 @@ from scheduler.domain.states import RunState
 from scheduler.domain.wakes import Wake
 from scheduler.services import definitions
 from scheduler.services.catalog import Catalog
-from scheduler.store import errands, runs
+from scheduler.store import errands, flows, runs
 from scheduler.store.errands import Told
 from scheduler.store.rows import Row
 from scheduler.store.runs import Start
@@ -100,7 +100,9 @@ async def ending(conn: Conn, child: UUID) -> Outcome | None:
             return Outcome(ending=Ending.FAILED, error=error, output=output, retryable=False)
         case RunState.FAILED:
             error = f"run {child} failed: {run['error']}"
-            return Outcome(ending=Ending.FAILED, error=error, output=output)
+            said = await flows.why_failed(conn, child)
+            detail = None if said is None else {"error": said}
+            return Outcome(ending=Ending.FAILED, error=error, output=output, detail=detail)
     return None
 
 

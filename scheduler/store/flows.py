@@ -210,6 +210,11 @@ async def of_run(conn: Conn, run: UUID, *, limit: int) -> list[Row]:
     return await fetch_rows(conn, FLOWS["of_run"], run=run, limit=limit)
 
 
+async def why_failed(conn: Conn, run: UUID) -> Any:
+    """What a program said of the failure that ended a run; None if none did."""
+    return await fetch_value(conn, FLOWS["why_failed"], run=run)
+
+
 async def present(conn: Conn, runs: Sequence[UUID]) -> list[UUID]:
     return await fetch_column(conn, FLOWS["present"], runs=list(runs))
 

@@ -367,6 +367,19 @@ select t.id as task_id, t.name, t.position, t.state::text as state, w.attempt, w
  order by t.position
  limit %(limit)s;
 
+-- name: why_failed
+-- Of the first task of a run that failed for good, what the program said that had it in hand.
+select a.detail -> 'error' as error
+  from (
+        select id, attempt
+          from tasks
+         where run_id = %(run)s and position < 1000000000 and state = 'FAILED' and passed is not true
+         order by finished_at, position
+         limit 1
+       ) as t
+  join attempts a on a.task_id = t.id and a.number = t.attempt
+ where jsonb_typeof(a.detail -> 'error') = 'object';
+
 -- name: present
 select id from runs where id = any(%(runs)s::uuid[]);
 

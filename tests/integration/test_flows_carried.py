@@ -468,3 +468,16 @@ async def test_a_history_that_no_answer_has_room_for_is_told_poll_by_poll(served
 
 def histories(mate: Mate) -> list[int]:
     return [call.seq for each in mate.of(History) for call in each.calls]
+
+
+async def test_results_have_no_gaps_however_they_come_at_once(mate: Mate) -> None:
+    run = await order(mate)
+    offer = await next_offer(mate)
+    for seq in range(1, 31, 2):
+        await call(mate, offer, seq, sleep=0.01 * (seq % 5) + 0.001)
+        await mate.say(Record(offer.attempt, (step(seq + 1),)))
+    slept = [(await resolved(mate, offer, seq)).order for seq in range(1, 31, 2)]
+    await until(lambda: len(recorded(mate, offer)) == 15)
+    assert sorted([*slept, *recorded(mate, offer).values()]) == list(range(1, 31))
+    await mate.end(offer)
+    await mate.served.becomes(IS, run, "COMPLETED")

@@ -403,3 +403,19 @@ async def typed(mate: Mate, *words: str) -> str:
     said = await asyncio.to_thread(CliRunner().invoke, procession, list(words), env=env)
     assert said.exit_code == 0, said.output
     return said.output
+
+
+# Families.
+
+
+async def test_what_a_childs_program_said_of_its_failure_reaches_its_parent(mate: Mate) -> None:
+    known_ = mate.of(Offer)
+    parent, waiting = await begun(mate)
+    await call(mate, waiting, 1, process={"type": mate.name})
+    child = await next_offer(mate, [*known_, waiting])
+    await mate.fail(child, "SoldOut", "the last one is gone", retryable=False)
+    error = (await resolved(mate, waiting, 1)).error
+    assert error is not None
+    assert (error.type, error.message) == ("SoldOut", "the last one is gone")
+    await mate.end(waiting)
+    await mate.served.becomes(IS, parent, "COMPLETED")
