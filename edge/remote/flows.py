@@ -164,9 +164,10 @@ class Flows:
 
     async def cut(self, conn: Conn, said: Sequence[FromServer]) -> None:
         """Of a history no more than this was said: the rest is for the next polls."""
-        last = said[-1]
-        shown = (0, 0) if isinstance(last, Offer) else key_of(last)
-        task, _, number = said[0].attempt.partition(".")
+        first, last = said[0], said[-1]
+        assert isinstance(first, Offer), "a history follows its offer"
+        shown = key_of(last) if isinstance(last, History) else (0, 0)
+        task, _, number = first.attempt.partition(".")
         await flows.show(conn, int(task), int(number), shown)
 
     async def go_on(self, conn: Conn, link: Link, room: int) -> None:
@@ -462,9 +463,8 @@ async def pages(
         yield History(attempt, tuple(page))
 
 
-def key_of(page: FromServer) -> tuple[int, int]:
+def key_of(page: History) -> tuple[int, int]:
     """Behind which call the next page begins."""
-    assert isinstance(page, History)
     last = page.calls[-1]
     return last.order or UNORDERED, last.seq
 
