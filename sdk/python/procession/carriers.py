@@ -55,6 +55,13 @@ class Blocked(Unanswered):
     """Something answered, and no stream came of it: polls may get through."""
 
 
+class Straight(connect):
+    """Follows nobody elsewhere: the token is for one server."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 class Bearer(Protocol):
     """The worker, as carriers see it."""
 
@@ -151,7 +158,7 @@ class Carriers:
         parts = urlsplit(self.server.url)
         scheme = "wss" if self.server.is_secure else "ws"
         try:
-            return await connect(
+            return await Straight(
                 f"{scheme}://{parts.netloc}{parts.path}{STREAM}",
                 ssl=self.context,
                 subprotocols=[PROTOCOL],

@@ -438,6 +438,24 @@ async def test_a_token_that_is_not_known_ends_the_worker_before_it_begins() -> N
             await asyncio.wait_for(worker.run(), WITHIN)
 
 
+async def test_a_token_goes_to_no_server_that_another_points_to(world: World) -> None:
+    asked: list[str] = []
+
+    def point(connection: ServerConnection, request: Request) -> Response:
+        asked.append(request.path)
+        there = world.url.replace("http", "ws") + request.path
+        return Response(307, "Temporary Redirect", Headers(Location=there))
+
+    async with serve(world.serve, "127.0.0.1", 0, process_request=point) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        worker = Worker(f"http://127.0.0.1:{port}", TOKEN, carrier="stream").register("it", len)
+        task = asyncio.create_task(worker.run())
+        await until(lambda: len(asked) > 3)
+        worker.stop()
+        await asyncio.wait_for(task, WITHIN)
+    assert world.heard == []
+
+
 async def test_polls_carry_what_streams_cannot() -> None:
     """Something on the way answers 404 to a WebSocket and lets requests through."""
     world = World()
