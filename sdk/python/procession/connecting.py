@@ -42,7 +42,10 @@ class Server:
         """Certificates are always checked."""
         if not self.is_secure:
             return None
-        return ssl.create_default_context(cafile=self.authorities)
+        context = ssl.create_default_context()
+        if self.authorities:
+            trust(context, self.authorities)
+        return context
 
     @property
     def is_secure(self) -> bool:
@@ -55,6 +58,14 @@ class Server:
             return ipaddress.ip_address(host).is_loopback
         except ValueError:
             return host == "localhost"
+
+
+def trust(context: ssl.SSLContext, file: str) -> None:
+    """Besides those that this machine trusts."""
+    try:
+        context.load_verify_locations(cafile=file)
+    except OSError as error:
+        raise Misconfigured(f"{AUTHORITIES}: {file}: {error.strerror or error}") from None
 
 
 def read_token(file: Path) -> str:

@@ -63,6 +63,19 @@ def test_without_a_token_it_is_said_where_one_goes(tmp_path: Path) -> None:
         connecting.find(None, tmp_path / "none", {}).token()
 
 
+def test_certificates_are_checked_and_others_may_be_trusted_besides(tmp_path: Path) -> None:
+    assert connecting.find("http://here", TOKEN, {}).context() is None
+    context = connecting.find("https://here", TOKEN, {}).context()
+    assert context is not None
+    assert context.check_hostname
+    for content in (None, "no certificate"):
+        file = tmp_path / "authorities.pem"
+        if content is not None:
+            file.write_text(content)
+        with pytest.raises(Misconfigured, match=r"authorities\.pem"):
+            connecting.find("https://here", TOKEN, {"PROCESSION_CA": str(file)}).context()
+
+
 def test_a_token_is_in_nothing_that_is_printed() -> None:
     server = connecting.find(None, TOKEN, {})
     assert TOKEN not in repr(server)
