@@ -179,7 +179,8 @@ class Core:
     # What the worker says
 
     def beat(self) -> None:
-        self.say(wire.encode(Lease(self.running)))
+        if not self.has_left:
+            self.say(wire.encode(Lease(self.running)))
 
     def end(self, ended: Ended) -> None:
         """It counts once it was acknowledged. Of what is not in hand nothing is said."""

@@ -176,6 +176,7 @@ def test_whoever_drains_hands_back_what_is_still_offered() -> None:
     core.connected()
     assert kinds(core) == ["hello", "drain"]
     core.leave()
+    core.beat()
     assert kinds(core) == ["leave"]
     assert core.running == ()
 
