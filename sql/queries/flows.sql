@@ -280,12 +280,13 @@ select w.task_id, w.run_id, w.base,
    for no key update of w;
 
 -- name: put_away
--- Calls from a result on, and what is not over, are those of a round before.
+-- Calls from a result on are those of a round before. What is not over stays where it is: the code
+-- comes by again.
 update tasks
    set position = position - %(base)s::integer + %(attic)s::integer
  where run_id = %(run)s and position > %(base)s::integer
    and position < %(base)s::integer + 100000
-   and (call_order is null or call_order >= %(cut)s::integer);
+   and call_order >= %(cut)s::integer;
 
 -- name: rewind
 update workflows

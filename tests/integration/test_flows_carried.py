@@ -481,3 +481,20 @@ async def test_results_have_no_gaps_however_they_come_at_once(mate: Mate) -> Non
     assert sorted([*slept, *recorded(mate, offer).values()]) == list(range(1, 31))
     await mate.end(offer)
     await mate.served.becomes(IS, run, "COMPLETED")
+
+
+async def test_retries_of_a_workflow_try_the_step_again_that_failed(served: Served) -> None:
+    mate = await a_program(served, f"tried-{next(NUMBERS)}")
+    tasks = [{"name": "flow", "workflow": mate.name, "retries": {"max": 1, "delay": 0}}]
+    mate.workflows = [Program({"name": mate.name, "tasks": tasks})]
+    async with mate.line():
+        run = await order(mate)
+        offer = await next_offer(mate)
+        await keep(mate, offer, step(1, "a"), failed(2, "Sold", "out"))
+        await call(mate, offer, 3, sleep="1h")
+        await mate.fail(offer, "Sold", "out")
+        again = await next_offer(mate, [offer])
+        assert [(c.seq, c.order) for c in await known(mate, again)] == [(1, 1), (3, None)]
+        assert await keep(mate, again, step(2, "b")) == {2: 2}
+        await mate.end(again)
+        await served.becomes(IS, run, "COMPLETED")

@@ -256,6 +256,17 @@ def test_a_retry_keeps_what_was_done_and_a_reset_does_not(whole: bool, keeps: bo
     assert (order.task, order.keeps) == (flow, keeps)
 
 
+def test_a_workflow_with_retries_is_tried_again_from_the_call_that_failed() -> None:
+    board = a_flow("name: one\ntasks:\n  - {name: flow, workflow: one, retries: 1}\n")
+    flow = task(board, "flow")
+    failure = Outcome(ending=Ending.FAILED, error="boom")
+    assert board.record(flow.id, flow.attempt, HOLDER, failure)
+
+    (order,) = board.changes().orders
+    assert isinstance(order, Rewind)
+    assert (flow.reason, order.keeps) == (Reason.BACKOFF, True)
+
+
 def test_a_board_needs_no_calls_that_are_over() -> None:
     board = a_flow()
     mine = call(board, 1, action="mail")

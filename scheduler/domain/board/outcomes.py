@@ -9,6 +9,7 @@ from scheduler.domain.board.changes import Attempt, DeadLetter, fingerprint
 from scheduler.domain.board.ending import fail, settle_run
 from scheduler.domain.board.following import advance, ready
 from scheduler.domain.board.table import Table
+from scheduler.domain.orders import Rewind
 from scheduler.domain.states import AttemptState, Reason, TaskState
 from scheduler.domain.tasks import Task
 
@@ -204,6 +205,8 @@ def failed(table: Table, task: Task, outcome: Outcome) -> None:
         table.tell("task.retrying", task, data={"error": outcome.error, "at": str(verdict.at)})
         placing.close_window(task)
         table.move(task, T.WAITING, Reason.BACKOFF, due_at=verdict.at)
+        if task.kind == "workflow":
+            table.asked.orders.append(Rewind(task=task, keeps=True))
     else:
         give_up(table, task, outcome)
 
