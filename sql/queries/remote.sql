@@ -108,13 +108,15 @@ select c.id, c.run_id, c.name, c.kind, c.attempt, c.on_lost, c.invocation, c.que
  order by c.rank, c.ready_seq;
 
 -- name: overdue
--- Attempts at actions whose time was over a while ago, and whose workers have not said so.
+-- Attempts at actions whose time was over a while ago, and whose workers have not said so. Of one
+-- that was held, only its worker knows how much of its time is left.
 select t.id, t.attempt, t.run_id, t.holder, (t.invocation ->> 'timeout')::float8 as seconds
   from tasks t
  where t.holder = any(array(
         select h.id from holders h where h.state <> 'GONE' and h.kind = 'remote'
        ))
    and t.state = 'IN_PROGRESS' and t.kind = 'action' and (t.invocation ->> 'timeout') is not null
+   and t.wanted is distinct from 'freeze' and t.wanted is distinct from 'thaw'
    and t.started_at + make_interval(secs => (t.invocation ->> 'timeout')::float8) + %(slack)s
        < clock_timestamp()
  order by t.id

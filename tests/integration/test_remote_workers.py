@@ -351,6 +351,27 @@ async def test_what_people_want_of_a_run_reaches_the_handler(served: Served, mat
         await served.becomes("select 1 from runs where id = %s and state = 'STOPPED'", run)
 
 
+async def test_a_handler_is_held_and_goes_on_and_its_timeout_with_it(
+    served: Served, mate: Mate
+) -> None:
+    await publish(served, text(mate.name, "    timeout: 10ms"))
+    run = await order(mate)
+    async with mate.line():
+        [offer] = await mate.has()
+        for path, body, verb in (
+            ("hold", {"freeze": True}, Verb.HOLD),
+            ("resume", {}, Verb.RESUME),
+        ):
+            answer = await served.api.post(f"/runs/{run}/{path}", json=body)
+            assert answer.status_code in (200, 202), answer.text
+            told = await mate.until(lambda: mate.of(Command))
+            assert {each.verb for each in told} == {verb}
+            mate.heard.clear()
+            assert await remote.overdue(served.conn, timedelta(0), 10) == []
+        await mate.end(offer)
+        await served.becomes(COMPLETED, run)
+
+
 async def test_progress_and_output_are_seen_while_it_runs(served: Served, mate: Mate) -> None:
     run = await order(mate)
     async with mate.line():

@@ -13,7 +13,7 @@ from scheduler.domain.tasks import Task
 
 R, T = RunState, TaskState
 
-FREEZABLE = ("run", "python")  # what is a command
+FREEZABLE = ("run", "python", "action")  # commands, and what a program with an SDK does
 STARTABLE = (R.PENDING, R.IN_PROGRESS)
 
 
