@@ -26,6 +26,7 @@ tasks:
 """
 ALONE = {
     "{name: a, action: email.send}": "is an action, which a remote worker carries out",
+    "{name: a, workflow: order}": "is a workflow, which a remote worker carries out",
     "{name: a, http: {url: 'https://x.example/'}}": "calls over HTTP",
     "{name: a, run: x, secrets: {TOKEN: a/b}}": "needs secrets",
     "{name: a, run: x, on: {workstation: press}}": "is to be carried out on the workstation press",

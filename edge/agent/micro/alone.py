@@ -86,12 +86,15 @@ def all_tasks(definition: ProcessType) -> Iterator[TaskDefinition]:
             yield task.undo
 
 
+CALLED = {"action": "an action", "workflow": "a workflow"}
+
+
 def objection(task: TaskDefinition, here: Here, invocation: Mapping[str, Any] | None) -> str | None:
     """Why the task cannot be carried out here, in words that follow its name."""
     if why := about_place(task, here):
         return why
-    if task.kind == "action":
-        return "is an action, which a remote worker carries out for the server"
+    if task.kind in CALLED:
+        return f"is {CALLED[task.kind]}, which a remote worker carries out for the server"
     if task.kind == "http" and not here.may_call:
         return "calls over HTTP, and the owner of this machine does not allow that"
     if task.secrets or task.secret_files or speaks_of_secrets(task):
