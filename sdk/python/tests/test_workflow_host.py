@@ -24,7 +24,7 @@ from procession.messages import (
     Recorded,
     Resolved,
 )
-from procession.workflows import Workflow, sleep, step, this_step, workflow
+from procession.workflows import Workflow, recv, sleep, step, this_step, workflow
 from procession.workflows.host import Carried, FlowHost
 
 pytestmark = pytest.mark.anyio
@@ -132,10 +132,19 @@ async def test_a_program_that_only_waits_is_put_away() -> None:
     assert carried.program is None
 
 
+async def test_a_program_that_sleeps_for_long_is_put_away_at_once() -> None:
+    @workflow
+    async def naps() -> None:
+        await sleep(60)
+
+    _, line = begin(naps, linger=600)
+    assert await line.until(Park) == Park(ATTEMPT, (1,))
+
+
 async def test_what_was_not_acknowledged_is_said_again_on_a_new_connection() -> None:
     @workflow
     async def both() -> None:
-        await asyncio.gather(stories.add(1, 1), sleep(60))
+        await asyncio.gather(stories.add(1, 1), recv("never"))
 
     carried, line = begin(both, linger=60)
     call, record = await line.until(Call), await line.until(Record)

@@ -40,6 +40,7 @@ from procession.workflows.telling import done, known, outcome
 log = logging.getLogger(__name__)
 
 LINGER = 0.2  # seconds that a program which only waits stays in memory
+SLEEP = 1.0  # seconds from which on a sleep is not waited for in memory at all
 LONG = 1.0  # seconds after which code that does not wait is told of
 MANY = 500  # calls in one message
 
@@ -271,7 +272,8 @@ class Carried:
         elif self.is_closing or program.is_held:
             self.park(program)
         elif program.rests is not None:
-            self.resting = self.loop.call_later(self.host.linger, self.park, program)
+            linger = 0.0 if program.sleeps(SLEEP) else self.host.linger
+            self.resting = self.loop.call_later(linger, self.park, program)
 
     def park(self, program: Program) -> None:
         if self.program is not program or self.parking is not None:

@@ -165,6 +165,11 @@ class Program:
             return ()
         return tuple(sorted(self.waits)) or None
 
+    def sleeps(self, least: float) -> bool:
+        """Whether all that it waits for are sleeps, and none shorter than that."""
+        asked = [self._asked.get(seq) for seq in self.waits]
+        return all(each is not None and each.task.get("sleep", 0) >= least for each in asked)
+
     # What the code asks for.
 
     async def step(self, name: str, work: Work) -> Any:
