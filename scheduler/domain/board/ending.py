@@ -77,7 +77,9 @@ def settle_run(table: Table) -> None:
 def leave_calls(table: Table) -> None:
     """What a workflow called ends with it."""
     for task in table.of_role("call"):
-        if not task.state.is_final and not task.is_ending and table.tasks[task.of].state.is_final:
+        assert task.of is not None
+        is_open = not task.state.is_final and not task.is_ending
+        if is_open and table.tasks[task.of].state.is_final:
             leave_all(table, [task], "stop", "its workflow is over")
 
 
