@@ -60,7 +60,7 @@ public final class Stream implements Carrier {
         if (cause instanceof WebSocketHandshakeException refused) {
             int status = refused.getResponse().statusCode();
             return switch (status) {
-                case 401 -> new Loss(Loss.Kind.REFUSED, "the server does not know this token");
+                case 401 -> new Loss(Loss.Kind.REFUSED, "the server does not know this token (`procession tokens create` makes one)");
                 case 429, 503 -> Loss.again("the server answers " + status);
                 default -> new Loss(Loss.Kind.BLOCKED, "the server answers " + status + " to a stream");
             };
