@@ -44,7 +44,6 @@ from scheduler.domain.calls import MOST
 from scheduler.domain.errors import Invalid, Refusal
 from scheduler.domain.kinds.get import checked_key
 from scheduler.domain.kinds.recv import checked_topic
-from scheduler.domain.values import refuse_unstorable
 from scheduler.domain.wakes import Wake
 from scheduler.services import flows as service
 from scheduler.services.catalog import Catalog
@@ -252,22 +251,14 @@ def forget(heard: Heard) -> None:
 
 
 def note(heard: Heard, call: DoneCall) -> Noted:
-    """What cannot be kept as it is has failed, and says why."""
+    """What cannot be kept as it is has failed, and says why. The wire has seen to its being JSON that
+    can be stored."""
     try:
-        check(call)
-        effect = effect_of(heard, call)
+        mine = done(heard.hand, call)
+        return Noted(heard.hand, heard.run, mine, effect_of(heard, call))
     except Invalid as fault:
         why = str(fault)
         return Noted(heard.hand, heard.run, spoilt(heard.hand, call, why), failure=why)
-    return Noted(heard.hand, heard.run, done(heard.hand, call), effect)
-
-
-def check(call: DoneCall) -> None:
-    if (size := len(text_of(call.output).encode())) > MOST_OUTPUT:
-        raise Invalid(too_large(size))
-    refuse_unstorable([call.name, call.output, call.input, call.effect], "what it came to")
-    if call.error is not None:
-        refuse_unstorable([call.error.type, call.error.message, call.error.trace], "the error")
 
 
 def done(hand: Hand, call: DoneCall) -> Done:
@@ -279,7 +270,7 @@ def done(hand: Hand, call: DoneCall) -> Done:
         kind=call.kind.value,
         name=call.name,
         ok=call.ok,
-        output=None if call.output is None else text_of(call.output),
+        output=None if call.output is None else output_of(call.output),
         error=None if call.ok else words_of(call.error),
         note=None if call.error is None else text_of({"error": plain(call.error)}),
         input=None if call.input is None else text_of(call.input),
@@ -289,16 +280,22 @@ def done(hand: Hand, call: DoneCall) -> Done:
     )
 
 
+def output_of(value: Any) -> str:
+    text = text_of(value)
+    if len(text) > MOST_OUTPUT // 4 and (size := len(text.encode())) > MOST_OUTPUT:
+        raise Invalid(too_large(size))
+    return text
+
+
 def spoilt(hand: Hand, call: DoneCall, why: str) -> Done:
     note = text_of({"error": {"type": "Failed", "message": why}})
-    kind, name = call.kind.value, call.name.replace("\0", "")
     return Done(
         hand.task,
         hand.attempt,
         hand.holder,
         call.seq,
-        kind,
-        name,
+        call.kind.value,
+        call.name,
         ok=False,
         output=None,
         error=why,
