@@ -251,8 +251,8 @@ def forget(heard: Heard) -> None:
 
 
 def note(heard: Heard, call: DoneCall) -> Noted:
-    """What cannot be kept as it is has failed, and says why. The wire has seen to its being JSON that
-    can be stored."""
+    """What cannot be kept as it is has failed, and says why. That it is JSON which can be stored
+    the wire has seen to."""
     try:
         mine = done(heard.hand, call)
         return Noted(heard.hand, heard.run, mine, effect_of(heard, call))
