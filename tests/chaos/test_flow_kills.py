@@ -41,9 +41,8 @@ file = os.open(effects, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 @step
 async def link(number: int, given: str) -> str:
     here, result = this_step(), uuid.uuid4().hex
-    await asyncio.sleep(random.uniform(0, 0.05))
     os.write(file, f"{{here.run}} {{number}} {{here.key}} {{given}} {{result}}\\n".encode())
-    await asyncio.sleep(random.uniform(0, 0.05))
+    await asyncio.sleep(random.uniform(0, 0.1))  # done, and nobody knows
     return result
 
 @workflow
