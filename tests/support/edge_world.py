@@ -386,11 +386,15 @@ class Server:
             self.ask(rows, number, asked.verb)
 
     def accepted(self, rows: Rows, number: int, attempt: str) -> None:
-        task, asked = self.held(rows, attempt), rows.asked.get(number)
+        task, since = self.held(rows, attempt), self.shut_since(rows, number)
         task.stage = Stage.RUNNING
-        is_shut = asked is not None and asked.verb is Verb.DRAIN and asked.known is not None
-        if is_shut and asked and asked.known is not None and task.given > asked.known:
+        if since is not None and task.given > since:
             raise Broken(f"{attempt} was taken by machine {number}, which takes nothing new")
+
+    def shut_since(self, rows: Rows, number: int) -> float | None:
+        """When the machine said that it takes nothing new, unless it was opened since."""
+        asked = rows.asked.get(number)
+        return asked.known if asked is not None and asked.verb is Verb.DRAIN else None
 
     def note(self, rows: Rows, number: int, done: Done) -> None:
         name: str | int = number if done.attempt is None else done.attempt

@@ -56,6 +56,12 @@ class Restored(Server):
         """What it had told may be forgotten here."""
         return [each for each, number in self.world.began.items() if number == machine.number]
 
+    def shut_since(self, rows: Rows, number: int) -> float | None:
+        """What it says again may be older than a word that is forgotten here, which opened it. What
+        is asked of a real one is kept from it here until somebody opens it here as well."""
+        is_shut = self.world.machines[number].agent.book.shut.draining
+        return super().shut_since(rows, number) if is_shut else None
+
     def next_number(self, last: int) -> int:
         return max(last + 1, self.epoch * EPOCH)
 
