@@ -20,6 +20,7 @@ POSTGRES_15 := /usr/lib/postgresql/15/bin/postgres
 DIR ?= .procession
 SHOTS ?= .screenshots
 ARGS ?=
+SDKS ?= python node java
 
 .PHONY: help up test test-as-user test-sdks test-sdk-python test-sdk-node test-sdk-java check format bench nightly db docs screenshots secrets clean
 
@@ -73,7 +74,7 @@ test-as-user: $(INSTALLED)
 test-sdks: export PROCESSION = $(abspath $(BIN)/procession)
 test-sdks: export PROCESSION_BIN = $(abspath $(BIN)/procession)
 test-sdks: $(INSTALLED)
-	@failed=0; for each in python node java; do \
+	@failed=0; for each in $(SDKS); do \
 		$(MAKE) --no-print-directory test-sdk-$$each || failed=1; \
 	done; exit $$failed
 
