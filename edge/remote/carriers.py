@@ -52,7 +52,8 @@ async def sync_worker(request: Request, caller: TheCaller) -> Response:
     """Say all that waits, and hear all that waits: for workers that cannot keep a connection
     open."""
     try:
-        answer = await office_of(request).sync(token_of(caller), await request.body())
+        office, body = office_of(request), await request.body()
+        answer = await office.sync(token_of(caller), body, brings=brings(caller))
     except (BadFrame, UnicodeDecodeError) as error:
         raise Invalid(f"this is no frame: {error}", field="body") from None
     except (Error, PoolTimeout):
@@ -63,6 +64,11 @@ async def sync_worker(request: Request, caller: TheCaller) -> Response:
 def token_of(caller: Caller) -> int:
     assert caller.id is not None, "nobody signs in as a worker"
     return caller.id
+
+
+def brings(caller: Caller) -> bool:
+    """Whether somebody has said that it may bring code, as whoever publishes types does."""
+    return caller.scopes is not None and "process-types" in caller.scopes
 
 
 # By stream.
@@ -81,7 +87,8 @@ async def stream_workers(websocket: WebSocket) -> None:
         return
     offered = websocket.scope.get("subprotocols") or []
     await websocket.accept(subprotocol=PROTOCOL if PROTOCOL in offered else None)
-    await Talk(websocket, office, Link(token_of(caller), office.beat), caller.name).go_on()
+    link = Link(token_of(caller), office.beat, brings=brings(caller))
+    await Talk(websocket, office, link, caller.name).go_on()
 
 
 async def admitted(office: Office, header: str) -> Caller:

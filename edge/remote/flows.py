@@ -366,7 +366,7 @@ def wish(heard: Heard) -> Wish:
     hand, run = heard.hand, heard.run
     match heard.message:
         case Call(_, seq, name, task):
-            return service.Call(hand, run, seq, name, task)
+            return service.Call(hand, run, seq, name, task, brings=heard.word.brings)
         case GiveUp(_, seq):
             return service.GiveUp(hand, run, seq)
         case Diverged(_, seq, expected, found):

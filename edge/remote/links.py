@@ -19,9 +19,12 @@ NOBODY = "00000000-0000-0000-0000-000000000000"  # the session of who has not sa
 class Link(Line):
     """One connection of one worker. By poll, it lasts for one question and its answer."""
 
-    def __init__(self, token: int, beat: float, *, is_stream: bool = True) -> None:
+    def __init__(
+        self, token: int, beat: float, *, is_stream: bool = True, brings: bool = False
+    ) -> None:
         super().__init__()
         self.token, self.is_stream = token, is_stream
+        self.brings = brings  # code of its own, for others to carry out
         self.connection: UUID = uuid4()
         self.session = NOBODY
         self.holder = 0  # until it has said hello

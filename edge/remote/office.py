@@ -264,11 +264,11 @@ class Office:
 
     # A poll: all that waits is said at once, and all that waits is answered.
 
-    async def sync(self, token: int, text: bytes) -> str:
+    async def sync(self, token: int, text: bytes, *, brings: bool = False) -> str:
         frame = wire.decode(text)
         if not self.rates.is_kept(frame.session, self.settings.frames_per_second):
             raise TooMany("this worker speaks too often", seconds=1)
-        link = Link(token, self.beat, is_stream=False)
+        link = Link(token, self.beat, is_stream=False, brings=brings)
         link.session = frame.session
         messages = frame.messages
         if messages and isinstance(messages[0], Hello):

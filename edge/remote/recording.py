@@ -67,6 +67,7 @@ class Word:
     said: list[Said] = field(default_factory=list)  # of workflows, in its order
     answers: list[FromServer] = field(default_factory=list)  # to it, once it is committed
     given_up: list[str] = field(default_factory=list)  # attempts that are not in its hand any more
+    brings: bool = False  # whether what it calls may be code of its own
 
     def __bool__(self) -> bool:
         return bool(

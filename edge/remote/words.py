@@ -24,7 +24,7 @@ STDOUT = 1
 
 
 def word_of(link: Link, changes: Iterable[Change], done: Callable[[Word], None]) -> Word:
-    word = Word(link.holder, link.name, done)
+    word = Word(link.holder, link.name, done, brings=link.brings)
     for change in changes:
         match change:
             case Over(hand, ended):

@@ -24,6 +24,9 @@ STRIDE = MOST + 1
 # What programs do themselves; all other calls are the server's to see to.
 OWN = frozenset({"step", "moment", "patch", "send", "set", "write"})
 
+# What is carried out elsewhere as the document says, and not as a published type does.
+CODE = frozenset({"run", "python", "http"})
+
 Document = Mapping[str, Any]
 
 
@@ -44,6 +47,10 @@ def read(document: Document) -> TaskDefinition:
             "a workflow is no call of another: let it be a run of its own, `process`", field="task"
         )
     return found
+
+
+def brings_code(definition: TaskDefinition) -> bool:
+    return definition.kind in CODE
 
 
 def asking(cursor: Cursor, key: str) -> TaskDefinition:

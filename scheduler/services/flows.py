@@ -128,6 +128,7 @@ class Call:
     seq: int
     name: str
     task: Mapping[str, Any]
+    brings: bool = False  # it may be code that others carry out
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,7 @@ def obey(board: Board, wish: Wish, known: Mapping[Key, Row], decided: Decided) -
 def call(board: Board, wish: Call, row: Row, decided: Decided) -> None:
     if row["call_order"] is not None:
         decided.resolved.append(row)
-    elif not board.call(wish.hand, [Called(position(row), wish.name, wish.task)]):
+    elif not board.call(wish.hand, [Called(position(row), wish.name, wish.task, wish.brings)]):
         decided.left.add(wish.hand)
 
 

@@ -1,6 +1,6 @@
 """Workflows in the hands of a program: what is kept, what it waits for, what it is given again."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -26,6 +26,7 @@ from edge.remote.messages import (
     Verb,
 )
 from scheduler.domain.wakes import everything
+from scheduler.services.access import Role
 from scheduler.store import health
 from tests.support.builders import a_reaper, declare_gone, engine
 from tests.support.gateways import Served, a_server
@@ -46,7 +47,7 @@ from tests.support.remote_flows import (
     step,
     told,
 )
-from tests.support.remote_workers import Mate, publish
+from tests.support.remote_workers import Mate, a_token, publish
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -369,6 +370,40 @@ async def test_a_worker_publishes_its_workflow_and_replaces_nothing_else(served:
         await changed.say(Lease(()))
         found = await served.api.get(f"/process-types/{changed.name}")
         assert found.json()["version"] == 2
+
+
+BROUGHT: Sequence[dict[str, Any]] = (
+    {"run": "id"},
+    {"shell": "id"},
+    {"python": "os:getcwd"},
+    {"http": {"method": "GET", "url": "http://127.0.0.1/"}},
+)
+
+
+async def test_a_workers_token_alone_has_nobody_else_carry_out_what_it_brings(
+    served: Served,
+) -> None:
+    mate = await a_program(served, f"bringing-{next(NUMBERS)}")
+    async with mate.line():
+        run = await order(mate)
+        offer = await next_offer(mate)
+        for seq, task in enumerate(BROUGHT, 1):
+            await call(mate, offer, seq, **task)
+            told = await resolved(mate, offer, seq)
+            assert told.error is not None
+            assert "may not have others carry out what it brings" in told.error.message
+        brought = "select 1 from tasks where run_id = %s and kind in ('run', 'python', 'http')"
+        assert not await served.rows(brought, run)
+
+
+async def test_who_may_publish_types_may_call_what_they_could_say(served: Served) -> None:
+    mate = await a_program(served, f"bringing-{next(NUMBERS)}")
+    mate.token = await a_token(served, Role.WORKER, "workers", "process-types")
+    async with mate.line():
+        run = await order(mate)
+        await call(mate, await next_offer(mate), 1, run="id")
+        found = "select state::text from tasks where run_id = %s and kind = 'run'"
+        assert await served.becomes(found, run) == "READY"
 
 
 async def test_by_poll_a_workflow_is_carried_out_like_over_a_stream(served: Served) -> None:

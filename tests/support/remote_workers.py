@@ -25,7 +25,7 @@ from edge.remote.messages import (
     Offer,
     Welcome,
 )
-from scheduler.services.access import Role, create_token
+from scheduler.services.access import Role, create_token, new_token, register
 from tests.support.gateways import Served
 from tests.support.waiting import until
 
@@ -33,8 +33,12 @@ T = TypeVar("T")
 PROTOCOL = Subprotocol("procession.worker.1")
 
 
-async def a_token(served: Served, role: Role = Role.WORKER) -> str:
-    return await create_token(served.conn, f"{role} {uuid4()}", role)
+async def a_token(served: Served, role: Role = Role.WORKER, *scopes: str) -> str:
+    if not scopes:
+        return await create_token(served.conn, f"{role} {uuid4()}", role)
+    token = new_token(role)
+    await register(served.conn, token, f"{role} {uuid4()}", role, scopes=scopes)
+    return token
 
 
 @dataclass

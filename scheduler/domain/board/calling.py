@@ -24,6 +24,11 @@ from scheduler.domain.tasks import Task
 R, T = RunState, TaskState
 
 HOLDING = (R.HOLDING, R.HELD)
+BRINGS = (
+    "the token of this worker may not have others carry out what it brings (`run`, `shell`, "
+    "`python`, `http`): give it the scopes workers and process-types, or publish a type and call "
+    "that with `process`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Called:
     position: int
     name: str
     task: Mapping[str, Any]  # as a definition has it, with values
+    brings: bool = False  # it may be code that others carry out
 
 
 def in_hand(table: Table, hand: Hand) -> Task | None:
@@ -71,6 +77,9 @@ def begin(table: Table, workflow: Task, asked: Called) -> None:
         definition = calls.called(asked.name, asked.task)
     except Invalid as fault:
         refuse(table, workflow, asked, str(fault))
+        return
+    if calls.brings_code(definition) and not asked.brings:
+        refuse(table, workflow, asked, BRINGS)
         return
     task = new_row(
         table, "call", asked.name, definition, of=workflow.position, position=asked.position
