@@ -20,6 +20,8 @@ from tests.support.postgres import (
 
 KEPT = pytest.StashKey[bool]()
 FILES = pytest.StashKey[Path | None]()
+LONG = os.environ.get("PROCESSION_LONG") == "1"
+
 # The files that take longest, longest first; then those of these folders.
 LONGEST = (
     "ui_axe",
@@ -66,8 +68,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(files, ignore_errors=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is long begins early, so that no process is busy alone at the end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is long begins early, so that no process is busy alone at the end. What others stand for
+    when a change is tried is left to `make nightly`."""
+    if not LONG:
+        put_off = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=put_off)
+        items[:] = [item for item in items if item not in put_off]
     items.sort(key=lambda item: turn(item.path))
 
 

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from scheduler.domain import calendars
@@ -136,7 +136,8 @@ class Cron:
     @staticmethod
     def _compile(text: str, original: str) -> "croniter":
         # With the first expression; what it loads for Windows alone would load ctypes.
-        sys.modules.setdefault("dateutil.tz.win", None)  # type: ignore[arg-type]
+        modules: dict[str, Any] = sys.modules
+        modules.setdefault("dateutil.tz.win", None)
         from croniter import croniter
 
         try:

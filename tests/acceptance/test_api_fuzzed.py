@@ -24,6 +24,7 @@ from tests.support.servers import served
 from tests.support.stations import AMachine
 
 ROOT = Path(__file__).parents[2]
+NIGHTLY = pytest.mark.nightly
 LONG = bool(os.environ.get("PROCESSION_LONG"))
 CONFIGURATION = """
 headers = { Authorization = "Bearer ${API_TOKEN}" }
@@ -82,7 +83,12 @@ async def make_a_dead_letter(dsn: str) -> None:
         assert await carry_out(conn, await a_holder(conn, "press-1"), FAILURE)
 
 
-@pytest.mark.parametrize("role", Role)
+SHORT = (Role.ADMIN, Role.VIEWER)
+
+
+@pytest.mark.parametrize(
+    "role", [pytest.param(role, marks=[] if role in SHORT else NIGHTLY) for role in Role]
+)
 def test_every_answer_is_one_that_the_document_describes(
     target: Target, tmp_path: Path, role: Role
 ) -> None:

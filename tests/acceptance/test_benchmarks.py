@@ -78,6 +78,7 @@ def test_starts_are_measured_beside_dbos_and_lists_over_many_runs() -> None:
     assert figures["list_worst_ms_p95"] >= figures["list_deep_ms_p95"] > 0
 
 
+@pytest.mark.nightly
 def test_claims_are_measured_while_retention_removes_runs() -> None:
     figures = figures_of("retention", "--scale", "0.001")
     assert figures["retention_runs_removed"] == 1000
@@ -91,6 +92,7 @@ def test_events_are_measured_from_storing_to_starting() -> None:
     assert (figures["runs"], figures["decisions"], figures["run_by_several"]) == (200, 200, 0)
 
 
+@pytest.mark.nightly
 def test_every_page_of_the_dashboard_is_measured() -> None:
     figures = figures_of("pages", "--scale", "0.0002")
     assert figures["pages"] > 80
@@ -100,6 +102,7 @@ def test_every_page_of_the_dashboard_is_measured() -> None:
     assert {"over_ms", "over_kib", "without_an_answer"} <= figures.keys()
 
 
+@pytest.mark.nightly
 def test_workstations_are_measured_one_at_work_and_many_idle() -> None:
     figures = figures_of("edge", "--samples", "2", "--idle", "0.5", "--agents", "5")
     for what in ("push_to_running", "push_to_done", "poll_to_running"):

@@ -112,6 +112,7 @@ async def test_retention_removes_each_run_though_servers_are_killed_within_it(
     assert await number(conn, "select count(*) from tasks") == 0
 
 
+@pytest.mark.nightly
 async def test_an_export_holds_each_run_once_though_servers_are_killed_within_it(
     dsn: str, conn: Conn, tmp_path: Path
 ) -> None:
@@ -132,6 +133,7 @@ async def test_an_export_holds_each_run_once_though_servers_are_killed_within_it
     assert len(ids) == len(set(ids)) == 6000
 
 
+@pytest.mark.nightly
 async def test_each_letter_is_decided_on_once_though_servers_are_killed_within_it(
     dsn: str, conn: Conn, tmp_path: Path
 ) -> None:
@@ -155,6 +157,7 @@ async def test_each_letter_is_decided_on_once_though_servers_are_killed_within_i
     assert progress == {"discarded": RUNS}
 
 
+@pytest.mark.nightly
 async def test_each_chosen_run_is_stopped_once_though_servers_are_killed_within_it(
     dsn: str, conn: Conn, tmp_path: Path
 ) -> None:
@@ -173,6 +176,7 @@ async def test_each_chosen_run_is_stopped_once_though_servers_are_killed_within_
     assert await number(conn, told) == FEWER
 
 
+@pytest.mark.nightly
 async def test_each_notification_arrives_though_servers_are_killed_while_they_deliver(
     dsn: str, conn: Conn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

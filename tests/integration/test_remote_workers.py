@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from psycopg import AsyncConnection
@@ -228,7 +228,7 @@ async def test_what_is_not_its_own_it_is_told_to_forget(served: Served, mate: Ma
     async with mate.line():
         await mate.say(Lease(("999999.1",)), Ended("999999.2", Ending.SUCCEEDED))
         await mate.until(lambda: len(mate.of(Forget)) == 2)
-    mate.running["999999.3"] = None  # type: ignore[assignment]
+    mate.running |= dict.fromkeys(["999999.3"], cast("Any", None))
     async with mate.line():
         assert mate.of(Welcome)[-1].forget == ("999999.3",)
 

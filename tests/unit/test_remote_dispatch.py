@@ -34,6 +34,9 @@ class Counted(Claims):
         return []
 
 
+NO_DATABASE: Any = None
+
+
 def a_link(holder: int, slots: int = 2) -> Link:
     link = Link(1, 5.0)
     link.holder, link.slots, link.queues = holder, slots, [QUEUE]
@@ -54,10 +57,10 @@ async def test_what_comes_while_a_queue_is_claimed_from_is_not_overlooked() -> N
     claims.meanwhile.add(queues=[QUEUE])
     claims.dispatcher = dispatcher = a_dispatcher(claims, a_link(1))
     dispatcher.has_room(a_link(1), is_new=True)
-    await dispatcher.tick(None)  # type: ignore[arg-type]
+    await dispatcher.tick(NO_DATABASE)
     claims.meanwhile = Wake()
-    await dispatcher.tick(None)  # type: ignore[arg-type]
-    await dispatcher.tick(None)  # type: ignore[arg-type]
+    await dispatcher.tick(NO_DATABASE)
+    await dispatcher.tick(NO_DATABASE)
     assert claims.asked == [QUEUE, QUEUE]  # and an empty queue is left alone
 
 
@@ -65,8 +68,8 @@ async def test_a_queue_waits_for_somebody_who_has_room() -> None:
     claims, full = Counted(), a_link(1, slots=0)
     dispatcher = a_dispatcher(claims, full)
     dispatcher.has_room(full, is_new=True)
-    await dispatcher.tick(None)  # type: ignore[arg-type]
+    await dispatcher.tick(NO_DATABASE)
     assert claims.asked == []
     full.slots = 1
-    await dispatcher.tick(None)  # type: ignore[arg-type]
+    await dispatcher.tick(NO_DATABASE)
     assert claims.asked == [QUEUE]

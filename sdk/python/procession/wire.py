@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Mapping as MappingType
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from procession import messages
 from procession.messages import Frame, Message
@@ -107,12 +107,13 @@ def refuse_constant(name: str) -> Any:
 def frame(told: Any, spoken: Direction) -> Frame:
     if not isinstance(told, dict):
         raise Unfit("a frame is an object")
-    session, given = told.get("session"), told.get("messages")
+    session: Any = told.get("session")
+    given = told.get("messages")
     is_session(session, "session")
     if not isinstance(given, list) or len(given) > MOST:
         raise Unfit(f"messages: a list of {MOST} at most is due")
     found = [message(each, f"messages[{place}]", spoken) for place, each in enumerate(given)]
-    return Frame(session, tuple(each for each in found if each is not None))  # type: ignore[arg-type]
+    return Frame(session, tuple(each for each in found if each is not None))
 
 
 def message(told: Any, where: str, spoken: Direction) -> Message | None:
@@ -162,7 +163,7 @@ def reader(hint: Any) -> Read:
     if origin is MappingType:
         return mapping
     if is_dataclass(hint):
-        return record(hint)  # type: ignore[arg-type]
+        return record(cast("type", hint))
     return {Any: checked(check_json), bool: flag}[hint]
 
 

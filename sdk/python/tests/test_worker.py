@@ -456,7 +456,7 @@ async def test_a_token_goes_to_no_server_that_another_points_to(world: World) ->
     assert world.heard == []
 
 
-async def test_polls_carry_what_streams_cannot() -> None:
+async def test_polls_carry_what_streams_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Something on the way answers 404 to a WebSocket and lets requests through."""
     world = World()
     told: list[dict[str, Any]] = []
@@ -464,7 +464,7 @@ async def test_polls_carry_what_streams_cannot() -> None:
     async def say(*messages: dict[str, Any]) -> None:
         told.extend(messages)
 
-    world.say = say  # type: ignore[method-assign]
+    monkeypatch.setattr(world, "say", say)
 
     async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):

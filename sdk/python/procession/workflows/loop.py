@@ -14,7 +14,7 @@ from asyncio import events, tasks
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, cast
 
 from procession.workflows.errors import Forgotten, NotDeterministic
 
@@ -187,7 +187,7 @@ for _name in [
     "run_until_complete",
 ]:
     setattr(FlowLoop, _name, refused(_name))
-FlowLoop.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]
+cast("Any", FlowLoop).__abstractmethods__ = frozenset()
 
 
 @contextmanager
@@ -209,11 +209,11 @@ def swap_task(loop: asyncio.AbstractEventLoop | None, task: Any) -> Any:
     # Before 3.12 there is one current task for each loop, so none is in the way.
     if loop is None or sys.version_info < (3, 12):
         return None
-    return tasks._swap_current_task(loop, task)  # type: ignore[attr-defined,unused-ignore]
+    return cast("Any", tasks)._swap_current_task(loop, task)
 
 
 def close(task: asyncio.Task[Any]) -> None:
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    cast("Any", task)._log_destroy_pending = False
     coroutine = task.get_coro()
     try:
         if coroutine is not None:
