@@ -125,7 +125,7 @@ select id, type, type_version, record_id, round, state::text as state, priority,
 -- times.
 select id, type, type_version, record_id, round, state::text as state, priority, input, output,
        error, labels, total, open, failed, events, triggered_by, created_at, started_at,
-       finished_at, due_at, parent_run, parent_task, depth, compensated
+       finished_at, due_at, parent_run, parent_task, depth, compensated, forked_from
   from runs
  where (%(after)s::uuid is null or id < %(after)s)
    and (%(lowest)s::uuid is null or id >= %(lowest)s)
@@ -153,7 +153,7 @@ select id, type, type_version, record_id, round, state::text as state, priority,
 -- What a run started, the newest first, after a cursor.
 select id, type, type_version, record_id, round, state::text as state, priority, input, output,
        error, labels, total, open, failed, events, triggered_by, created_at, started_at,
-       finished_at, due_at, parent_run, parent_task, depth, compensated
+       finished_at, due_at, parent_run, parent_task, depth, compensated, forked_from
   from runs
  where parent_run = %(run)s and (%(after)s::uuid is null or id < %(after)s)
  order by id desc

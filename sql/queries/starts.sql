@@ -29,6 +29,6 @@ set local lock_timeout = '300ms';
 -- name: rows
 select id, type, type_version, record_id, round, state::text as state, priority, input, output,
        error, labels, total, open, failed, events, triggered_by, created_at, started_at,
-       finished_at, due_at, parent_run, parent_task, depth, compensated
+       finished_at, due_at, parent_run, parent_task, depth, compensated, forked_from
   from runs
  where id = any(%(ids)s);

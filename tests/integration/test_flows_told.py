@@ -215,6 +215,8 @@ async def test_a_fork_begins_with_what_was_known_below_a_call(mate: Mate) -> Non
     assert answer.status_code == 201, answer.text
     fork = answer.json()
     assert fork["forked_from"] == run
+    listed = await got(mate, f"/runs?type={mate.name}")
+    assert [each["forked_from"] for each in listed if each["id"] == fork["id"]] == [run]
     forked = await next_offer(mate, [offer])
     assert forked.run == fork["id"]
     assert [(c.seq, c.output) for c in await known(mate, forked)] == [(1, "a"), (2, None)]
