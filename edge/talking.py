@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from contextlib import suppress
 
 from fastapi import Response, WebSocket
@@ -38,7 +39,7 @@ async def deny(websocket: WebSocket, refusal: Refusal) -> None:
     await websocket.send_denial_response(Response(str(refusal), status, media_type="text/plain"))
 
 
-class Talk:
+class Talk(ABC):
     """What comes in is taken one frame after the other; what waits in the line goes out."""
 
     def __init__(self, websocket: WebSocket, line: Line, *, who: str, per_second: float) -> None:
@@ -46,15 +47,15 @@ class Talk:
         self.rate = Rate(per_second)
         self.why = "the connection was lost"
 
+    @abstractmethod
     async def take(self, text: str) -> None:
         """What is to become of a frame."""
-        raise NotImplementedError
 
-    def say_bye(self, why: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def say_bye(self, why: str) -> None: ...
 
-    def left(self, why: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def left(self, why: str) -> None: ...
 
     async def go_on(self) -> None:
         hearing = asyncio.create_task(self.hear(), name="hear")
