@@ -1,12 +1,14 @@
 """What stands around every page, in a real browser: keys, the palette, zones, ways in and out."""
 
+import asyncio
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from scheduler.services.access import Role
 from tests.acceptance.conftest import Visit
+from tests.support import pages
 from tests.support.system import Asking
 
 pytestmark = pytest.mark.anyio
@@ -87,3 +89,46 @@ async def test_on_a_phone_the_navigation_is_a_menu_without_a_script_too(visit: V
     await page.get_by_role("button", name="Menu").click()
     await link.click()
     await page.wait_for_url(re.compile(r"/ui/schedules$"))
+
+
+PAINTED = """() => new Promise((done) => {
+  requestAnimationFrame(() => requestAnimationFrame(done));
+  setTimeout(done, 500);  // nothing is painted, and nothing will be
+})"""
+
+
+async def test_nothing_moves_if_a_page_comes_in_pieces(
+    visit: Visit, api: Asking, chromium: Browser
+) -> None:
+    await api.publish(TYPE)
+    run = await api.post("/runs", {"type": "kiln-7"})
+    someone = await visit(Role.VIEWER)
+    path = f"/ui/runs/{run['id']}/tasks/0"
+    whole = await (await someone.context.request.get(someone.url + path)).body()
+    page = re.sub(rb' data-stream="[^"]*"', b"", whole)
+    cut, rest = page.index(b"<dt>Began</dt>"), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+        if asked == path:
+            writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n" + page[:cut])
+            await rest.wait()
+            writer.write(page[cut:])
+        else:
+            found = await someone.context.request.get(someone.url + asked)
+            kind = found.headers["content-type"].encode()
+            writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: " + kind + b"\r\n\r\n")
+            writer.write(await found.body())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as slow:
+        url = f"http://127.0.0.1:{slow.sockets[0].getsockname()[1]}"
+        async with pages.visitor(chromium, url) as other:
+            await other.page.goto(url + path, wait_until="commit")
+            await other.page.wait_for_selector(".tiles dt", state="attached")
+            await other.page.evaluate(PAINTED)
+            rest.set()
+            await expect(other.page.locator("#events")).to_be_visible()
+            await other.page.evaluate(PAINTED)
+            assert await other.shift() == []
