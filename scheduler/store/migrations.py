@@ -1,10 +1,13 @@
 """Brings a database to the newest schema: numbered files, each once, in order, as the owner."""
 
+import asyncio
 import contextlib
 import hashlib
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import TypeVar
 
 from psycopg import AsyncConnection, OperationalError, errors, sql
 
@@ -14,7 +17,11 @@ from scheduler.store import chore_schema
 OLDEST = 14
 ROLE = "app"
 LOCK = 7_301_944_115  # any number, as long as every version of ours takes the same
+# Whoever comes after a migration that waits for a table waits behind it: it asks briefly, again.
+ASKS, PAUSE, TRIES = "1s", 0.5, 120
 FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
+
+T = TypeVar("T")
 
 LEDGER = """
 create table if not exists schema_migrations (
@@ -23,6 +30,14 @@ create table if not exists schema_migrations (
     checksum   text        not null,
     applied_at timestamptz not null default clock_timestamp()
 )"""
+
+
+LONGEST = """
+select pid, coalesce(nullif(application_name, ''), usename), xact_start at time zone 'utc'
+  from pg_stat_activity
+ where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
+ order by xact_start
+ limit 1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +72,9 @@ async def migrate(conninfo: str) -> list[str]:
         await conn.execute(LEDGER)
         await conn.execute("grant select on schema_migrations to app")
         applied = await ledger(conn)
+        await conn.execute(f"set lock_timeout = '{ASKS}'")
         done = [await apply(conn, each) for each in known() if each.number not in applied]
-        return done + await chore_schema.catch_up(conn)
+        return done + await patiently(conn, lambda: chore_schema.catch_up(conn))
 
 
 async def pending(conn: AsyncConnection) -> list[str]:
@@ -92,6 +108,11 @@ async def ensure_role(conn: AsyncConnection) -> None:
 
 
 async def apply(conn: AsyncConnection, migration: Migration) -> str:
+    await patiently(conn, lambda: carry_out(conn, migration))
+    return f"{migration.number:04} {migration.name}"
+
+
+async def carry_out(conn: AsyncConnection, migration: Migration) -> None:
     async with conn.transaction():
         await conn.execute(chore_schema.expanded(migration.text))
         if chore_schema.is_included(migration.text):
@@ -100,7 +121,28 @@ async def apply(conn: AsyncConnection, migration: Migration) -> str:
             "insert into schema_migrations (number, name, checksum) values (%s, %s, %s)",
             [migration.number, migration.name, migration.checksum],
         )
-    return f"{migration.number:04} {migration.name}"
+
+
+async def patiently(
+    conn: AsyncConnection, change: Callable[[], Awaitable[T]], tries: int = TRIES
+) -> T:
+    """A change of tables that others use, once none of them has them for long."""
+    for _ in range(tries):
+        try:
+            return await change()
+        except (errors.LockNotAvailable, errors.DeadlockDetected):
+            await asyncio.sleep(PAUSE)
+    raise Unavailable(
+        f"a table that has to change is in use: end {await longest(conn)} and migrate again"
+    )
+
+
+async def longest(conn: AsyncConnection) -> str:
+    cursor = await conn.execute(LONGEST)
+    if (row := await cursor.fetchone()) is None:
+        return "what uses it"
+    pid, name, began = row
+    return f"the transaction of process {pid} ({name}, since {began:%Y-%m-%d %H:%M:%S} UTC)"
 
 
 def first_line(error: BaseException) -> str:
