@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from edge.reading import BadFrame
 from edge.remote.messages import (
     NEWEST,
     OLDEST,
@@ -173,7 +174,7 @@ class Desk:
                     self.log(message, heard)
                 case Record() | Call() | GiveUp() | Park() | Diverged():
                     if (hand := self.hand(message.attempt, heard)) is not None:
-                        heard.changes.append(Said(hand, message))
+                        heard.changes.append(Said(of_workflow(hand), message))
                 case Drain():
                     heard.changes.append(Draining())
                 case Leave():
@@ -273,6 +274,12 @@ class Desk:
             hand.is_ending = True
             heard.changes.append(Killed(hand))
             heard.answers.append(Forget(hand.attempt))
+
+
+def of_workflow(hand: Hand) -> Hand:
+    if hand.kind != "workflow":
+        raise BadFrame(f"attempt {hand.attempt} is of no workflow: nothing is called by it")
+    return hand
 
 
 def command(hand: Hand) -> Command:

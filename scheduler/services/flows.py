@@ -198,6 +198,9 @@ def named(wishes: Sequence[Wish]) -> list[Key]:
 
 
 def obey(board: Board, wish: Wish, known: Mapping[Key, Row], decided: Decided) -> None:
+    if any(key not in known for key in named([wish])):
+        decided.left.add(wish.hand)  # nobody was offered it
+        return
     match wish:
         case Call():
             call(board, wish, known[wish.hand.task, wish.seq], decided)
