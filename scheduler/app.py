@@ -69,6 +69,7 @@ from scheduler.api.headers import SecurityHeaders
 from scheduler.api.live import SAFETY, Hub
 from scheduler.api.measures import Measure
 from scheduler.api.methods import Head, addresses
+from scheduler.api.placing import placed
 from scheduler.api.quick import Quick, Way
 from scheduler.api.state import Server
 from scheduler.domain.wakes import Wake
@@ -146,7 +147,6 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=operation_id,
         middleware=[
             Middleware(Measure, requests=server.requests),
             Middleware(SecurityHeaders),
@@ -172,19 +172,15 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
 @cache
 def book_of_routes() -> FastAPI:
     """What all applications of this process answer to: worked out once, which takes its time."""
-    book = FastAPI(generate_unique_id_function=operation_id, openapi_url=None)
+    book = FastAPI(openapi_url=None)
     book.state.addresses = []
     for prefix, router in MOUNTED:
         require_verdicts(route.name for route in router.routes if isinstance(route, APIRoute))
-        book.include_router(router, prefix=prefix)
-        book.state.addresses.extend(addresses(prefix, router))
+        there = placed(router.routes, prefix)
+        book.router.routes.extend(there)
+        book.state.addresses.extend(addresses(there))
     dashboard.mount(book)
     return book
-
-
-def operation_id(route: APIRoute) -> str:
-    """The name of its function: short, and the same for as long as the function."""
-    return route.name
 
 
 def describe(app: FastAPI) -> str:
@@ -211,7 +207,6 @@ def lifespan(
 ) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        make_routes_ready(app)
         size = server.settings.pool
         async with (
             connections.open_pool(bounded(url), name="server", size=size) as pool,
@@ -240,20 +235,6 @@ def lifespan(
                 loop.cancel()
 
     return life
-
-
-def make_routes_ready(app: FastAPI) -> None:
-    """FastAPI works a route out when a request first comes past it: half a second for all of them,
-    in which nobody is answered. So something that is nowhere comes past before anybody asks."""
-    nowhere: dict[str, Any] = {
-        "type": "http",
-        "method": "GET",
-        "path": "/",
-        "root_path": "",
-        "headers": [],
-    }
-    for route in app.router.routes:
-        route.matches(nowhere)
 
 
 def beside(url: str, gateway: Gateway, remotes: Office) -> Mapping[str, Loop]:

@@ -1,3 +1,4 @@
+import gc
 import os
 import shutil
 import signal
@@ -66,6 +67,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     files = config.stash.get(FILES, None)
     if files and not config.stash.get(KEPT, False):
         shutil.rmtree(files, ignore_errors=True)
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Whatever is loaded from here on stays to the end: to look time and again for what of it may
+    go takes half as long as loading it, and then a part of every test."""
+    gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 
 from scheduler.api.methods import addresses
+from scheduler.api.placing import placed
 from scheduler.domain.errors import NotFound
 from ui import access, live
 from ui.frame import EDITIONS, HERE
@@ -128,8 +129,9 @@ def mount(app: FastAPI) -> None:
     """Screens stand beside the API and not in its description."""
     access.require_verdicts(names())
     for prefix, router in ROUTERS:
-        app.include_router(router, prefix=prefix, include_in_schema=False)
-        app.state.addresses.extend(addresses(prefix, router))
+        there = placed(router.routes, prefix, include_in_schema=False)
+        app.router.routes.extend(there)
+        app.state.addresses.extend(addresses(there))
 
 
 def begin(app: FastAPI) -> None:

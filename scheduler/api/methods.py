@@ -1,13 +1,13 @@
 """HTTP methods that no handler of ours has to think of: HEAD, OPTIONS, and what a 405 says."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from starlette.routing import compile_path
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -20,11 +20,10 @@ class Address:
     methods: frozenset[str]
 
 
-def addresses(prefix: str, router: APIRouter) -> Iterable[Address]:
-    for route in router.routes:
+def addresses(routes: Iterable[BaseRoute]) -> Iterator[Address]:
+    for route in routes:
         if isinstance(route, APIRoute):
-            pattern, path, _ = compile_path(prefix + route.path)
-            yield Address(path, pattern, frozenset(route.methods or ()))
+            yield Address(route.path_format, route.path_regex, frozenset(route.methods or ()))
 
 
 def allowed(app: FastAPI, scope: Scope) -> set[str]:
