@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 HELLO_WITHIN = 15.0  # seconds: who has nothing to say is not kept
 SENT_WITHIN = 30.0
+LONGEST_REASON = 120  # bytes: a frame that closes has room for three more
 BAD, REVOKED, BYE, SLOW, FENCED, FAST, AWAY = 4400, 4401, 4406, 4408, 4409, 4429, 1013
 STATUS = {Unauthenticated: 401, Unavailable: 503}
 
@@ -84,7 +85,8 @@ class Talk(ABC):
     async def end(self, code: int) -> None:
         if self.websocket.application_state is not WebSocketState.CONNECTED:
             return
-        await self.websocket.close(code, self.why[:100])
+        reason = self.why.encode()[:LONGEST_REASON].decode(errors="ignore")
+        await self.websocket.close(code, reason)
 
     async def hear(self) -> None:
         """One frame after the other: what comes meanwhile waits in its connection."""

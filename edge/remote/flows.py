@@ -216,12 +216,18 @@ def needs_lock(said: Said) -> bool:
 
 
 def is_too_many(message: Any) -> bool:
+    return any(seq > MOST for seq in seqs_of(message))
+
+
+def seqs_of(message: Any) -> Sequence[int]:
     match message:
         case Record(_, calls):
-            return any(call.seq > MOST for call in calls)
-        case Call(_, seq):
-            return seq > MOST
-    return False
+            return [call.seq for call in calls]
+        case Call(_, seq) | GiveUp(_, seq):
+            return [seq]
+        case Park(_, seqs):
+            return list(seqs)
+    return []
 
 
 def is_plain(message: Any) -> bool:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
@@ -124,6 +124,8 @@ class Office:
     async def receive(self, link: Link, text: str) -> None:
         frame = wire.decode(text)
         messages = frame.messages
+        if link.holder and frame.session != link.session:
+            raise BadFrame("session: it is not the one that said hello here")
         if messages and isinstance(messages[0], Hello):
             if not await self.greet(link, frame.session, messages[0], "stream"):
                 return
@@ -133,21 +135,19 @@ class Office:
             messages = messages[1:]
         elif not link.holder:
             raise BadFrame("messages[0]: a stream begins with hello")
-        elif frame.session != link.session:
-            raise BadFrame("session: it is not the one that said hello here")
         link.heard()
         heard = link.desk.hear(messages, time.monotonic())
         link.say(heard.answers)
-        self.write(link, heard.changes)
+        self.write(link, heard.changes, len(text))
         if any(isinstance(each, Over) for each in heard.changes):
             self.dispatcher.has_room(link)  # while what is over is committed
         await self.recorder.has_room()
 
-    def write(self, link: Link, changes: Sequence[Change]) -> None:
+    def write(self, link: Link, changes: Sequence[Change], size: int = 0) -> None:
         if changes:
             self.rest(link, changes)
             if word := words.word_of(link, changes, partial(self.written, link)):
-                self.recorder.submit(word)
+                self.recorder.submit(replace(word, size=size))
 
     def rest(self, link: Link, changes: Iterable[Change]) -> None:
         """Who gives things back gets no more of them at once."""
@@ -280,7 +280,7 @@ class Office:
             return self.answer(link)
         heard = link.desk.hear(messages, time.monotonic())
         link.say(heard.answers)
-        await self.write_now(link, heard.changes)
+        await self.write_now(link, heard.changes, len(text))
         if not link.why:
             await self.tell(link)
             await self.offer(link)
@@ -307,7 +307,7 @@ class Office:
         link.desk = Desk(self.beat, hands)
         return True
 
-    async def write_now(self, link: Link, changes: Sequence[Change]) -> None:
+    async def write_now(self, link: Link, changes: Sequence[Change], size: int) -> None:
         """What is said by poll is acknowledged in its answer."""
         done = asyncio.get_running_loop().create_future()
 
@@ -318,9 +318,11 @@ class Office:
 
         self.rest(link, changes)
         if word := words.word_of(link, changes, written):
-            self.recorder.submit(word)
             try:
-                await asyncio.wait_for(asyncio.shield(done), RECORDED_WITHIN)
+                async with asyncio.timeout(RECORDED_WITHIN):
+                    await self.recorder.has_room()
+                    self.recorder.submit(replace(word, size=size))
+                    await asyncio.shield(done)
             except TimeoutError:
                 raise Unavailable("the database does not answer in time") from None
 

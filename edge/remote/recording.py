@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
-from psycopg import AsyncConnection, AsyncCursor, IntegrityError
+from psycopg import AsyncConnection, AsyncCursor, Error, IntegrityError
 
 from edge.remote.desk import Said
-from edge.remote.messages import FromServer
+from edge.remote.messages import Forget, FromServer
 from executor.base import Ending, Outcome
 from scheduler.domain.board import Board
 from scheduler.domain.wakes import Wake
@@ -35,6 +35,8 @@ Key: TypeAlias = tuple[int, int]
 UNSTORABLE = (*UNFIT, IntegrityError)
 MOST = 1_000  # closings of one transaction, and more only if one frame has more
 BACKLOG = 5_000  # closings: who has more to say is not listened to for a while
+MOST_CHARACTERS = 16 << 20  # of the frames of one transaction
+MOST_HELD = 64 << 20  # characters of frames: as with a backlog
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Word:
     answers: list[FromServer] = field(default_factory=list)  # to it, once it is committed
     given_up: list[str] = field(default_factory=list)  # attempts that are not in its hand any more
     brings: bool = False  # whether what it calls may be code of its own
+    size: int = 0  # characters of its frame
 
     def __bool__(self) -> bool:
         return bool(
@@ -112,17 +115,19 @@ class Recorder:
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._held = 0  # characters of frames
         self._in_doubt = False  # an answer was lost: what we hold may be stored already
 
     def submit(self, word: Word) -> None:
         self._words.append(word)
+        self._held += word.size
         self._arrived.set()
-        if self.backlog > BACKLOG:
+        if self.backlog > BACKLOG or self._held > MOST_HELD:
             self._room.clear()
 
     @property
     def backlog(self) -> int:
-        return sum(len(e.closings) + len(e.chunks) + len(e.said) for e in self._words)
+        return sum(weight(each) for each in self._words)
 
     async def has_room(self) -> None:
         """Who speaks waits here while more is said than can be written."""
@@ -138,9 +143,10 @@ class Recorder:
             await self._commit(conn, batch)
             self._in_doubt = False
             del self._words[: len(batch)]
+            self._held -= sum(word.size for word in batch)
             for word in batch:
                 word.done(word)
-            if self.backlog <= BACKLOG // 2:
+            if self.backlog <= BACKLOG // 2 and self._held <= MOST_HELD // 2:
                 self._room.set()
             if not self._words:
                 self._arrived.clear()
@@ -157,7 +163,9 @@ class Recorder:
         """A batch that cannot be stored whole is halved until it can."""
         try:
             self._say(await self._once(conn, batch))
-        except (*CONTENDED, *UNSTORABLE) as error:
+        except Exception as error:  # the rim: whatever one of them says harms no other
+            if not isinstance(error, CONTENDED) and not is_of_words(error):
+                raise
             await conn.rollback()
             await self._in_parts(conn, batch, error)
 
@@ -173,36 +181,70 @@ class Recorder:
             await self._commit_one_by_one(conn, batch[0], error)
 
     async def _commit_one_by_one(self, conn: Conn, word: Word, error: Exception) -> None:
-        """One result of the frame cannot be stored: the others still are, and that one has an end
-        that can be."""
-        log.error("what a worker says cannot be stored", extra={"error": str(error)[:300]})
-        for each in (replace(word, closings=[]), *(alone(word, c) for c in word.closings)):
+        """One thing of the frame cannot be stored: the others still are, and the attempt that it is
+        of has an end that can be."""
+        log.error("what a worker says cannot be stored", exc_info=error)
+        for each in pieces(word):
             try:
                 self._say(await self._once(conn, [each]))
-            except UNSTORABLE as reason:
+            except Exception as reason:
+                if not is_of_words(reason):
+                    raise
                 await conn.rollback()
-                if each.closings:
-                    spoilt = [replace(c, outcome=unstorable(reason)) for c in each.closings]
-                    self._say(await self._once(conn, [replace(each, closings=spoilt)]))
+                if spoilt := unsaid(each, reason):
+                    self._say(await self._once(conn, [spoilt]))
+            word.answers += each.answers
+            word.given_up += each.given_up
 
 
 def first(words: Sequence[Word]) -> list[Word]:
     """As many as go together."""
-    found, size = list[Word](), 0
+    found, many, size = list[Word](), 0, 0
     for word in words:
-        size += len(word.closings) + len(word.said)
-        if found and size > MOST:
+        many, size = many + weight(word), size + word.size
+        if found and (many > MOST or size > MOST_CHARACTERS):
             break
         found.append(word)
     return found
 
 
-def alone(word: Word, closing: Closing) -> Word:
-    return Word(word.holder, word.name, word.done, [closing])
+def is_of_words(error: Exception) -> bool:
+    """Whether it comes of what was said, and not of the database."""
+    return isinstance(error, UNSTORABLE) or not isinstance(error, Error)
+
+
+def weight(word: Word) -> int:
+    return len(word.closings) + len(word.chunks) + len(word.said) + len(word.progress)
+
+
+def pieces(word: Word) -> list[Word]:
+    """What can be stored without the rest, in the order in which it belongs."""
+
+    def piece(closings: Sequence[Closing] = (), said: Sequence[Said] = ()) -> Word:
+        alone = Word(word.holder, word.name, word.done, list(closings), said=list(said))
+        return replace(alone, brings=word.brings)
+
+    told = replace(word, closings=[], said=[], answers=[], given_up=[], leaves=False)
+    ends = replace(piece(), leaves=word.leaves)
+    of_flows = [piece(said=[each]) for each in word.said]
+    return [told, *of_flows, *(piece([each]) for each in word.closings), ends]
+
+
+def unsaid(word: Word, error: Exception) -> Word | None:
+    """Whatever a piece was of has failed; None for what is of no attempt."""
+    failed = unstorable(error)
+    closings = [replace(each, outcome=failed) for each in word.closings]
+    for each in word.said:
+        key = tuple(map(int, each.hand.attempt.split(".")))
+        closings.append(Closing(each.hand.run, (key[0], key[1]), word.holder, failed))
+        word.answers.append(Forget(each.hand.attempt))
+        word.given_up.append(each.hand.attempt)
+    return Word(word.holder, word.name, word.done, closings) if closings else None
 
 
 def unstorable(error: Exception) -> Outcome:
-    reason = str(error).strip().splitlines()[0].encode("ascii", "backslashreplace").decode()
+    said = str(error).strip() or type(error).__name__
+    reason = said.splitlines()[0].encode("ascii", "backslashreplace").decode()
     return Outcome(
         ending=Ending.FAILED,
         error=f"the task ended, but its result cannot be stored: {reason}",

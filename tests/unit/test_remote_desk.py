@@ -1,12 +1,16 @@
 """What the server decides when a worker speaks, and how much it offers."""
 
+import asyncio
 from collections.abc import Iterable
 from uuid import uuid4
+
+import pytest
 
 from edge.remote.desk import MOST_LOG, Desk, Hand, Killed, Over, Printed
 from edge.remote.links import Link
 from edge.remote.messages import Command, Ended, Ending, Forget, Lease, Log, Verb
-from edge.remote.recording import joined
+from edge.remote.recording import MOST_CHARACTERS, MOST_HELD, Recorder, Word, first, joined
+from scheduler.services.catalog import Catalog
 from scheduler.store.output import Chunk
 
 BEAT = 5.0
@@ -114,3 +118,24 @@ def test_what_is_printed_by_the_letter_is_stored_in_one_piece() -> None:
         chunk(2, 5, b"xy"),
         chunk(1, 9, b"cd"),
     ]
+
+
+def a_word(size: int) -> Word:
+    return Word(1, "mate", lambda word: None, size=size)
+
+
+def test_no_more_is_written_at_once_than_a_statement_has_room_for() -> None:
+    half = MOST_CHARACTERS // 2
+    assert len(first([a_word(half), a_word(half), a_word(half)])) == 2
+    assert len(first([a_word(4 * half), a_word(1)])) == 1
+
+
+@pytest.mark.anyio
+async def test_who_says_much_is_not_listened_to_until_that_is_written() -> None:
+    recorder = Recorder(Catalog(), lambda wake: None)
+    recorder.submit(a_word(MOST_HELD))
+    await recorder.has_room()
+    recorder.submit(a_word(1))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await recorder.has_room()
