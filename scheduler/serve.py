@@ -180,7 +180,7 @@ def loops_of(url: str, settings: Settings) -> Loops:
         "route": Router(catalog, settings.server.events.keep).work,
         "reap": Reaper(catalog, settings.lease.length, Pulse(), say).work,
         "watch": Watch(catalog, say, patience=settings.server.workstations.accept_within).work,
-        "timeouts": RemoteWatch(catalog, say).work,
+        "timeouts": RemoteWatch(catalog, say, beat=settings.server.remote.beat).work,
         "janitor": Janitor(settings.server.keys_live).work,
         "keeper": Keeper(list(chores.KINDS), settings.chores.silent_after, server_name()).work,
     }

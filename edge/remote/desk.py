@@ -34,7 +34,6 @@ from edge.remote.messages import (
     Verb,
 )
 
-PATIENCE = 2.0  # beats, from a kill to its end
 MOST_LOG = 4 << 20  # bytes that are kept of what one attempt prints
 VERBS: Mapping[str, tuple[Verb, str]] = {
     "stop": (Verb.STOP, "it is to stop"),
@@ -55,8 +54,8 @@ class Hand:
     logged: int = 0  # bytes of what it printed that are known
     is_ending: bool = False  # its end is on its way into the database
     wanted: str | None = None
-    killed_at: float | None = None  # when it was told that it is to be over at once
     missed_at: float | None = None  # since when leases do not name it
+    is_known: bool = False  # the worker has named it: it may have begun
 
 
 # What shall become of the rows.
@@ -77,8 +76,8 @@ class HandedBack:
 
 
 @dataclass(frozen=True, slots=True)
-class Killed:
-    """It was to be over at once, and its worker has not said that it is."""
+class Lost:
+    """It may have begun, and its worker is gone without a word of its end."""
 
     hand: Hand
 
@@ -114,7 +113,7 @@ class Gone:
     pass
 
 
-Change: TypeAlias = Over | HandedBack | Killed | Told | Printed | Said | Draining | Gone
+Change: TypeAlias = Over | HandedBack | Lost | Told | Printed | Said | Draining | Gone
 
 
 @dataclass(slots=True)
@@ -143,6 +142,8 @@ class Desk:
     def greet(self, hello: Hello) -> tuple[list[HandedBack], list[str]]:
         """What it does not name it does not have; and what it names, and is not its own."""
         named = set(hello.running)
+        for each in named & self.hands.keys():
+            self.hands[each].is_known = True
         back = [
             self.give_back(each, "the worker did not get it")
             for each in list(self.hands.values())
@@ -187,6 +188,7 @@ class Desk:
         if hand is None:
             heard.answers.append(Forget(attempt))
             return None
+        hand.is_known = True
         return None if hand.is_ending else hand
 
     def lease(self, running: Sequence[str], now: float, heard: Heard) -> None:
@@ -197,7 +199,7 @@ class Desk:
             if hand.is_ending:
                 continue
             if hand.attempt in named:
-                hand.missed_at = None
+                hand.is_known, hand.missed_at = True, None
             elif hand.missed_at is None:
                 hand.missed_at = now
             if hand.missed_at is not None and now - hand.missed_at > self.beat:
@@ -224,8 +226,13 @@ class Desk:
             heard.changes.append(Printed(hand, start, fresh[:room]))
 
     def leave(self, heard: Heard) -> None:
-        left = [each for each in self.hands.values() if not each.is_ending]
-        heard.changes += [self.give_back(each, "the worker has left") for each in left]
+        """What it never named it never had; of the rest it should have said how it ended."""
+        for hand in [each for each in self.hands.values() if not each.is_ending]:
+            if hand.is_known:
+                del self.hands[hand.attempt]
+                heard.changes.append(Lost(hand))
+            else:
+                heard.changes.append(self.give_back(hand, "the worker has left"))
         heard.changes.append(Gone())
 
     # What is told to it.
@@ -243,7 +250,7 @@ class Desk:
         theirs = {each.attempt: each for each in rows}
         for hand in list(self.hands.values()):
             if (row := theirs.get(hand.attempt)) is not None:
-                self.want(hand, row.wanted, looked_at, heard)
+                self.want(hand, row.wanted, heard)
             elif hand.since < looked_at and not hand.is_ending:
                 del self.hands[hand.attempt]
                 heard.answers.append(Forget(hand.attempt))
@@ -255,25 +262,12 @@ class Desk:
         self.strange = unknown - self.strange
         return heard
 
-    def want(self, hand: Hand, wanted: str | None, now: float, heard: Heard) -> None:
-        if hand.is_ending:
-            return
-        if wanted == "kill":
-            self.kill(hand, now, heard)
-        if wanted == hand.wanted:
+    def want(self, hand: Hand, wanted: str | None, heard: Heard) -> None:
+        if hand.is_ending or wanted == hand.wanted:
             return
         hand.wanted = wanted if wanted in VERBS else None
         if hand.wanted is not None:
             heard.answers.append(command(hand))
-
-    def kill(self, hand: Hand, now: float, heard: Heard) -> None:
-        """A handler that cannot be stopped keeps nobody waiting for longer than some beats."""
-        if hand.killed_at is None:
-            hand.killed_at = now
-        elif now - hand.killed_at > PATIENCE * self.beat:
-            hand.is_ending = True
-            heard.changes.append(Killed(hand))
-            heard.answers.append(Forget(hand.attempt))
 
 
 def of_workflow(hand: Hand) -> Hand:

@@ -64,6 +64,7 @@ def offer_of(task: Claimed) -> Offer:
         number=task.number,
         key=f"{task.run_id}:{task.position}:{task.round}:{task.iteration}",
         timeout=invocation.get("timeout"),
+        grace=invocation.get("grace"),
     )
 
 

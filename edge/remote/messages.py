@@ -100,6 +100,7 @@ class Ended:
     output: Any = None
     error: Error | None = None
     retryable: bool | None = None  # if it failed: unless it is said otherwise, it is
+    lost: bool | None = None  # if it was stopped: nobody knows how far it came
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ class Offer:
     key: str  # the same for every attempt of the task in its round
     timeout: float | None = None
     workflow: Json | None = None
+    grace: float | None = None  # seconds from a stop until it is waited for no more
 
 
 @dataclass(frozen=True, slots=True)

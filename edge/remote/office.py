@@ -48,7 +48,8 @@ PATIENCE = 15.0
 RECORDED_WITHIN = 20.0  # seconds that a poll waits for the end of its commit
 SILENCE = 3.0  # beats, after which nobody is there any more
 MARGIN = 8 << 10  # bytes of an answer around its messages
-OVER, BEYOND = 4409, 4406
+OVER, BEYOND, AGAIN = 4409, 4406, 1013
+AWAITED = "it was silent for longer than its lease: it is to say hello again"
 HELLOS = 50.0  # a second, of all workers with one token; four times as many at once
 OTHER = re.compile(r"[^A-Za-z0-9._:@-]")  # than what stands in an address as it is
 
@@ -236,20 +237,30 @@ class Office:
         if await remote.lock(conn, link.session):
             row = await remote.find(conn, link.session)
             assert row is not None
-            if row["token"] != link.token or not await remote.greet(
-                conn, row["holder"], said, lease
-            ):
+            if row["token"] != link.token:
+                raise Fenced
+            if row["state"] == "GONE":
+                await self.revive(conn, link, row, said)
+            if not await remote.greet(conn, row["holder"], said, lease):
                 raise Fenced
             link.draining = row["state"] == "DRAINING"
             holder: int = row["holder"]
             return holder
-        name = f"{remote.NAME}{OTHER.sub('-', link.name)}"
-        for each in (name, f"{name}~{link.session[:8]}", f"{name}~{link.session}"):
+        for each in names_of(link):
             found = await remote.register(conn, each, said, lease)
             if found is not None:
                 log.info("remote worker ready", extra={"holder": found, "holder_name": each})
                 return found
         raise Unavailable("the name of this worker is taken: it is to try again")
+
+    async def revive(self, conn: Conn, link: Link, row: Row, said: Session) -> None:
+        """It was silent for too long, and has something that is waited for: it goes on with that,
+        and is told to forget what became somebody else's."""
+        for each in names_of(link) if row["awaited"] else ():
+            if await remote.revive(conn, row["holder"], each, said, self.settings.lease):
+                log.info("remote worker back", extra={"holder": row["holder"], "holder_name": each})
+                return
+        raise Fenced
 
     def welcome(self, forget: Iterable[str]) -> Welcome:
         return Welcome(
@@ -296,14 +307,15 @@ class Office:
             heard = [(row["holder"], row["connection"], timedelta())]
             states = await remote.renew(conn, heard, self.settings.lease)
             if row["holder"] not in states:
-                link.say([Bye(Fenced.why, fenced=True)])
+                link.say([fencing(row)])
                 return False
             hands = await hands_of(conn, row["holder"])
         link.holder, link.slots, link.queues = row["holder"], row["slots"], row["queues"]
         link.name = str(row["name"]).removeprefix(remote.NAME)
         link.draining = states[row["holder"]] != "ACTIVE"
         for hand in hands:
-            hand.missed_at = hand.since  # who polls has heard all that it was offered before
+            # Who polls has heard all that it was offered before.
+            hand.is_known, hand.missed_at = True, hand.since
         link.desk = Desk(self.beat, hands)
         return True
 
@@ -413,9 +425,11 @@ class Office:
     async def _part(self, conn: Conn, link: Link) -> None:
         """Another connection speaks for it, or it was declared gone."""
         row = await remote.find(conn, link.session)
-        if row is None or row["state"] == "GONE":
+        if row is None or (row["state"] == "GONE" and not row["awaited"]):
             link.say([Bye(Fenced.why, fenced=True)])
             link.close(OVER, Fenced.why)
+        elif row["state"] == "GONE":
+            link.close(AGAIN, AWAITED)
         else:
             link.close(OVER, "the session goes on over another connection")
 
@@ -436,6 +450,17 @@ class Office:
             heard = link.desk.compare(rows[link.holder], looked_at)
             link.say(heard.answers)
             self.write(link, heard.changes)
+
+
+def names_of(link: Link) -> list[str]:
+    """The later of two that are called the same gets a mark."""
+    name = f"{remote.NAME}{OTHER.sub('-', link.name)}"
+    return [name, f"{name}~{link.session[:8]}", f"{name}~{link.session}"]
+
+
+def fencing(row: Row) -> Bye:
+    """What is waited for may go on: it only has to say what it has in hand."""
+    return Bye(AWAITED, fenced=False) if row["awaited"] else Bye(Fenced.why, fenced=True)
 
 
 def within(messages: Sequence[FromServer], room: int) -> tuple[Sequence[FromServer], int]:

@@ -7,6 +7,7 @@ from edge.remote.messages import Ended, Ending, Error, Progress
 from executor import base
 from executor.base import Outcome
 
+LEFT = "its worker left before it had ended: nobody knows how far it came"
 LONGEST_ERROR = 2_000
 MOST_DATA = 16 << 10  # bytes as JSON
 UNSAID = {
@@ -17,6 +18,8 @@ UNSAID = {
 
 
 def of(ended: Ended) -> Outcome:
+    if ended.ending is Ending.STOPPED and ended.lost:
+        return lost(words(ended.error) if ended.error else LEFT)
     ending = base.Ending(ended.ending.value)
     output = None if ended.output is None else json.dumps(ended.output, ensure_ascii=False)
     if ended.ending is Ending.SUCCEEDED:
@@ -41,10 +44,16 @@ def detail(error: Error) -> dict[str, Any]:
     return {"error": {"type": error.type, "message": error.message, **trace}}
 
 
-def killed() -> Outcome:
+def lost(why: str) -> Outcome:
+    """Nobody knows how far it came: whether it is tried again is for its definition to say."""
+    return Outcome(ending=base.Ending.LOST, counted=False, error=why)
+
+
+def given_up(within: float) -> Outcome:
+    due = f"within {within:g} s" if within else "at once"
     return Outcome(
         ending=base.Ending.STOPPED,
-        error="it was to be over at once, and its worker has not said that it is",
+        error=f"it was to be over {due}, and its worker has not said that it is",
     )
 
 

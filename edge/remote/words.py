@@ -9,7 +9,7 @@ from edge.remote.desk import (
     Gone,
     Hand,
     HandedBack,
-    Killed,
+    Lost,
     Over,
     Printed,
     Said,
@@ -29,8 +29,8 @@ def word_of(link: Link, changes: Iterable[Change], done: Callable[[Word], None])
         match change:
             case Over(hand, ended):
                 word.closings.append(closing(link, hand, outcomes.of(ended)))
-            case Killed(hand):
-                word.closings.append(closing(link, hand, outcomes.killed()))
+            case Lost(hand):
+                word.closings.append(closing(link, hand, outcomes.lost(outcomes.LEFT)))
             case HandedBack(hand, _):
                 word.closings.append(closing(link, hand, None))
             case Told(hand, progress):

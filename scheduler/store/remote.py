@@ -88,6 +88,19 @@ async def greet(conn: Conn, holder: int, said: Session, lease: timedelta) -> boo
     return bool(found)
 
 
+async def revive(conn: Conn, holder: int, name: str, said: Session, lease: timedelta) -> bool:
+    found = await fetch_column(
+        conn,
+        REMOTE["revive"],
+        holder=holder,
+        name=name,
+        queues=list(said.queues),
+        slots=said.slots,
+        lease=lease,
+    )
+    return bool(found)
+
+
 async def renew(
     conn: Conn, heard: Sequence[tuple[int, UUID, timedelta]], lease: timedelta
 ) -> dict[int, str]:
@@ -122,6 +135,10 @@ async def claim(
 
 async def overdue(conn: Conn, slack: timedelta, limit: int) -> list[Row]:
     return await fetch_rows(conn, REMOTE["overdue"], slack=slack, limit=limit)
+
+
+async def wanted(conn: Conn) -> list[Row]:
+    return await fetch_rows(conn, REMOTE["wanted"])
 
 
 async def last_served(conn: Conn, queue: str) -> datetime | None:

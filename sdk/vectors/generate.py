@@ -210,6 +210,8 @@ GOOD: Mapping[str, Any] = {
     "version": "7",
     "type": "ValueError",
     "trace": "at line 3",
+    "lost": True,
+    "grace": 20,
 }
 CALLS: Mapping[type, list[Document]] = {
     messages.Record: [

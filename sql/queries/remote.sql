@@ -17,8 +17,15 @@ select id, %(session)s::uuid, %(token)s, %(queues)s, %(sdk)s, %(carrier)s, %(con
 returning holder;
 
 -- name: find
--- Of the session's holder, whatever became of it.
-select r.holder, r.token, r.carrier, r.connection, h.name, h.state::text as state, h.queues, h.slots
+-- Of the session's holder, whatever became of it. `awaited`: somebody waits for what it has in hand,
+-- however long it is silent.
+select r.holder, r.token, r.carrier, r.connection, h.name, h.state::text as state, h.queues, h.slots,
+       exists (
+        select
+          from tasks t
+         where t.holder = r.holder and t.state = 'IN_PROGRESS' and t.on_lost = 'wait'
+           and t.wanted is distinct from 'kill'
+       ) as awaited
   from remotes r
   join holders h on h.id = r.holder
  where r.session = %(session)s;
@@ -42,6 +49,16 @@ update remotes r
   from holder
  where r.holder = holder.id
 returning r.holder;
+
+-- name: revive
+-- One that was declared gone, and is waited for, is back. The name may be another's by now: then there
+-- is no row.
+update holders h
+   set state = 'ACTIVE', name = %(name)s, queues = %(queues)s, slots = %(slots)s,
+       renewed_at = clock_timestamp(), lease_until = clock_timestamp() + %(lease)s
+ where h.id = %(holder)s and h.state = 'GONE'
+   and not exists (select from holders o where o.name = %(name)s and o.state <> 'GONE')
+returning h.id;
 
 -- name: renew
 -- For all that were heard lately: how long ago, and over which connection. Who gets no row back is
@@ -121,6 +138,16 @@ select t.id, t.attempt, t.run_id, t.holder, (t.invocation ->> 'timeout')::float8
        < clock_timestamp()
  order by t.id
  limit %(limit)s;
+
+-- name: wanted
+-- Attempts that are to be over, and that their workers have in hand.
+select t.id, t.attempt, t.run_id, t.holder, t.wanted, (t.invocation ->> 'grace')::float8 as grace
+  from tasks t
+ where t.holder = any(array(
+        select h.id from holders h where h.state <> 'GONE' and h.kind = 'remote'
+       ))
+   and t.state = 'IN_PROGRESS' and t.wanted in ('stop', 'kill')
+ order by t.id;
 
 -- name: last_served
 -- When a worker that serves this queue was last heard; none in the last 30 days: no row.

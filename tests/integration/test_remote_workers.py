@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -21,6 +21,7 @@ from edge.remote.messages import (
     Drain,
     Ended,
     Ending,
+    Error,
     Forget,
     Frame,
     Have,
@@ -308,12 +309,7 @@ async def test_who_is_silent_for_its_lease_is_gone_and_what_it_had_is_lost(
     run = await order(mate)
     async with mate.line():
         [offer] = await mate.has()
-    name = f"remote:{mate.name}"
-    await served.conn.execute(
-        "update holders set lease_until = clock_timestamp() - interval '1 s' where name = %s",
-        [name],
-    )
-    await a_reaper(timedelta(0)).tick(served.conn)
+    await silent(served, mate)
     states = "select state::text from attempts where run_id = %s"
     assert await served.one(states, run) == "LOST"
     async with mate.line():
@@ -325,6 +321,88 @@ async def test_who_is_silent_for_its_lease_is_gone_and_what_it_had_is_lost(
     async with fresh.line():
         [again] = await fresh.has()
         assert (again.key, again.number) == (offer.key, 2)
+
+
+ATTEMPTS = "select string_agg(state::text, ' ' order by number) from attempts where run_id = %s"
+LOST = Error("Stopped", "the worker left")
+
+
+@pytest.mark.parametrize(("lost", "ends"), [(True, "FAILED"), (None, "READY")])
+async def test_what_began_and_was_left_is_judged_as_on_lost_says(
+    served: Served, mate: Mate, lost: bool | None, ends: str
+) -> None:
+    """A handler that ended because its worker told it to is known to have ended."""
+    await publish(served, text(mate.name, "    on_lost: fail"))
+    run = await order(mate)
+    async with mate.line():
+        [offer] = await mate.has()
+        end = Ended(offer.attempt, Ending.STOPPED, error=LOST, lost=lost)
+        await mate.say(end, Leave())
+        await mate.until(lambda: mate.closed)
+    assert await served.one(ATTEMPTS, run) == ("LOST" if lost else "STOPPED")
+    assert await served.one(STATE, run) == ends
+
+
+@pytest.mark.parametrize("carrier", ["stream", "poll"])
+async def test_what_a_worker_named_and_says_nothing_of_when_it_leaves_is_lost(
+    served: Served, mate: Mate, carrier: str
+) -> None:
+    await publish(served, text(mate.name, "    on_lost: fail"))
+    run = await order(mate)
+    if carrier == "poll":
+        await mate.poll(mate.hello())
+        await mate.poll(mate.lease())
+        await mate.poll(Leave())
+    else:
+        async with mate.line():
+            await mate.has()
+            await mate.say(mate.lease(), Leave())
+            await mate.until(lambda: mate.closed)
+    assert await served.one(ATTEMPTS, run) == "LOST"
+    assert await served.one(STATE, run) == "FAILED"
+
+
+@pytest.mark.parametrize("carrier", ["stream", "poll"])
+async def test_what_is_waited_for_counts_when_its_worker_is_back(
+    served: Served, mate: Mate, carrier: str
+) -> None:
+    """Beyond its lease, and with what is not waited for given to others."""
+    await publish(served, text(mate.name, "    on_lost: wait"))
+    waited = await order(mate)
+    other = f"{mate.name}-again"
+    await publish(served, text(other))
+    mate.actions = [mate.name, other]
+    lost = await start(served, other, input={"from": 1})
+    if carrier == "poll":
+        await mate.poll(mate.hello())
+        await silent(served, mate)
+        assert (await mate.poll(mate.lease()))[-1].fenced is False
+        told = await mate.poll(mate.hello())
+        forgotten = next(each for each in told if isinstance(each, Welcome)).forget
+        [offer] = [each for each in mate.of(Offer) if each.run == waited]
+        await mate.poll(Ended(offer.attempt, Ending.SUCCEEDED, 7))
+    else:
+        async with mate.line():
+            await mate.has(2)
+            await silent(served, mate)
+            assert (await mate.until(lambda: mate.closed))[0] == 1013
+        async with mate.line():
+            forgotten = mate.of(Welcome)[-1].forget
+            [offer] = [each for each in mate.of(Offer) if each.run == waited]
+            await mate.end(offer, 7)
+            await served.becomes(COMPLETED, waited)
+    assert await served.one(COMPLETED, waited)
+    assert len(forgotten) == 1
+    assert offer.attempt not in forgotten
+    assert await served.one(ATTEMPTS, waited) == "SUCCEEDED"
+    assert str(await served.one(ATTEMPTS, lost)).startswith("LOST")
+
+
+async def silent(served: Served, mate: Mate) -> None:
+    """For longer than its lease, so it was declared gone."""
+    gone = "update holders set state = 'GONE' where name = %s"
+    await served.conn.execute(gone, [f"remote:{mate.name}"])
+    await a_reaper(timedelta(0)).tick(served.conn)
 
 
 async def test_two_of_one_name_are_two_workers(served: Served, mate: Mate) -> None:
@@ -398,7 +476,7 @@ async def test_a_handler_that_says_nothing_of_its_end_times_out_here(
     async with mate.line():
         [offer] = await mate.has()
         assert offer.timeout == 0.05
-        watch = Watch(served.office.catalog, served.office.say, slack=timedelta(0))
+        watch = Watch(served.office.catalog, served.office.say, beat=BEAT, slack=timedelta(0))
         async with asyncio.timeout(patience(30)):
             while not await served.one("select 1 from attempts where run_id = %s", run):
                 await watch.tick(served.conn)
@@ -408,20 +486,30 @@ async def test_a_handler_that_says_nothing_of_its_end_times_out_here(
         assert told[0].attempt == offer.attempt
 
 
-async def test_a_handler_that_no_kill_reaches_keeps_nobody_waiting(
-    served: Served, mate: Mate
+@pytest.mark.parametrize("carrier", ["stream", "poll"])
+@pytest.mark.parametrize("kill", [True, False])
+async def test_a_handler_that_does_not_end_when_it_is_to_keeps_nobody_waiting(
+    served: Served, mate: Mate, carrier: str, kill: bool
 ) -> None:
+    """However its worker speaks, and though it goes on to name it."""
+    await publish(served, text(mate.name, "    grace: 50ms"))
     run = await order(mate)
-    async with mate.line():
+    watch = Watch(served.office.catalog, served.office.say, beat=timedelta(milliseconds=10))
+    async with AsyncExitStack() as lines:
+        if carrier == "stream":
+            await lines.enter_async_context(mate.line())
+        else:
+            await mate.poll(mate.hello())
         [offer] = await mate.has()
-        answer = await served.api.post(f"/runs/{run}/stop", json={"kill": True})
+        assert offer.grace == 0.05
+        answer = await served.api.post(f"/runs/{run}/stop", json={"kill": kill})
         assert answer.status_code in (200, 202)
-        told = await mate.until(lambda: mate.of(Command))
-        assert told[0].verb is Verb.KILL
+        speak = mate.say if carrier == "stream" else mate.poll
         async with asyncio.timeout(patience(30)):
             while not mate.of(Forget):
-                await mate.say(mate.lease())
-                await asyncio.sleep(0.05)
+                await watch.tick(served.conn)
+                await speak(mate.lease())
+        assert {each.verb for each in mate.of(Command)} <= {Verb.KILL if kill else Verb.STOP}
         await served.becomes("select 1 from runs where id = %s and state = 'STOPPED'", run)
         assert mate.of(Forget)[0].attempt == offer.attempt
 

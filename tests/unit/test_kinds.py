@@ -44,7 +44,7 @@ def address(url: str, **values: Any) -> Any:
         (
             "action: {name: press, payload: {n: '${{ input.n }}', t: 'no ${{ input.n }}'}}",
             {"action": "press", "payload": {"n": 7, "t": "no 7"}, "timeout": None,
-             "on_lost": "retry"},
+             "grace": 10.0, "on_lost": "retry"},
         ),
         (
             "process: {type: other, input: {n: '${{ input.n }}', l: '${{ input.l }}'}, "

@@ -6,10 +6,11 @@ from uuid import uuid4
 
 import pytest
 
-from edge.remote.desk import MOST_LOG, Desk, Hand, Killed, Over, Printed
+from edge.remote.desk import MOST_LOG, Desk, Hand, HandedBack, Lost, Over, Printed
 from edge.remote.links import Link
-from edge.remote.messages import Command, Ended, Ending, Forget, Lease, Log, Verb
+from edge.remote.messages import Command, Ended, Ending, Forget, Lease, Leave, Log, Progress, Verb
 from edge.remote.recording import MOST_CHARACTERS, MOST_HELD, Recorder, Word, first, joined
+from edge.remote.wishes import Wish, Wishes
 from scheduler.services.catalog import Catalog
 from scheduler.store.output import Chunk
 
@@ -88,15 +89,34 @@ def commands(answers: Iterable[object]) -> list[Command]:
     return [each for each in answers if isinstance(each, Command)]
 
 
-def test_a_kill_that_comes_to_nothing_is_the_end_after_some_beats() -> None:
-    desk = a_desk("1.1")
-    row = Hand("1.1", uuid4(), 0.0, wanted="kill")
-    assert desk.compare([row], 1.0).changes == []
-    assert desk.compare([row], 1.0 + 2 * BEAT).changes == []
-    heard = desk.compare([row], 1.1 + 2 * BEAT)
-    assert [type(each) for each in heard.changes] == [Killed]
-    assert Forget("1.1") in heard.answers
-    assert desk.hear([an_end("1.1")], 20.0).changes == []
+def test_what_is_to_be_over_is_waited_for_so_long_and_no_longer() -> None:
+    kill, stop, endless = (
+        Wish(1, 1, "kill", 30.0),
+        Wish(2, 1, "stop", 30.0),
+        Wish(3, 1, "stop", None),
+    )
+    wishes = Wishes(BEAT)
+    assert wishes.overdue([kill, stop, endless], 0.0) == set()
+    assert wishes.overdue([kill, stop, endless], 2 * BEAT) == set()
+    assert wishes.overdue([kill, stop, endless], 2 * BEAT + 1) == {kill}
+    assert wishes.overdue([stop, endless], 30.0 + 2 * BEAT + 1) == {stop}
+
+
+def test_a_kill_has_its_own_time_and_so_has_another_attempt() -> None:
+    wishes = Wishes(BEAT)
+    wishes.overdue([Wish(1, 1, "stop", 30.0)], 0.0)
+    assert wishes.overdue([Wish(1, 1, "kill", 30.0)], 45.0) == set()
+    assert wishes.overdue([Wish(1, 2, "kill", 30.0)], 90.0) == set()
+
+
+def test_who_leaves_has_lost_what_it_named_and_never_had_what_it_did_not() -> None:
+    desk = a_desk("1.1", "2.1", "3.1")
+    desk.hear([Lease(("1.1",)), Progress("2.1", 50)], 1.0)
+    lost, told, never, _ = desk.hear([Leave()], 2.0).changes
+    assert isinstance(lost, Lost)
+    assert isinstance(told, Lost)
+    assert isinstance(never, HandedBack)
+    assert never.hand.attempt == "3.1"
 
 
 def test_a_claim_that_is_on_its_way_is_no_stranger() -> None:

@@ -11,7 +11,7 @@ from scheduler.domain.readers import data, plain_text
 from scheduler.domain.sections import Cursor, Section
 
 KEYS = ("action",)
-BESIDE = OF_WORKERS - {"queue"}
+BESIDE = (OF_WORKERS - {"queue"}) | {"grace"}
 PARTS = ("name", "payload")
 QUEUE = "action:"
 
@@ -38,6 +38,7 @@ def render(task: TaskDefinition, found: Mapping[str, Any]) -> dict[str, Any]:
         "action": cast("ActionCall", task.work).action,
         "payload": found["action.payload"],
         "timeout": task.timeout.total_seconds() if task.timeout else None,
+        "grace": task.grace.total_seconds(),
         "on_lost": task.on_lost,
     }
 

@@ -11,7 +11,7 @@ from scheduler.domain.readers import data, plain_text
 from scheduler.domain.sections import Cursor, Section
 
 KEYS = ("workflow",)
-BESIDE = OF_WORKERS - {"queue"}
+BESIDE = (OF_WORKERS - {"queue"}) | {"grace"}
 PARTS = ("name", "payload")
 QUEUE = "workflow:"
 
@@ -40,6 +40,7 @@ def render(task: TaskDefinition, found: Mapping[str, Any]) -> dict[str, Any]:
     return own | {
         "workflow": work.workflow,
         "timeout": task.timeout.total_seconds() if task.timeout else None,
+        "grace": task.grace.total_seconds(),
         "on_lost": task.on_lost,
     }
 

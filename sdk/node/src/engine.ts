@@ -5,11 +5,11 @@ import { Attempt } from "./context.js";
 import type { Context } from "./context.js";
 import type { Core, Effect } from "./core.js";
 import type { Command, Ended, Offer } from "./messages.js";
-import { raised, stopped, succeeded, timedOut } from "./telling.js";
+import { lost, raised, stopped, succeeded, timedOut } from "./telling.js";
 import { decode } from "./wire.js";
 
 const MOST_DELAY = 2 ** 31 - 1; // milliseconds that a timer can wait
-const LAST_WORDS = 10_000; // milliseconds that a handler has to end after its timeout
+const LAST_WORDS = 10; // seconds that a handler has to end after its timeout
 
 // Whoever registers a handler says what its payload is.
 export type Handler<Payload = any, Result = unknown> = (
@@ -19,6 +19,7 @@ export type Handler<Payload = any, Result = unknown> = (
 
 interface Hand {
   readonly attempt: Attempt;
+  readonly grace: number | null; // seconds from a stop to its end
   verdict: Ended | null; // how it ends, if not by itself
   timer: NodeJS.Timeout | undefined;
 }
@@ -77,10 +78,10 @@ export class Engine {
     for (const [attempt, hand] of this.hands) this.stop(hand, stopped(attempt, why));
   }
 
-  /** What has not come to its end is told as it is, and forgotten. */
+  /** What has not come to its end goes on until the process ends: nobody will know how far it came. */
   giveUpAll(why: string): void {
     for (const [attempt, hand] of [...this.hands]) {
-      this.settle(hand, hand.verdict ?? stopped(attempt, why));
+      this.settle(hand, lost(hand.verdict ?? stopped(attempt, why)));
     }
   }
 
@@ -107,7 +108,8 @@ export class Engine {
   }
 
   private async begin(offer: Offer): Promise<void> {
-    const hand: Hand = { attempt: new Attempt(offer, this), verdict: null, timer: undefined };
+    const attempt = new Attempt(offer, this);
+    const hand: Hand = { attempt, grace: offer.grace ?? null, verdict: null, timer: undefined };
     this.hands.set(offer.attempt, hand);
     if (offer.timeout != null) this.bound(hand, offer.timeout);
     this.settle(hand, await this.carriedOut(offer, hand));
@@ -130,8 +132,14 @@ export class Engine {
     hand.timer = setTimeout(() => {
       const verdict = timedOut(hand.attempt.attempt, seconds);
       this.stop(hand, verdict);
-      hand.timer = setTimeout(() => this.settle(hand, verdict), LAST_WORDS);
+      this.waitFor(hand, LAST_WORDS, verdict);
     }, milliseconds);
+  }
+
+  /** So many seconds; then it ends whatever its handler does. */
+  private waitFor(hand: Hand, seconds: number, verdict: Ended): void {
+    clearTimeout(hand.timer);
+    hand.timer = setTimeout(() => this.settle(hand, verdict), Math.min(seconds * 1_000, MOST_DELAY));
   }
 
   private steer({ attempt, verb, reason }: Command): void {
@@ -139,8 +147,10 @@ export class Engine {
     if (!hand) return;
     if (verb === "hold") return hand.attempt.hold();
     if (verb === "resume") return hand.attempt.letGo();
-    this.stop(hand, stopped(attempt, reason));
-    if (verb === "kill") this.settle(hand, stopped(attempt, reason));
+    const verdict = stopped(attempt, reason);
+    this.stop(hand, verdict);
+    if (verb === "kill") this.settle(hand, verdict);
+    else if (hand.grace !== null) this.waitFor(hand, hand.grace, hand.verdict ?? verdict);
   }
 
   private stop(hand: Hand, verdict: Ended): void {

@@ -41,6 +41,8 @@ export interface Ended {
   readonly output?: Json;
   readonly error?: Told;
   readonly retryable?: boolean;
+  /** If it was stopped: nobody knows how far it came. */
+  readonly lost?: boolean;
 }
 
 export interface Back {
@@ -89,6 +91,8 @@ export interface Offer {
   readonly number: number;
   readonly key: string;
   readonly timeout?: number | null;
+  /** Seconds that a handler has to end when it is to stop. */
+  readonly grace?: number | null;
   readonly workflow?: Json;
 }
 

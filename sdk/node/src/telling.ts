@@ -75,6 +75,11 @@ export function stopped(attempt: string, reason: string): Ended {
   return { type: "ended", attempt, ending: "STOPPED", error };
 }
 
+/** It was to stop, and nobody will say how it ended. */
+export function lost(ended: Ended): Ended {
+  return ended.ending === "STOPPED" ? { ...ended, lost: true } : ended;
+}
+
 export function timedOut(attempt: string, seconds: number): Ended {
   const error = { type: "TimedOut", message: `it has not ended within ${seconds} s` };
   return { type: "ended", attempt, ending: "TIMED_OUT", error };

@@ -102,7 +102,7 @@ export const FROM_WORKER: Spoken = {
   lease: record({ running: list(attempt) }),
   ended: record(
     { attempt, ending: oneOf("SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED") },
-    { output: json, error, retryable: flag },
+    { output: json, error, retryable: flag, lost: flag },
   ),
   back: record({ attempt }, { why: words }),
   progress: record({ attempt }, { percent: number(0, 100), message: words, data: object }),
@@ -132,7 +132,7 @@ export const FROM_SERVER: Spoken = {
       number: whole(),
       key: text(),
     },
-    { timeout: real, workflow: object },
+    { timeout: real, workflow: object, grace: real },
   ),
   command: record({ attempt, verb: oneOf("stop", "kill", "hold", "resume"), reason: text() }),
   have: record({ attempts: list(attempt) }),

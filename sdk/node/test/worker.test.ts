@@ -139,7 +139,7 @@ for (const carrier of ["stream", "poll"] as const) {
       await ended;
     });
 
-    test("a stop reaches the handler, which may answer it; a kill waits for nobody", async () => {
+    test("a stop reaches the handler, which may answer it within its grace; a kill waits for nobody", async () => {
       const never = gate();
       const { worker, ended } = started(
         server,
@@ -151,6 +151,8 @@ for (const carrier of ["stream", "poll"] as const) {
         { carrier },
       );
       for (const number of [1, 2, 3]) server.offer(`3${number}.1`, `step${number}`);
+      server.offer("34.1", "step3", null, { grace: 0.05 });
+      server.say({ type: "command", attempt: "34.1", verb: "stop", reason: "in time" });
       for (const number of [1, 2])
         server.say({ type: "command", attempt: `3${number}.1`, verb: "stop", reason: "enough" });
       server.say({ type: "command", attempt: "33.1", verb: "kill", reason: "now" });
@@ -159,6 +161,8 @@ for (const carrier of ["stream", "poll"] as const) {
       const second = await server.end("32.1");
       assert.deepEqual([second.ending, second.output], ["SUCCEEDED", "saved what there was"]);
       assert.equal((await server.end("33.1")).ending, "STOPPED");
+      const late = await server.end("34.1");
+      assert.deepEqual([late.ending, late.error?.message, late.lost], ["STOPPED", "in time", undefined]);
       never.open();
       await worker.stop();
       await ended;
@@ -310,7 +314,7 @@ describe("a worker", () => {
     await server.until(() => server.connections === 0);
   });
 
-  test("tells what has not ended within the grace as stopped, also if it does not listen", async () => {
+  test("tells what has not ended within the grace as stopped, and as lost if it does not listen", async () => {
     const never = gate();
     const { worker, ended } = started(
       server,
@@ -318,12 +322,17 @@ describe("a worker", () => {
       { grace: 0.05 },
     );
     server.offer("131.1", "step1");
+    server.offer("132.1", "step2");
     await server.until(() =>
-      server.said.some((each) => each.type === "lease" && each.running.includes("131.1")),
+      server.said.some((each) => each.type === "lease" && each.running.includes("132.1")),
     );
+    const stopping = worker.stop();
+    await server.end("131.1");
     await worker.stop();
-    await ended;
-    assert.equal(server.ends("131.1")[0]?.ending, "STOPPED");
+    await Promise.all([stopping, ended]);
+    const [first, second] = [server.ends("131.1")[0], server.ends("132.1")[0]];
+    assert.deepEqual([first?.ending, first?.lost], ["STOPPED", undefined]);
+    assert.deepEqual([second?.ending, second?.lost], ["STOPPED", true]);
     never.open();
   });
 

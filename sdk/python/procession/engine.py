@@ -85,7 +85,6 @@ class Engine:
             plan.serving.slots,
             self.core.tell,
             self.core.end,
-            self.core.hand_back,
             self.spoke,
         )
         self.flows: dict[str, Hosted] = {}

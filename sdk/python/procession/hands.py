@@ -17,12 +17,12 @@ from typing import Literal
 from procession.context import Cancelled, Context
 from procession.handling import Served
 from procession.messages import Ended, Log, Offer, Progress
-from procession.telling import raised, stopped, succeeded, timed_out
+from procession.telling import lost, raised, stopped, succeeded, timed_out
 from procession.threads import Threads
 
 log = logging.getLogger(__name__)
 
-GRACE = 10.0  # seconds that a handler has after its timeout, or after `kill`, to clean up
+GRACE = 10.0  # seconds that a handler has after its timeout to clean up
 LEAVING = "the worker is about to leave"
 Stop = Literal["", "stopped", "timed out", "given up", "leaving"]
 
@@ -56,11 +56,10 @@ class Hands:
         slots: int,
         said: Callable[[Log | Progress], None],
         ended: Callable[[Ended], None],
-        back: Callable[[str, str], None],
         settled: Callable[[], None],
     ) -> None:
         self.name = name
-        self.said, self.ended, self.back, self.settled = said, ended, back, settled
+        self.said, self.ended, self.settled = said, ended, settled
         self.loop = asyncio.get_running_loop()
         self.jobs: dict[str, Job] = {}
         self.tasks: set[asyncio.Task[None]] = set()
@@ -116,12 +115,12 @@ class Hands:
         )
 
     def interrupted(self, job: Job, error: BaseException) -> Ended | None:
-        """None: another attempt may do it, and this one does not count."""
-        if job.stop in ("given up", "leaving"):
+        """None: it is not ours any more, and nothing is said of it."""
+        if job.stop == "given up":
             return None
         if job.stop == "timed out":
             return timed_out(job.attempt, job.offer.timeout or 0)
-        if job.stop == "stopped":
+        if job.stop in ("stopped", "leaving"):
             return stopped(job.attempt, job.context.reason)
         return raised(job.attempt, error)  # nobody wanted it to
 
@@ -159,7 +158,6 @@ class Hands:
         self.tell(job.context)
         self.put_down(job)
         if end is None:
-            self.back(job.attempt, LEAVING)
             return
         if end.error is not None:
             log.warning("%s %s: %s", job.offer.action, end.ending, end.error.message)
@@ -184,8 +182,9 @@ class Hands:
                 self.resume(job)
             case _:
                 self.stop(job, "stopped", reason)
-        if verb == "kill":
-            self.abandon_soon(job, 0.0)
+        grace = 0.0 if verb == "kill" else job.offer.grace
+        if verb in ("stop", "kill") and grace is not None:
+            self.abandon_soon(job, grace)
 
     def hold(self, job: Job) -> None:
         """Its timeout does not go on meanwhile."""
@@ -257,10 +256,10 @@ class Hands:
             self.stop(each, "leaving", LEAVING)
 
     def give_up(self) -> None:
-        """What does not end goes to others, and this attempt does not count."""
+        """What does not end may go on until the process does: nobody will know how far it came."""
         for each in list(self.jobs.values()):
             self.release(each)
-            self.close(each, None)
+            self.close(each, lost(each.attempt, LEAVING))
 
     async def end(self) -> None:
         """Handlers that do not let themselves be cancelled are left behind."""

@@ -78,6 +78,7 @@ class Ended:
     output: Any = None
     error: Error | None = None
     retryable: bool | None = None
+    lost: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,7 @@ class Offer:
     key: Text
     timeout: Number | None = None
     workflow: Object | None = None
+    grace: Number | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 import traceback
+from dataclasses import replace
 from typing import Any
 
 from procession.messages import Ended, Error
@@ -94,6 +95,11 @@ def timed_out(attempt: str, seconds: float) -> Ended:
 
 def stopped(attempt: str, reason: str) -> Ended:
     return Ended(attempt, "STOPPED", error=Error("Stopped", clipped(reason, 2_000)))
+
+
+def lost(attempt: str, reason: str) -> Ended:
+    """It has begun, and nobody will say how it ended."""
+    return replace(stopped(attempt, reason), lost=True)
 
 
 def untellable(attempt: str, why: str) -> Ended:

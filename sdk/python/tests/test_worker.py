@@ -307,6 +307,21 @@ async def test_whoever_is_held_waits_at_a_checkpoint_until_it_may_go_on(world: W
         assert passed == ["thread"]
 
 
+async def test_a_handler_that_ignores_a_stop_is_waited_for_as_long_as_its_grace(
+    world: World,
+) -> None:
+    goes_on = threading.Event()
+    worker = Worker(slots=2).register("deaf", lambda payload: goes_on.wait(WITHIN))
+    async with running(world, worker):
+        brief, endless = await world.offer("deaf", grace=0.05), await world.offer("deaf")
+        await world.command(brief, "stop")
+        await world.command(endless, "stop")
+        assert (await world.ended(brief)).ending == "STOPPED"
+        assert world.end_of(endless) is None
+        goes_on.set()
+        assert (await world.ended(endless)).ending == "SUCCEEDED"
+
+
 async def test_a_handler_that_ignores_a_kill_gives_its_slot_to_another(world: World) -> None:
     goes_on = threading.Event()
     worker = Worker(slots=1)
@@ -381,11 +396,12 @@ async def test_a_worker_that_leaves_ends_what_it_began_and_hands_back_the_rest(
     assert kinds.index("Drain") < kinds.index("Back") < kinds.index("Ended")
 
 
-async def test_a_second_signal_ends_it_at_once_and_others_do_what_was_in_hand(
+async def test_what_was_broken_off_is_told_and_what_goes_on_all_the_same_is_lost(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("procession.engine.CLEANING", 0.05)
-    worker, goes_on = Worker(slots=2, grace=WITHIN), threading.Event()
+    """The first signal leaves no grace; a second one ends what does not listen."""
+    monkeypatch.setattr("procession.engine.CLEANING", WITHIN)
+    worker, goes_on = Worker(slots=2, grace=0), threading.Event()
 
     @worker.action("async")
     async def forever(payload: Any) -> None:
@@ -393,16 +409,19 @@ async def test_a_second_signal_ends_it_at_once_and_others_do_what_was_in_hand(
 
     worker.register("deaf", lambda payload: goes_on.wait(WITHIN))
     async with running(world, worker) as task:
-        attempts = {await world.offer("async"), await world.offer("deaf")}
+        heeds, deaf = await world.offer("async"), await world.offer("deaf")
         engine = worker._engine
         assert engine is not None
         await until(lambda: len(engine.hands.jobs) == 2)
         worker.stop()
+        stopped = await world.ended(heeds)
         worker.stop()
         await asyncio.wait_for(task, WITHIN)
     goes_on.set()
-    assert {each.attempt for each in world.of(Back)} == attempts
-    assert world.of(Ended) == []
+    lost = await world.ended(deaf)
+    assert (stopped.ending, stopped.lost) == ("STOPPED", None)
+    assert (lost.ending, lost.lost) == ("STOPPED", True)
+    assert world.of(Back) == []
 
 
 @pytest.mark.parametrize(("code", "words"), [(4401, "tokens create"), (4406, "version")])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,6 +95,28 @@ async def test_a_step_counts_only_when_the_server_has_kept_it() -> None:
     await line.until(Record, 2)
     carried.heard(recorded((2, 2)))
     assert await line.until(Ended) == Ended(ATTEMPT, "SUCCEEDED", 6)
+
+
+async def test_what_does_not_stop_within_its_grace_is_not_waited_for() -> None:
+    @step
+    async def endless() -> None:
+        await asyncio.Event().wait()
+
+    @workflow
+    async def deaf() -> None:
+        try:
+            await sleep(60)
+        finally:
+            await endless()
+
+    line = Line()
+    given = replace(offer(deaf, {}), grace=0.05)
+    carried = FlowHost([deaf], linger=60).begin(given, line)
+    await line.until(Call)
+    carried.commanded(Command(ATTEMPT, "stop", "enough"))
+    stop = await line.until(Record)
+    carried.heard(recorded((stop.calls[0].seq, 1)))
+    assert (await line.until(Ended)).ending == "STOPPED"
 
 
 async def test_what_is_known_is_not_done_again() -> None:

@@ -77,6 +77,7 @@ def workflow(
     limit: Mapping[str, Any] | None = None,
     rate: Mapping[str, Any] | None = None,
     share: str | None = None,
+    grace: Length | None = None,
     undo: Mapping[str, Any] | None = None,
     undo_on_stop: bool | None = None,
     schedules: Sequence[Mapping[str, Any]] | None = None,
@@ -101,6 +102,7 @@ def workflow(
     limit: Mapping[str, Any] | None = None,
     rate: Mapping[str, Any] | None = None,
     share: str | None = None,
+    grace: Length | None = None,
     undo: Mapping[str, Any] | None = None,
     undo_on_stop: bool | None = None,
     schedules: Sequence[Mapping[str, Any]] | None = None,
@@ -111,7 +113,7 @@ def workflow(
 
     The options are those of a definition: `concurrency`, `max_parallel`, `schedules`, `triggers`,
     `labels`, `priority`, `timeout` and `undo_on_stop` of the type, `limit`, `rate`, `share`,
-    `retries` and `undo` of its one task. `version` is made of the code if it is left out.
+    `retries`, `grace` and `undo` of its one task. `version` is made of the code if it is left out.
     """
 
     def decorate(function: Callable[..., Any]) -> Workflow[Any, Any]:
@@ -123,6 +125,7 @@ def workflow(
             "limit": limit,
             "rate": rate,
             "share": share,
+            "grace": grace,
             "undo": undo,
         }
         document = {

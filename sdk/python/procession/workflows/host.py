@@ -89,7 +89,9 @@ class Carried:
         self.program: Program | None = None
         self.steps: dict[int, tuple[asyncio.Task[None], ThisStep]] = {}
         self.parking: tuple[int, ...] | None = None
+        self.left: list[GiveUp] = []  # what it said before that
         self.resting: asyncio.TimerHandle | None = None
+        self.stopping: asyncio.TimerHandle | None = None
         self.is_closing = self.is_over = False
         # Not before the worker knows that this is in hand: it may be over at once.
         self.loop.call_soon(self.begin_if_known)
@@ -115,6 +117,7 @@ class Carried:
 
     def met(self) -> None:
         if self.parking is not None:
+            self.carry(self.left)
             self.line.say(messages.Park(self.offer.attempt, self.parking))
         elif self.program is None:
             self.hand_back("its history was lost on the way")
@@ -177,6 +180,7 @@ class Carried:
     def obey(self, program: Program, command: Command) -> None:
         match command.verb:
             case "stop":
+                self.limit(command.reason)
                 self.timed(lambda: program.stop(command.reason))
             case "hold":
                 program.hold()
@@ -184,6 +188,12 @@ class Carried:
                 program.resume()
             case "kill":
                 self.end(Ended("STOPPED", fault=Fault("Stopped", command.reason)))
+
+    def limit(self, reason: str) -> None:
+        """What is not over within the grace is not waited for any more."""
+        if self.offer.grace is not None and self.stopping is None:
+            ended = Ended("STOPPED", fault=Fault("Stopped", reason))
+            self.stopping = self.loop.call_later(self.offer.grace, self.end, ended)
 
     def pump(self) -> None:
         """Say and do what the program wants, and look whether it only waits."""
@@ -281,7 +291,7 @@ class Carried:
         seqs = tuple(sorted(program.waits)) if self.is_closing else program.rests
         if seqs is None:
             return
-        self.parking = seqs
+        self.parking, self.left = seqs, program.left
         program.forget()
         self.line.say(messages.Park(self.offer.attempt, seqs))
 
@@ -296,8 +306,9 @@ class Carried:
     def put_away(self) -> None:
         """Stop all that is under way, and keep nothing in memory."""
         self.is_over = True
-        if self.resting is not None:
-            self.resting.cancel()
+        for timer in (self.resting, self.stopping):
+            if timer is not None:
+                timer.cancel()
         for seq in list(self.steps):
             self.drop(seq)
         program, self.program = self.program, None

@@ -67,6 +67,7 @@ class Program:
         self._moments: set[int] = set()
         self._asked: dict[int, Ask] = {}
         self._given_up: set[int] = set()
+        self._left: set[int] = set()  # of these, those that the server sees to and is told of
         self._gated: dict[int, Begin | Ask | Record] = {}
         self._said: list[Intent] = []
         self.is_replaying = True
@@ -140,7 +141,12 @@ class Program:
         """What has to be said again where it may have been lost on the way."""
         if self.over:
             return []
-        return [*map(Record, self._unkept.values()), *self._asked.values()]
+        return [*map(Record, self._unkept.values()), *self._asked.values(), *self.left]
+
+    @property
+    def left(self) -> list[GiveUp]:
+        """Calls that nobody waits for any more, and that are not known to be over."""
+        return [GiveUp(seq) for seq in sorted(self._left)]
 
     @property
     def is_quiet(self) -> bool:
@@ -295,6 +301,7 @@ class Program:
         self.waits.discard(seq)
         self._asked.pop(seq, None)
         if self._gated.pop(seq, None) is None:
+            self._left.add(seq)
             self._said.append(GiveUp(seq))
 
     def _patch(self, name: str) -> bool:
@@ -333,6 +340,7 @@ class Program:
         self._order = order
         self._unkept.pop(seq, None)
         self._asked.pop(seq, None)
+        self._left.discard(seq)
         self._moments.discard(seq)
         self.waits.discard(seq)
         self.steps.discard(seq)

@@ -322,6 +322,7 @@ final class Loop implements Line.Owner {
         }
         if (goneAt == Double.POSITIVE_INFINITY && (isDone || now >= leaveAt)) {
             leaveAt = Double.POSITIVE_INFINITY;
+            desk.giveUp();
             desk.leave();
             goneAt = now + LEAVING;
         }

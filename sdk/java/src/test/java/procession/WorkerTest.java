@@ -218,7 +218,9 @@ public class WorkerTest implements AutoCloseable {
         server.next("log");
         worker.stop();
         Check.equal(server.next().type(), "drain");
-        Check.equal(server.next().type(), "leave");
+        Check.equal(server.next("ended").text("ending"), "STOPPED");
+        server.have("12.1");
+        server.next("leave");
         thread.join(60_000);
         Check.that(!thread.isAlive(), "start has come to its end");
     }

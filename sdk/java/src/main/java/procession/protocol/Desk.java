@@ -104,7 +104,7 @@ public final class Desk {
         } else if (message instanceof Heard.Offer offer) {
             take(offer);
         } else if (message instanceof Heard.Command command) {
-            obey(command, orders);
+            obey(command, now, orders);
         } else if (message instanceof Heard.Have have) {
             have.attempts().forEach(this::acknowledge);
         } else if (message instanceof Heard.Forget forget) {
@@ -128,13 +128,18 @@ public final class Desk {
         }
     }
 
-    private void obey(Heard.Command command, List<Order> orders) {
+    private void obey(Heard.Command command, double now, List<Order> orders) {
         Held each = held.get(command.attempt());
         if (each == null || each.end != null) {
             return;
         }
         switch (command.verb()) {
-            case STOP -> stop(each, command.reason(), orders);
+            case STOP -> {
+                stop(each, command.reason(), orders);
+                if (each.isRunning() && each.offer.grace() != null) {
+                    each.patience = Math.min(each.patience, now + each.offer.grace());
+                }
+            }
             case KILL -> {
                 stop(each, command.reason(), orders);
                 end(each, Ending.stopped(each.reason));
@@ -216,14 +221,8 @@ public final class Desk {
         boolean succeeded = ending.kind() == Ending.Kind.SUCCEEDED;
         switch (each.verdict) {
             case NONE -> end(each, ending);
-            case STOPPED -> end(each, succeeded ? ending : Ending.stopped(each.reason));
+            case STOPPED, CUT -> end(each, succeeded ? ending : Ending.stopped(each.reason));
             case TIMED_OUT -> end(each, Ending.timedOut(each.reason));
-            case CUT -> {
-                // It was broken off, so nobody knows how far it came: the server calls it lost.
-                if (succeeded) {
-                    end(each, ending);
-                }
-            }
         }
     }
 
@@ -305,6 +304,15 @@ public final class Desk {
         return orders;
     }
 
+    /** Nobody waits for what goes on all the same, so nobody will know how far it came. */
+    public void giveUp() {
+        for (Held each : held.values()) {
+            if (each.isRunning()) {
+                end(each, Ending.lost(each.reason));
+            }
+        }
+    }
+
     /** Whether a handler is at work on what is this worker's. */
     public boolean isAtWork() {
         return running.values().stream().anyMatch(this::isOurs);
@@ -337,7 +345,8 @@ public final class Desk {
                 }
             }
             if (each.isRunning() && now >= each.patience) {
-                end(each, Ending.timedOut(each.reason));
+                boolean isStopped = each.verdict == Held.Verdict.STOPPED;
+                end(each, isStopped ? Ending.stopped(each.reason) : Ending.timedOut(each.reason));
             }
         }
         begin(now, orders);

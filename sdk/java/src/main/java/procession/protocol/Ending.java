@@ -4,7 +4,7 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 
 /** What became of an attempt. */
-public record Ending(Kind kind, JsonElement output, Fault error, boolean retryable) {
+public record Ending(Kind kind, JsonElement output, Fault error, boolean retryable, boolean isLost) {
     /** As the protocol names them. */
     public enum Kind {
         SUCCEEDED,
@@ -37,18 +37,23 @@ public record Ending(Kind kind, JsonElement output, Fault error, boolean retryab
     }
 
     public static Ending succeeded(JsonElement output) {
-        return new Ending(Kind.SUCCEEDED, output, null, true);
+        return new Ending(Kind.SUCCEEDED, output, null, true, false);
     }
 
     public static Ending failed(Fault error, boolean retryable) {
-        return new Ending(Kind.FAILED, null, error, retryable);
+        return new Ending(Kind.FAILED, null, error, retryable, false);
     }
 
     public static Ending timedOut(String why) {
-        return new Ending(Kind.TIMED_OUT, null, new Fault("TimedOut", why, null), true);
+        return new Ending(Kind.TIMED_OUT, null, new Fault("TimedOut", why, null), true, false);
     }
 
     public static Ending stopped(String why) {
-        return new Ending(Kind.STOPPED, null, new Fault("Stopped", why, null), true);
+        return new Ending(Kind.STOPPED, null, new Fault("Stopped", why, null), true, false);
+    }
+
+    /** It was to stop, and nobody will say how it ended. */
+    public static Ending lost(String why) {
+        return new Ending(Kind.STOPPED, null, new Fault("Stopped", why, null), true, true);
     }
 }

@@ -20,6 +20,7 @@ public sealed interface Heard {
             int number,
             String key,
             Double timeout,
+            Double grace,
             boolean isWorkflow)
             implements Heard {}
 
@@ -61,7 +62,6 @@ public sealed interface Heard {
     }
 
     private static Offer offer(JsonObject told) {
-        JsonElement timeout = told.get("timeout");
         JsonElement workflow = told.get("workflow");
         return new Offer(
                 text(told, "attempt"),
@@ -72,8 +72,14 @@ public sealed interface Heard {
                 text(told, "type_name"),
                 told.get("number").getAsInt(),
                 text(told, "key"),
-                timeout == null || timeout.isJsonNull() ? null : timeout.getAsDouble(),
+                seconds(told, "timeout"),
+                seconds(told, "grace"),
                 workflow != null && !workflow.isJsonNull());
+    }
+
+    private static Double seconds(JsonObject told, String name) {
+        JsonElement found = told.get(name);
+        return found == null || found.isJsonNull() ? null : Double.valueOf(found.getAsDouble());
     }
 
     private static String text(JsonObject told, String name) {

@@ -7,7 +7,7 @@ final class Held {
         NONE,
         STOPPED,
         TIMED_OUT,
-        CUT // the worker went away; what became of it is not known
+        CUT // the worker is about to go away
     }
 
     final Heard.Offer offer;

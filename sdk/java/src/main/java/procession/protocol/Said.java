@@ -41,6 +41,9 @@ final class Said {
             said.add("error", ending.error().json());
             said.addProperty("retryable", ending.retryable());
         }
+        if (ending.isLost()) {
+            said.addProperty("lost", true);
+        }
         return said;
     }
 

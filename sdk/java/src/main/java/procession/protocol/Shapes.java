@@ -78,7 +78,8 @@ final class Shapes {
                     need("ending", oneOf("SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED")),
                     may("output", any()),
                     may("error", ERROR),
-                    may("retryable", flag()))),
+                    may("retryable", flag()),
+                    may("lost", flag()))),
             Map.entry("back", object(need("attempt", ATTEMPT), may("why", WORDS))),
             Map.entry("progress", object(
                     need("attempt", ATTEMPT),
@@ -115,6 +116,7 @@ final class Shapes {
                     need("number", whole()),
                     need("key", text()),
                     may("timeout", NUMBER),
+                    may("grace", NUMBER),
                     may("workflow", mapping()))),
             Map.entry("command", object(
                     need("attempt", ATTEMPT),

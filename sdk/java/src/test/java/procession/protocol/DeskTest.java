@@ -171,6 +171,23 @@ public class DeskTest {
         Check.contains(types(said()).toString(), "ended");
     }
 
+    void a_handler_that_is_to_stop_is_waited_for_as_long_as_its_grace() throws Exception {
+        open();
+        JsonObject offer = offer("1.1");
+        offer.addProperty("grace", 7);
+        hear(offer, offer("2.1"));
+        hear(command("1.1", "stop"), command("2.1", "stop"));
+        Check.equal(desk.dueToAct(), now + 7);
+        now += 7;
+        desk.tick(now);
+        List<JsonObject> ends = said().stream()
+                .filter(each -> each.get("type").getAsString().equals("ended"))
+                .toList();
+        Check.equal(ends.size(), 1);
+        Check.equal(ends.get(0).get("attempt").getAsString(), "1.1");
+        Check.equal(ends.get(0).get("ending").getAsString(), "STOPPED");
+    }
+
     void it_lives_is_said_with_every_beat() throws Exception {
         open();
         begun("12.1");
@@ -232,12 +249,30 @@ public class DeskTest {
         Check.equal(desk.cutOff("over").size(), 2);
         desk.finished(ticket(both.get(0)), BROKEN);
         desk.finished(ticket(both.get(1)), DONE);
-        Check.equal(types(said()), List.of("ended"));
-        Check.that(!desk.isAtWork() && desk.hasNews(), "2.1 is to be acknowledged");
-        hear(have("2.1"));
+        List<JsonObject> ends = said();
+        Check.equal(types(ends), List.of("ended", "ended"));
+        Check.equal(ends.get(0).get("ending").getAsString(), "STOPPED");
+        Check.that(!ends.get(0).has("lost"), "it has come to its end");
+        Check.equal(ends.get(1).get("ending").getAsString(), "SUCCEEDED");
+        Check.that(!desk.isAtWork() && desk.hasNews(), "both are to be acknowledged");
+        hear(have("1.1"), have("2.1"));
         desk.leave();
         Check.equal(types(said()), List.of("leave"));
         Check.equal(said(), List.of());
+    }
+
+    void what_goes_on_after_it_was_broken_off_is_lost() throws Exception {
+        open();
+        begun("1.1");
+        desk.drain();
+        said();
+        desk.cutOff("over");
+        desk.giveUp();
+        desk.leave();
+        List<JsonObject> last = said();
+        Check.equal(types(last), List.of("ended", "leave"));
+        Check.equal(last.get(0).get("ending").getAsString(), "STOPPED");
+        Check.that(last.get(0).get("lost").getAsBoolean(), "nobody knows how far it came");
     }
 
     // What is told besides.
