@@ -2,9 +2,6 @@
 
 import asyncio
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +16,7 @@ from scheduler.services.access import Role, create_token
 from scheduler.store import connections
 from tests.support.builders import Conn, one, publish, start_many
 from tests.support.remote_workers import Mate
-from tests.support.servers import ROOT, address
+from tests.support.servers import Server
 from tests.support.waiting import patience
 
 if TYPE_CHECKING:
@@ -37,41 +34,6 @@ tasks:
 BROKEN = (OSError, WebSocketException, InvalidHandshake, TimeoutError)
 OPEN = "select count(*) from runs where state <> 'COMPLETED'"
 DONE = "select count(*) from runs where state = 'COMPLETED'"
-
-
-@dataclass
-class Server:
-    """On one port all the time, so that workers find the next one where the last one was."""
-
-    dsn: str
-    folder: Path
-    port: str = "0"
-    process: "subprocess.Popen[bytes] | None" = None
-
-    async def start(self) -> str:
-        (self.folder / "data" / "server.json").unlink(missing_ok=True)
-        environment = {k: v for k, v in os.environ.items() if "PROCESSION" not in k}
-        with (self.folder / "serve.log").open("a") as log:
-            self.process = await asyncio.to_thread(
-                subprocess.Popen,
-                [sys.executable, "-m", "scheduler", "serve", "--port", self.port],
-                env={
-                    **environment,
-                    "PROCESSION_DATABASE_URL": self.dsn,
-                    "PROCESSION_DATA_DIR": str(self.folder / "data"),
-                    "PYTHONPATH": str(ROOT),
-                },
-                stdout=log,
-                stderr=log,
-            )
-        url = await asyncio.to_thread(address, self.process, self.folder)
-        self.port = url.rpartition(":")[2]
-        return url
-
-    async def kill(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            await asyncio.to_thread(self.process.wait)
 
 
 @dataclass
@@ -125,7 +87,7 @@ async def test_a_server_that_is_killed_loses_no_result_and_doubles_none(
         await publish(conn, TYPE)
         for _ in range(0, ACTIONS, 200):
             await start_many(conn, "press", 200)
-        url = await server.start()
+        url = await asyncio.to_thread(server.start)
         mates = [
             Mate(cast("Served", Address(url)), token, ["press"], name=f"mate-{number}", slots=3)
             for number in range(WORKERS)
@@ -134,11 +96,11 @@ async def test_a_server_that_is_killed_loses_no_result_and_doubles_none(
             async with working(mates):
                 for kill in range(KILLS):
                     await reaches(conn, DONE, (kill + 1) * ACTIONS // (KILLS + 2))
-                    await server.kill()
-                    await server.start()
+                    await asyncio.to_thread(server.kill)
+                    await asyncio.to_thread(server.start)
                 await reaches(conn, DONE, ACTIONS)
         finally:
-            await server.kill()
+            await asyncio.to_thread(server.kill)
         tried = "select count(*) from attempts where state = 'SUCCEEDED'"
         assert await one(conn, tried) == ACTIONS
         assert await one(conn, tried.replace("*", "distinct task_id")) == ACTIONS

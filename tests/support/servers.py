@@ -6,8 +6,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,27 +17,69 @@ from tests.support.waiting import patience
 ROOT = Path(__file__).parents[2]
 
 
+@dataclass
+class Server:
+    """May be killed; the next one is on the same port, so others find it where the last one was."""
+
+    dsn: str
+    folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **{name: value for name, value in os.environ.items() if "PROCESSION" not in name},
+            "PROCESSION_DATABASE_URL": self.dsn,
+            "PROCESSION_DATA_DIR": str(self.folder / "data"),
+            "PYTHONPATH": str(ROOT),
+            **self.settings,
+        }
+
+    def begin(self) -> None:
+        """It is not ready when this returns."""
+        (self.folder / "data" / "server.json").unlink(missing_ok=True)
+        port = str(urlsplit(self.url).port or 0)
+        with (self.folder / "serve.log").open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "scheduler", "serve", "--port", port],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def start(self) -> str:
+        self.begin()
+        return self.ready()
+
+    def ready(self) -> str:
+        assert self.process is not None, "it has not begun"
+        self.url = address(self.process, self.folder)
+        return self.url
+
+    def listens(self) -> bool:
+        return listens(self.url)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def end(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+
+
 @contextmanager
 def served(dsn: str, folder: Path, **settings: str) -> Iterator[str]:
     """Its URL. No worker: what is started is nobody's to carry out."""
-    with (folder / "serve.log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "scheduler", "serve", "--port", "0"],
-            env={
-                **{name: value for name, value in os.environ.items() if "PROCESSION" not in name},
-                "PROCESSION_DATABASE_URL": dsn,
-                "PROCESSION_DATA_DIR": str(folder / "data"),
-                "PYTHONPATH": str(ROOT),
-                **settings,
-            },
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            yield address(server, folder)
-        finally:
-            server.terminate()
-            server.wait()
+    server = Server(dsn, folder, settings)
+    try:
+        yield server.start()
+    finally:
+        server.end()
 
 
 def address(server: subprocess.Popen[bytes], folder: Path) -> str:
