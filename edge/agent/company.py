@@ -135,6 +135,10 @@ class Company:
         pending, self.pending = self.pending, []
         return [*pending, *self.peers.tick(now, clock)]
 
+    def forget(self) -> None:
+        """What could not be written was not decided."""
+        self.pending.clear()
+
     def tell_news(self) -> None:
         """How far runs are that peers wait for: said when it has changed, on each line anew."""
         told: dict[str, tuple[int, Mapping[str, Any]]] = {}

@@ -177,6 +177,7 @@ class Agent:
     ) -> None:
         self.book, self.profile, self.rules = book, profile, rules or Rules()
         self.object_to = object_to  # the owner's policy
+        self.full: Callable[[], str] = lambda: ""  # why nothing new begins, at this moment
         self.link: Link | None = None
         self.seen: float | None = None  # when the server was last heard
         self.sizes: dict[str, int] = {}  # bytes printed so far by what runs
@@ -361,11 +362,15 @@ class Agent:
             return Refusal.DRAINING, self.book.shut.why or "it takes no new work"
         if self.unfit:
             return Refusal.DRAINING, self.unfit
+        if full := self.full():  # what passes is no reason to refuse for good
+            return Refusal.BUSY, full
         if self.free() <= 0:
             return Refusal.BUSY, f"all {self.profile.slots} slots are taken"
         return self.object_to(offer)
 
     def free(self) -> int:
+        if self.full():
+            return 0
         taken = sum(takes_slot(job) for job in self.book.jobs.values())
         return max(0, self.profile.slots - taken)
 
@@ -561,6 +566,11 @@ class Agent:
             self.link = None
             return [Cut(f"nothing was heard for {now - link.heard:.0f} s")]
         return self.beat(link, now, clock) + self.flow(now)
+
+    def beat_soon(self) -> None:
+        """What the next sign of life tells has changed."""
+        if self.link is not None:
+            self.link.beaten = float("-inf")
 
     def beat(self, link: Link, now: float, clock: float) -> list[Effect]:
         if now - link.beaten < link.beat:

@@ -105,12 +105,16 @@ class FromRunner:
     def of_stopped(self, ended: Ended, job: Job) -> Ended:
         """What the server has not asked for is a failure there. What somebody here has stopped,
         people decide about; what was not to go on alone may be tried again."""
-        said = self.stopped.pop(ended.attempt, None)
+        said = self.stopped.get(ended.attempt)
         if said is None and job.command:
             return ended
         if said is None and ends_alone(job):
             return replace(ended, ending="FAILED", error=ALONE)
         return replace(ended, ending="FAILED", retryable=False, error=said or STOPPED)
+
+    def forget(self, attempt: str) -> None:
+        self.progress.pop(attempt, None)
+        self.stopped.pop(attempt, None)
 
     def read(self, log: Log) -> None:
         """Pieces of logs are written down nowhere: they are said as they are found."""

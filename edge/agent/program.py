@@ -40,6 +40,7 @@ from edge.agent.local import Local, Refused, Verbs
 from edge.agent.news import FromRunner
 from edge.agent.owner import Owner
 from edge.agent.page.server import Page
+from edge.agent.reserve import Reserve
 from edge.agent.runs import Runs, is_process
 from edge.agent.service import Service
 from edge.agent.store import DiskBook, NoRoom, open_book
@@ -76,7 +77,7 @@ class Program:
         self, home: Home, config: Config, *, starts_runner: bool = True, version: str = ""
     ) -> None:
         self.home, self.config, self.version = home, config, version or installed()
-        opened = open_book(home.book)
+        opened = open_book(home.book, Reserve(home.reserve).give_up)
         self.book: DiskBook = opened.book
         self.ring = KeyRing(home)
         self.sealed_to: Any = None
@@ -86,6 +87,7 @@ class Program:
         self.news = FromRunner(self, opened.put_aside)
         self.hands = Hands(home, config.slots, self.news, starts_runner=starts_runner)
         self.upkeep = Upkeep(home, config.name, self.book)
+        self.core.full = self.upkeep.look_at_room
         self.service = Service()
         self.verbs = Verbs()
         self.local = Local(home.path, self.verbs)
@@ -195,6 +197,7 @@ class Program:
         self.core.disconnect()
         self.core.remember()
         self.runs.forget()
+        self.company.forget()
         if self.line is not None:
             self.line.cut("its book cannot be written")
         for event in events:
@@ -226,7 +229,7 @@ class Program:
                     said += self.news.part(effect)
                 case Erase(attempt):
                     self.hands.erase(attempt)
-                    self.news.progress.pop(attempt, None)
+                    self.news.forget(attempt)
                 case Cut(why, fenced):
                     self.cut(why, fenced)
                 case _:
@@ -319,9 +322,7 @@ class Program:
         return self.sealed_to
 
     def object_to(self, offer: Offer) -> Objection:
-        if self.full:  # what passes is no reason to refuse for good
-            return Refusal.BUSY, self.full
-        if self.hands.away:
+        if self.hands.away:  # what passes is no reason to refuse for good
             return Refusal.BUSY, f"its runner is away: {self.hands.away}"
         if is_process(offer):
             return self.runs.object_to(offer)
@@ -359,7 +360,10 @@ class Program:
     def look(self, now: float, clock: float) -> list[Effect]:
         self.news.tell_progress()
         self.look_at_policy()
+        was = self.full
         self.upkeep.look(now, clock)
+        if was != self.full:
+            self.core.beat_soon()
         return self.runs.look(clock)
 
     @property

@@ -50,11 +50,14 @@ class Opened:
     put_aside: Path | None  # a damaged one that was here before
 
 
-def open_book(path: Path) -> Opened:
+def open_book(path: Path, make_room: Callable[[], bool] = lambda: False) -> Opened:
+    """`make_room`: whether there is some now, where the disk had none."""
     try:
         return Opened(DiskBook(path), None)
     except sqlite3.DatabaseError as error:
         if not is_damaged(error):
+            if isinstance(error, sqlite3.OperationalError) and make_room():
+                return open_book(path)
             raise
     aside = put_aside(path)
     return Opened(DiskBook(path), aside)
@@ -102,7 +105,8 @@ class DiskBook:
         if form not in (0, FORM):
             raise RuntimeError(f"{self.path} was written by another version: its form is {form}")
         self.db.executescript(SCHEMA)
-        self.db.execute(f"pragma user_version = {FORM}")
+        if form != FORM:  # on a full disk a book that is there can be read
+            self.db.execute(f"pragma user_version = {FORM}")
 
     def load(self) -> None:
         facts = dict(self.db.execute("select name, value from facts"))

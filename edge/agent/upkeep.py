@@ -24,17 +24,19 @@ class Upkeep:
         self.metrics_at = 0.0
 
     def look(self, now: float, clock: float) -> None:
-        if now >= self.look_at:
+        if self.full or now >= self.look_at:
             self.look_at = now + LOOK_EVERY
             self.look_at_room()
         if clock >= self.metrics_at:
             self.measure(clock)
 
-    def look_at_room(self) -> None:
+    def look_at_room(self) -> str:
+        """Why no new work is taken, as of this moment."""
         if self.reserve.has_room():
             self.full = ""
         elif not self.full:
             self.full = "there is hardly any room on its disk"
+        return self.full
 
     def is_out_of_room(self) -> bool:
         """Whether there is some now that was kept for this."""

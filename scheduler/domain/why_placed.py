@@ -87,6 +87,8 @@ def state_of(station: Facts) -> str:
         return "is draining" + (f" ({reason})" if reason else "")
     if station["in_hand"] >= station["slots"]:
         return f"is full: it has {station['in_hand']} of {station['slots']} in hand"
+    if station.get("busy"):
+        return f"takes nothing for now: {station['busy']}"
     return "is there and has room: it is about to be offered to it"
 
 

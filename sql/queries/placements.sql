@@ -34,7 +34,13 @@ select w.name, w.state::text as state, w.told_labels || w.labels as labels, w.he
        coalesce(w.heard_at < clock_timestamp() - %(silence)s::interval, true) as is_away,
        w.draining, w.told_drain, w.drain_reason, w.unfit, w.slots,
        (select count(*) from workstation_hands h where h.workstation = w.id and h.stage <> 'OVER')
-           as in_hand
+           as in_hand,
+       case when w.free = 0 then (
+           select h.why from workstation_hands h
+            where h.workstation = w.id and h.refusal = 'busy'
+            order by h.over_at desc
+            limit 1
+       ) end as busy
   from workstations w
  order by w.name;
 

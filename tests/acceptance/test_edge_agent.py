@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from executor import kin
-from tests.support.agents import Station, a_cable, a_station, script
+from tests.support.agents import SHELL, Station, a_cable, a_station, script
+from tests.support.disks import a_small_disk, fill
 from tests.support.runners import is_dead, processes_of
 from tests.support.standing import stands_still, states_of
-from tests.support.system import ROOT, Asking, System, clean_environment
+from tests.support.system import ROOT, Asking, Json, System, clean_environment
 from tests.support.waiting import patience, until
 
 pytestmark = pytest.mark.anyio
@@ -382,6 +383,90 @@ async def test_whoever_joins_may_have_to_wait_and_whoever_leaves_keeps_no_key(
         assert (away.returncode, "no agent runs here" in away.stderr) == (2, True)
         unjoined = await station.edge("run")
         assert (unjoined.returncode, "edge join" in unjoined.stderr) == (2, True)
+
+
+def waits_for(go: Path, note: Path, then: str) -> str:
+    return f"echo begun >> {note}; while [ ! -e {go} ]; do sleep 0.05; done; {then}"
+
+
+def an_inner(go: Path, notes: Path) -> Json:
+    """A process that its workstation decides about: its tasks come one after the other."""
+    texts = {
+        "one": waits_for(go, notes / "one", "exit 0"),
+        "two": f"echo begun >> {notes}/two",
+        "three": f"echo begun >> {notes}/three",
+    }
+    tasks = [{"name": name, "run": [SHELL, "-c", text]} for name, text in texts.items()]
+    return {"name": "three-in-a-row", "tasks": tasks}
+
+
+async def why(api: Asking, run: str) -> str:
+    return " ".join((await api.get(f"/runs/{run}/why"))["reasons"])
+
+
+async def reports(api: Asking, run: str, text: str) -> bool:
+    return text in await why(api, run)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+async def test_a_disk_that_is_full_costs_new_work_alone_and_when_there_is_room_all_goes_on(
+    system: System, api: Asking, tmp_path: Path
+) -> None:
+    home = system.folder / "press-15.home"
+    first, second, notes = tmp_path / "first", tmp_path / "second", tmp_path / "notes"
+    notes.mkdir()
+    with a_small_disk(home, 48) as disk:
+        async with a_station(system, api, "press-15") as station:
+            await station.run()
+            told = waits_for(first, notes / "told", "echo said; exit 3")
+            kept = waits_for(second, notes / "kept", "exit 4")
+            runs = [await script(api, "press-15", "told", told)]
+            runs.append(await script(api, "press-15", "kept", kept))
+            await api.publish(an_inner(first, notes))
+            outer = {"name": "make", "process": "three-in-a-row", "on": {"workstation": "press-15"}}
+            await api.publish({"name": "all-three", "tasks": [outer]})
+            runs.append((await api.post("/runs", {"type": "all-three"}))["id"])
+            await until(lambda: len(list(notes.iterdir())) == 3)
+
+            fillers = [fill(disk, "filler")]
+            late = f"echo begun >> {notes}/late"
+            runs.append(await script(api, "press-15", "late", late))
+            await seen(lambda: reports(api, runs[3], "room on its disk"))
+            first.touch()  # what is done is written where the reserve was, and what follows waits
+            assert (await api.ended(runs[0]))["status"] == "FAILED"
+            assert (await api.task(runs[0]))["exit_code"] == 3
+            await until(lambda: not (home / "reserve").exists())
+            assert await api.output(runs[0]) == b"said\n"
+
+            fillers.append(fill(disk, "another"))  # now nothing at all can be written
+            second.touch()
+            await seen(lambda: shown_as(station, "unwritable"))
+            await station.killed()
+            await station.start()
+            await seen(lambda: shown_as(station, "unwritable"))
+            assert (await station.edge("doctor")).returncode == 1
+            assert {each.name for each in notes.iterdir()} == {"told", "kept", "one"}
+            assert [(await api.get(f"/runs/{run}"))["status"] for run in runs[1:]] == [
+                "IN_PROGRESS"
+            ] * 3
+
+            for filler in fillers:
+                filler.unlink()
+            ended = [(await api.ended(run))["status"] for run in runs]
+            assert ended == ["FAILED", "FAILED", "COMPLETED", "COMPLETED"]
+            assert (await api.task(runs[1]))["exit_code"] == 4
+            await station.delivered()
+            assert len(await api.attempts(runs[0])) == len(await api.attempts(runs[1])) == 1
+            begun = {each.name: each.read_text() for each in notes.iterdir()}
+            assert begun == dict.fromkeys(
+                ("told", "kept", "one", "two", "three", "late"), "begun\n"
+            )
+            assert (home / "reserve").exists()
+
+
+async def shown_as(station: Station, name: str) -> bool:
+    told = await station.status()
+    return told is not None and bool(told[name])
 
 
 SERVERS_OWN = (

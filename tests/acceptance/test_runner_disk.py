@@ -1,7 +1,6 @@
 """A full disk, a lack of memory: the exit is told all the same."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from executor.base import Ending
 from executor.link import Ended
+from tests.support.disks import a_small_disk, fill
 from tests.support.runners import Client, a_runner
 
 pytestmark = [
@@ -19,24 +19,8 @@ pytestmark = [
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m,mode=0700", "tmpfs", str(disk)]
-    if subprocess.run(mount, check=False).returncode != 0:
-        pytest.skip("this machine does not let us mount")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-def fill(disk: Path, name: str) -> Path:
-    filler = disk / name
-    with open(filler, "wb", buffering=0) as file:
-        try:
-            while file.write(b"x" * 4096) == 4096:
-                pass
-        except OSError:
-            pass
-    return filler
+    with a_small_disk(tmp_path / "disk", 3) as disk:
+        yield disk
 
 
 async def test_output_that_finds_no_room_is_counted_and_the_exit_is_told(

@@ -1,13 +1,11 @@
 """An agent in this process, with its runner and its disk; the server is played by the test."""
 
 import asyncio
-import contextlib
-import itertools
 import json
+import os
 import socket
-import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 from edge import identity, sealing, wire
 from edge.agent.callers import Caller, Callers
 from edge.agent.home import Config, Home
+from edge.agent.local import Refused
 from edge.agent.program import Program
 from edge.messages import (
     Accept,
@@ -25,6 +24,7 @@ from edge.messages import (
     Hello,
     Item,
     Lane,
+    Lease,
     Message,
     Offer,
     Refusal,
@@ -34,6 +34,7 @@ from edge.messages import (
     Stocked,
     Welcome,
 )
+from tests.support.disks import a_small_disk, fill
 from tests.support.runners import end_runner_of
 from tests.support.waiting import until
 
@@ -169,46 +170,42 @@ async def test_what_the_server_says_of_people_and_of_others_is_kept_and_costs_no
     again.book.close()
 
 
-async def test_a_full_disk_costs_new_work_and_never_a_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with an_agent(tmp_path) as (program, server):
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+async def test_a_full_disk_costs_new_work_and_never_a_result(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        disk = stack.enter_context(a_small_disk(tmp_path / "disk", 48))
+        program, server = await stack.enter_async_context(an_agent(disk))
         go = tmp_path / "go"
         await begin(server, "1.1", f"while [ ! -e {go} ]; do sleep 0.05; done; exit 7")
         await until(lambda: program.book.jobs["1.1"].phase == "running")
-        fill(program, monkeypatch)
+        fillers = [fill(disk, "filler")]
+        server.tell(offer("2.1", "echo no"))
+        await until(lambda: server.said(Reject))
+        [refused] = server.said(Reject)
+        assert (refused.refusal, "room on its disk" in refused.why) == (Refusal.BUSY, True)
         go.touch()
-        await until(lambda: program.full)
+        await until(lambda: not program.home.reserve.exists())
         again = await connected(program)
         await until(again.results)
         assert [each.exit_code for each in again.results()] == [7]
-        again.tell(offer("2.1", "echo no"))
-        await until(lambda: again.said(Reject))
-        [refused] = again.said(Reject)
-        assert (refused.refusal, "no room" in refused.why) == (Refusal.BUSY, True)
-        program.book.db.execute("pragma max_page_count = 1000000")
-        program.upkeep.look_at = 0.0
-        await until(lambda: not program.full)
-        again.tell(offer("3.1", "echo yes"))
-        await until(lambda: [each for each in again.said(Accept) if each.attempt == "3.1"])
+        fillers.append(fill(disk, "another"))
+        with pytest.raises(Refused, match="cannot be written"):
+            await drained(program)
+        assert program.unwritable
+        for filler in fillers:
+            filler.unlink()
+        await program.verbs.ask("undrain", {})
+        once_more = await connected(program)
+        await until(lambda: [each for each in once_more.said(Lease) if each.free == 2])
+        once_more.tell(offer("3.1", "echo yes"))
+        await until(lambda: [each for each in once_more.said(Accept) if each.attempt == "3.1"])
+        assert program.home.reserve.exists()
 
 
-def fill(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no page left, but for those that the reserve makes room for."""
-    db, give_up = program.book.db, program.upkeep.reserve.give_up
-    [pages] = db.execute("pragma page_count").fetchone()
-    pages += 5
-    db.execute(f"pragma max_page_count = {pages}")
-    for size in (300, 10):  # before the first result, in the same leaves of the tree
-        with contextlib.suppress(sqlite3.OperationalError):
-            for seq in itertools.count(size * 10_000):
-                db.execute("insert into items values (-1, ?, ?, 0)", (seq, "x" * size))
-
-    def give() -> bool:
-        db.execute(f"pragma max_page_count = {pages + 50}")
-        return give_up()
-
-    monkeypatch.setattr(program.upkeep.reserve, "give_up", give)
+async def drained(program: Program) -> None:
+    """Somebody at the machine says so again and again: there is some room left in its pages."""
+    for number in range(10_000):
+        await program.verbs.ask("drain", {"why": f"{number} " * 1000})
 
 
 async def test_the_service_manager_is_told_that_the_agent_turns_whether_or_not_a_server_is_there(

@@ -54,6 +54,9 @@ def test_one_that_takes_nothing_now() -> None:
     )
     assert why(Named("p1"), station("p1", told_drain=True)) == "p1 is draining"
     assert why(Named("p1"), station("p1", in_hand=2)) == "p1 is full: it has 2 of 2 in hand"
+    assert why(Named("p1"), station("p1", busy="there is no room on its disk")) == (
+        "p1 takes nothing for now: there is no room on its disk"
+    )
 
 
 def test_one_that_is_not_accepted_or_not_any_more() -> None:
