@@ -10,6 +10,9 @@ from psycopg.types.enum import EnumInfo, register_enum
 from psycopg_pool import AsyncConnectionPool
 
 from scheduler.domain.states import AttemptState, Reason, RunState, TaskState
+from sql.statements import statements
+
+CONNECTIONS = statements("connections")
 
 ENUMS: dict[str, type[StrEnum]] = {
     "run_state": RunState,
@@ -49,13 +52,21 @@ def as_app(url: str, *, name: str, options: str = "") -> str:
 
 
 async def teach_types(conn: AsyncConnection[Any]) -> None:
-    for name, states in ENUMS.items():
-        info = await EnumInfo.fetch(conn, name)
-        if info is None:
+    for name, oid, array_oid in await types(conn):
+        if oid is None or array_oid is None:
             raise LookupError(f"the database has no type {name}: run `procession migrate`")
+        states = ENUMS[name]
+        info = EnumInfo(name, oid, array_oid, list(states))
         register_enum(info, conn, states, mapping=[(state, state.value) for state in states])
     if not conn.autocommit:
         await conn.commit()
+
+
+async def types(conn: AsyncConnection[Any]) -> list[tuple[str, int | None, int | None]]:
+    """All at once, as each connection asks for them."""
+    names = {"names": list(ENUMS)}
+    cursor = await conn.execute(CONNECTIONS["types"], names, prepare=False)
+    return await cursor.fetchall()
 
 
 async def connect(url: str, *, name: str, engine: bool = False) -> AsyncConnection[Any]:
