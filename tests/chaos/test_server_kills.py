@@ -54,10 +54,12 @@ TRIES = 1_000  # of a step that writes to the database
 PROGRAM = f"""
 import asyncio, contextlib, os, random as chance, time
 from psycopg import AsyncConnection
-from procession import Worker
+from procession import Worker, windows
 from procession.workflows import (
     child, random, recv, send, sleep, step, task, this_run, uuid4, workflow, write
 )
+
+windows.LONGEST = 1.0  # seconds: the next kill waits for them
 
 @contextlib.asynccontextmanager
 async def connect():

@@ -24,8 +24,10 @@ from procession.messages import (
     Offer,
     Park,
     Published,
+    Record,
 )
 from procession.windows import Windows
+from procession.workflows import step, workflow
 
 pytestmark = pytest.mark.anyio
 
@@ -570,3 +572,30 @@ async def test_workflows_go_to_their_host_and_hear_what_concerns_them(world: Wor
         await asyncio.wait_for(task, WITHIN)
         assert host.begun[0].told[2:] == ["met", "closing", "Parked"]
         assert type(world.heard[-1]).__name__ == "Leave"
+
+
+async def test_a_server_that_takes_a_step_and_keeps_it_not_is_waited_for(world: World) -> None:
+    """It is told again over each connection, and what follows from it has to wait."""
+    done: list[str] = []
+
+    @step
+    async def note(what: str) -> str:
+        done.append(what)
+        return what
+
+    @workflow
+    async def notes() -> str:
+        return await note(f"{await note('first')} and second")
+
+    async with running(world, Worker().serve(notes)):
+        attempt = await world.offer("notes", {}, workflow={"calls": 0, "proof": "p"})
+        await until(lambda: world.of(Record))
+        for times in (2, 3, 4):
+            world.cut()
+            await until(lambda: len(world.of(Record)) >= times)  # noqa: B023 - it is over then
+        assert done == ["first"]
+        first, *again = [each.calls for each in world.of(Record)]
+        assert all(each == first for each in again)
+        kept = {"attempt": attempt, "calls": [{"seq": 1, "order": 1}]}
+        await world.say({"type": "recorded", **kept})
+        await until(lambda: done == ["first", "first and second"])

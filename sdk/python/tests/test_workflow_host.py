@@ -307,3 +307,21 @@ async def test_an_input_that_is_no_map_is_named(breaks: Callable[[], Any]) -> No
     FlowHost([stories.sums]).begin(offer(stories.sums, breaks()), line)
     end = await line.until(Ended)
     assert "is a map of its arguments" in end.error.message
+
+
+async def test_what_nobody_waits_for_is_given_up_again_before_the_rest_is_put_away() -> None:
+    @workflow
+    async def impatient() -> None:
+        first = asyncio.create_task(recv("letters"))
+        await stories.add(1, 1)
+        first.cancel()
+        await sleep(60)
+
+    carried, line = begin(impatient, linger=60)
+    call, record = await line.until(Call), await line.until(Record)
+    carried.heard(recorded((record.calls[0].seq, 1)))
+    park = await line.until(Park)
+    assert messages.GiveUp(ATTEMPT, call.seq) in line.said
+    line.said.clear()
+    carried.met()
+    assert line.said == [messages.GiveUp(ATTEMPT, call.seq), park]

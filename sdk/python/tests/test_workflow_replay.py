@@ -17,7 +17,7 @@ from stories import CALLED
 from procession import workflows
 from procession.testing import Diverged, NotTheSame, Run, RunFailed, World, replay_everywhere
 from procession.workflows import StepFailed, Stopped, TimedOut, Workflow, step, workflow
-from procession.workflows.calls import Ask, Begin, Fault, GiveUp, Outcome, Record, Told
+from procession.workflows.calls import Ask, Begin, Done, Fault, GiveUp, Outcome, Record, Told
 from procession.workflows.program import Program
 
 
@@ -500,3 +500,86 @@ def test_a_wait_that_was_given_up_and_is_stopped_stops_nothing_else() -> None:
     assert isinstance(record, Record)
     program.give(record.done.seq, 3)
     assert [type(said) for said in program.take()] == [GiveUp, Begin]
+
+
+def test_who_waits_no_more_says_so_again_until_the_call_is_over() -> None:
+    """It may be lost on the way, and the call would take a message that is for the next."""
+
+    @workflow
+    async def impatient() -> None:
+        first = asyncio.create_task(workflows.recv("letters"))
+        await flows.add(1, 1)
+        first.cancel()
+        await workflows.recv("letters")
+
+    program = Program(lambda: impatient.body({}), Told())
+    program.begin()
+    begun = [type(said) for said in program.take()]
+    assert sorted(each.__name__ for each in begun) == ["Ask", "Begin"]
+    [step] = program.steps
+    [wait] = program.waits
+    program.finish(Done(step, "step", "add", Outcome(2)))
+    program.give(step, 1)
+    assert GiveUp(wait) in program.take()
+    assert GiveUp(wait) in program.again()
+    program.give(wait, 2, Outcome(fault=Fault("Stopped", "nobody waits for it any more")))
+    assert [type(said) for said in program.again()] == [Ask]
+
+
+FOLLOWING: dict[str, Callable[[], Any]] = {
+    "a step": lambda: flows.add(2, 2),
+    "a message": lambda: workflows.send("a-run", "topic", 1),
+    "a value": lambda: workflows.set_event("key", 1),
+    "a sleep": lambda: workflows.sleep(5),
+    "a sleep of asyncio": lambda: asyncio.sleep(5),
+    "a child": lambda: workflows.child("sums", {"first": 1}),
+    "a task": lambda: workflows.task({"http": "https://example.org"}),
+    "a moment": lambda: asyncio.sleep(0, workflows.now()),
+    "a patch": lambda: asyncio.sleep(0, workflows.patch("new")),
+    "its end": lambda: asyncio.sleep(0),
+}
+
+
+@pytest.mark.parametrize("follow", FOLLOWING.values(), ids=FOLLOWING.keys())
+def test_nothing_follows_from_a_step_that_nobody_has_kept(follow: Callable[[], Any]) -> None:
+    """However often it is told: each time the connection breaks."""
+
+    @workflow
+    async def goes_on() -> None:
+        await flows.add(1, 1)
+        await follow()
+
+    program = Program(lambda: goes_on.body({}), Told())
+    program.begin()
+    [begun] = program.take()
+    assert isinstance(begun, Begin)
+    done = Done(1, "step", "add", Outcome(2))
+    program.finish(done)
+    assert program.take() == [Record(done)]
+    for _ in range(3):
+        assert (program.again(), program.take()) == ([Record(done)], [])
+    assert (program.over, program.is_quiet, program.rests) == (False, False, None)
+    program.give(1, 1)
+    assert len(program.take()) == 1
+
+
+def test_a_step_that_nobody_has_kept_holds_back_what_follows_from_it_and_nothing_else() -> None:
+    @workflow
+    async def both() -> None:
+        async def two(at: int) -> None:
+            await flows.add(await flows.add(at, at), at)
+
+        await asyncio.gather(two(1), two(2))
+
+    program = Program(lambda: both.body({}), Told())
+    program.begin()
+    assert [type(said) for said in program.take()] == [Begin, Begin]
+    dones = [Done(seq, "step", "add", Outcome(2 * seq)) for seq in (1, 2)]
+    for done in dones:
+        program.finish(done)
+    assert program.take() == list(map(Record, dones))
+    program.give(2, 1)
+    [third] = program.take()
+    assert isinstance(third, Begin)
+    assert third.work.args == (4, 2)
+    assert program.again() == [Record(dones[0])]

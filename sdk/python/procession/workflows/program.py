@@ -360,8 +360,9 @@ class Program:
         self._run()
 
     def _run(self) -> None:
+        """An end leaves the program, too: it waits for what was drawn before."""
         self.loop.run_until_quiet()
-        if self._task.done() and not self.over:
+        if self._task.done() and not (self.over or self._moments):
             self._end()
 
     def _settle(self) -> None:
