@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 
 from edge.reading import LONGEST, BadFrame
 from edge.remote import wire
-from edge.remote.desk import Hand
+from edge.remote.desk import Hand, command
 from edge.remote.links import NOBODY, Link, Links
 from edge.remote.messages import FromServer, Offer
 from executor.base import Ending, Outcome
@@ -69,7 +69,7 @@ def offer_of(task: Claimed) -> Offer:
 
 
 def hand_of(task: Claimed) -> Hand:
-    return Hand(task.key, task.run_id, time.monotonic(), task.kind)
+    return Hand(task.key, task.run_id, time.monotonic(), task.kind, wanted=task.wanted)
 
 
 class Claims:
@@ -102,7 +102,9 @@ class Claims:
             if why := objection(messages[0]):
                 offers.refused.append((task, unsayable(why)))
             else:
-                offers.said.append((hand_of(task), messages))
+                hand = hand_of(task)
+                wish = (command(hand),) if hand.wanted else ()
+                offers.said.append((hand, (*messages, *wish)))
         return offers
 
 

@@ -162,6 +162,7 @@ class WorkflowCall:
 
     workflow: str
     payload: Data = None  # None: the run's input
+    hears_stop: bool = False  # also where nobody has it in hand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

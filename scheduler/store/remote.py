@@ -48,6 +48,7 @@ class Claimed(tasks.Claimed):
     position: int
     number: int
     iteration: int
+    wanted: str | None
     type: str
     round: int
 

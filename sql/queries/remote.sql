@@ -116,10 +116,11 @@ with picked as materialized (
            started_at = clock_timestamp(), exit_code = null, error = null
      where id = any(array(select id from picked))
     returning id, run_id, position, name, kind, attempt, counted, lost, on_lost, invocation, queue,
-              rank, ready_seq, iteration
+              rank, ready_seq, iteration, wanted
 )
 select c.id, c.run_id, c.name, c.kind, c.attempt, c.on_lost, c.invocation, c.queue, c.rank,
-       c.ready_seq, c.position, c.counted + c.lost + 1 as number, c.iteration, r.type, r.round
+       c.ready_seq, c.position, c.counted + c.lost + 1 as number, c.iteration, c.wanted, r.type,
+       r.round
   from claimed c
   join runs r on r.id = c.run_id
  order by c.rank, c.ready_seq;

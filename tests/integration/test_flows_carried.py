@@ -253,6 +253,29 @@ async def test_stop_ends_what_it_waits_for_and_asks_the_code_to_end(mate: Mate) 
     await mate.served.becomes(IS, run, "STOPPED")
 
 
+async def test_a_workflow_in_nobodys_hands_that_hears_of_a_stop_cleans_up(served: Served) -> None:
+    """The stop comes with the offer, behind what is known."""
+    name = f"flow-{next(NUMBERS)}"
+    flow = {"name": "flow", "workflow": {"name": name, "hears_stop": True}}
+    mate = await a_program(served, name, tasks=[flow])
+    async with mate.line():
+        run = await order(mate)
+        offer = await next_offer(mate)
+        await call(mate, offer, 1, sleep="1h")
+        await park(mate, offer, 1)
+        assert (await served.api.post(f"/runs/{run}/stop")).status_code in (200, 202)
+        again = await next_offer(mate, [offer])
+        [told] = await until(lambda: mate.of(Command))
+        assert (told.attempt, told.verb) == (again.attempt, Verb.STOP)
+        assert [(c.seq, c.error and c.error.type) for c in await known(mate, again)] == [
+            (1, "Stopped")
+        ]
+        assert await served.one(IS, run, "STOPPING")
+        await keep(mate, again, step(2, "cleaned"))
+        await mate.say(Ended(again.attempt, Ending.STOPPED))
+        await served.becomes(IS, run, "STOPPED")
+
+
 async def test_code_that_went_another_way_is_held_and_shows_both(mate: Mate) -> None:
     run = await order(mate)
     offer = await next_offer(mate)

@@ -82,6 +82,62 @@ def test_a_workflow_that_waits_holds_no_hands_and_goes_on_when_a_call_is_over() 
     assert flow.state is TaskState.READY
 
 
+HEARING = ORDER.replace("max_parallel: 1\n", "").replace(
+    "workflow: order", "workflow: {name: order, hears_stop: true}"
+)
+
+
+def a_parked_flow(text: str = HEARING) -> Board:
+    board = a_flow(text)
+    call(board, 1, sleep="5s")
+    assert board.park(hand(board), [calls.FIRST + 1])
+    return board
+
+
+def test_a_workflow_that_is_to_hear_of_a_stop_is_offered_for_it() -> None:
+    board = a_parked_flow()
+    board.stop("ada")
+
+    flow = task(board, "flow")
+    assert (flow.state, flow.wanted) == (TaskState.READY, "stop")
+    assert board.tasks[calls.FIRST + 1].state is TaskState.STOPPED
+    assert board.run.state is RunState.STOPPING
+    claim(board, "flow")
+    assert board.record(flow.id, flow.attempt, HOLDER, Outcome(ending=Ending.STOPPED))
+    assert board.run.state is RunState.STOPPED
+
+
+def test_who_cleans_up_and_is_lost_or_leaves_is_followed_by_another() -> None:
+    board = a_parked_flow()
+    board.stop("ada")
+    flow = task(board, "flow")
+    claim(board, "flow")
+    assert board.record(flow.id, flow.attempt, HOLDER, LOST)
+    assert (flow.state, flow.wanted) == (TaskState.READY, "stop")
+    claim(board, "flow")
+    assert board.hand_back(flow.id, flow.attempt, HOLDER)
+    assert (flow.state, flow.wanted) == (TaskState.READY, "stop")
+    flow.lost = MOST_REPLAYS
+    claim(board, "flow")
+    assert board.record(flow.id, flow.attempt, HOLDER, LOST)
+    assert board.run.state is RunState.STOPPED
+
+
+def test_nobody_hears_of_a_kill_nor_of_the_stop_of_what_never_began() -> None:
+    board = a_parked_flow()
+    board.stop("ada")
+    board.stop("ada", kill=True)
+    assert board.run.state is RunState.STOPPED
+
+    fresh = a_board(HEARING)
+    fresh.stop("ada")
+    assert fresh.run.state is RunState.STOPPED
+
+    silent = a_parked_flow(HEARING.replace("hears_stop: true", "hears_stop: false"))
+    silent.stop("ada")
+    assert silent.run.state is RunState.STOPPED
+
+
 def test_a_workflow_that_waits_for_nothing_more_is_offered_at_once() -> None:
     board = a_flow()
     assert board.park(hand(board), [])

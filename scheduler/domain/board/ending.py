@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scheduler.domain import graph
-from scheduler.domain.board import hooks, items, parking, undoing
+from scheduler.domain.board import hooks, items, parking, stopping, undoing
 from scheduler.domain.board.following import consider_all, ready
 from scheduler.domain.board.table import Table
 from scheduler.domain.states import RunState, TaskState
@@ -57,6 +57,8 @@ def leave_all(table: Table, tasks: Iterable[Task], want: str | None, why: str) -
             if want and task.wanted != "kill":
                 task.wanted = want
                 table.touch(task)
+        elif want != "kill" and stopping.is_to_hear(table, task):
+            stopping.waken(table, task)
         elif parking.leave(table, task, want, why):
             table.finish(task, T.STOPPED, passed=False)
 

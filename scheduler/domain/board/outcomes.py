@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from executor.base import Ending, Outcome
 from scheduler.domain import places, retries
-from scheduler.domain.board import items, originals, placing
+from scheduler.domain.board import items, originals, placing, stopping
 from scheduler.domain.board.changes import Attempt, DeadLetter, fingerprint
 from scheduler.domain.board.ending import fail, settle_run
 from scheduler.domain.board.following import advance, ready
@@ -164,7 +164,10 @@ def stopped(table: Table, task: Task) -> None:
 def lost(table: Table, task: Task, outcome: Outcome) -> None:
     task.lost += 1
     placing.note_lost(task)
-    if not table.goes_on(task):
+    if stopping.is_to_hear(table, task) and task.is_ending and task.lost <= most_losses(task):
+        table.tell("task.lost", task, data={"error": outcome.error})
+        stopping.waken(table, task)
+    elif not table.goes_on(task):
         table.finish(task, T.STOPPED, passed=False)
         table.tell("task.lost", task)
         advance(table, task)
@@ -260,6 +263,8 @@ def again(table: Table, task: Task) -> None:
     """Back to the queue; a run that is winding down has no queue any more."""
     if table.goes_on(task):
         ready(table, task)
+    elif task.is_ending and stopping.is_to_hear(table, task):
+        stopping.waken(table, task)
     else:
         table.finish(task, T.STOPPED, passed=False)
         advance(table, task)

@@ -8,11 +8,11 @@ from scheduler.domain.fields import Field, as_data
 from scheduler.domain.kinds.command import OF_WORKERS
 from scheduler.domain.names import TYPE_NAME, TYPE_NAME_RULE
 from scheduler.domain.readers import data, plain_text
-from scheduler.domain.sections import Cursor, Section
+from scheduler.domain.sections import Cursor, Section, flag
 
 KEYS = ("workflow",)
 BESIDE = (OF_WORKERS - {"queue"}) | {"grace"}
-PARTS = ("name", "payload")
+PARTS = ("name", "payload", "hears_stop")
 QUEUE = "workflow:"
 
 workflow_name = plain_text(TYPE_NAME, TYPE_NAME_RULE)
@@ -24,9 +24,12 @@ def read(section: Section) -> WorkflowCall | None:
 
 def write(task: TaskDefinition) -> dict[str, Any]:
     work = cast("WorkflowCall", task.work)
-    if work.payload is None:
-        return {"workflow": work.workflow}
-    return {"workflow": {"name": work.workflow, "payload": work.payload}}
+    said: dict[str, Any] = {"name": work.workflow}
+    if work.payload is not None:
+        said["payload"] = work.payload
+    if work.hears_stop:
+        said["hears_stop"] = True
+    return {"workflow": said if len(said) > 1 else work.workflow}
 
 
 def fields(task: TaskDefinition) -> Iterator[Field]:
@@ -52,4 +55,5 @@ def call(cursor: Cursor) -> WorkflowCall:
     return WorkflowCall(
         workflow=section.need("name", workflow_name, ""),
         payload=section.take("payload", data, None),
+        hears_stop=section.take("hears_stop", flag, False),
     )

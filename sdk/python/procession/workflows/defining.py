@@ -78,6 +78,7 @@ def workflow(
     rate: Mapping[str, Any] | None = None,
     share: str | None = None,
     grace: Length | None = None,
+    hears_stop: bool = False,
     undo: Mapping[str, Any] | None = None,
     undo_on_stop: bool | None = None,
     schedules: Sequence[Mapping[str, Any]] | None = None,
@@ -103,6 +104,7 @@ def workflow(
     rate: Mapping[str, Any] | None = None,
     share: str | None = None,
     grace: Length | None = None,
+    hears_stop: bool = False,
     undo: Mapping[str, Any] | None = None,
     undo_on_stop: bool | None = None,
     schedules: Sequence[Mapping[str, Any]] | None = None,
@@ -113,14 +115,15 @@ def workflow(
 
     The options are those of a definition: `concurrency`, `max_parallel`, `schedules`, `triggers`,
     `labels`, `priority`, `timeout` and `undo_on_stop` of the type, `limit`, `rate`, `share`,
-    `retries`, `grace` and `undo` of its one task. `version` is made of the code if it is left out.
+    `retries`, `grace` and `undo` of its one task. With `hears_stop` the code is asked to stop also
+    where it only waits. `version` is made of the code if it is left out.
     """
 
     def decorate(function: Callable[..., Any]) -> Workflow[Any, Any]:
         called = checked_name(name or function.__name__.lower())
         task = {
             "name": called.replace(".", "-"),
-            "workflow": called,
+            "workflow": {"name": called, "hears_stop": True} if hears_stop else called,
             "retries": {"max": retries} if isinstance(retries, int) else retries,
             "limit": limit,
             "rate": rate,
