@@ -44,6 +44,8 @@ async def answer(conn: Conn, errand: Errand) -> Answer:
             return delivering(errand, await event_came(conn, errand))
         case mailing.MAIL:
             return dealing(await mailing.dealt(conn, errand.run_id))
+        case mailing.EMPTY:
+            return delivering(errand, mailing.NOTHING)
         case mailing.INQUIRED:
             await mailing.answer_inquiries(conn, errand.run_id)
             return nothing

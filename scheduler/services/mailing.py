@@ -20,15 +20,19 @@ from scheduler.store.rows import Row
 Conn = AsyncConnection[Any]
 Outcomes = dict[int, Outcome]
 
-MAIL, INQUIRED, ANSWERED = "mail", "inquired", "answered"  # what errands are about
+# What errands are about.
+MAIL, INQUIRED, ANSWERED, EMPTY = "mail", "inquired", "answered", "empty"
+NOTHING = Outcome(ending=Ending.TIMED_OUT, error="there is no message, and it was not to wait")
 
 
 async def take(conn: Conn, orders: Sequence[TakeMessage]) -> list[Errand]:
-    """What is there already comes at once."""
-    if not orders:
-        return []
+    """What is there already comes at once; who does not wait knows then that there is nothing."""
     runs = {order.task.run_id for order in orders}
-    return [Errand(run_id=run, kind=MAIL) for run in sorted(runs)]
+    brief = [order.task for order in orders if order.task.invocation["timeout"] == 0]
+    return [
+        *(Errand(run_id=run, kind=MAIL) for run in sorted(runs)),
+        *(Errand(run_id=task.run_id, task_id=task.id, kind=EMPTY) for task in brief),
+    ]
 
 
 async def dealt(conn: Conn, run: UUID) -> Outcomes:

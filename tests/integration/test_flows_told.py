@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -105,6 +106,26 @@ async def test_messages_are_taken_once_in_the_order_in_which_they_were_sent(mate
     await mate.served.becomes(IS, run, "COMPLETED")
     late = await mate.served.api.post(f"/runs/{run}/messages", json={"body": 1})
     assert late.status_code == 409
+
+
+async def test_who_does_not_wait_for_a_message_knows_at_once_that_there_is_none(
+    databases: Databases, tmp_path: Path
+) -> None:
+    """With no loop that sees to times and errands."""
+    with databases.cloned() as dsn:
+        async with a_server(dsn, tmp_path) as alone:
+            mate = await a_program(alone, "brief")
+            async with mate.line():
+                _, offer = await begun(mate)
+                await call(mate, offer, 1, recv={"topic": "cmd"}, timeout=0)
+                empty = await resolved(mate, offer, 1)
+                assert empty.error is not None
+                assert empty.error.type == "TimedOut"
+                await send(mate, offer.run, topic="cmd", body="HOLD")
+                await call(mate, offer, 2, recv={"topic": "cmd"}, timeout=0)
+                await call(mate, offer, 3, recv={"topic": "cmd"}, timeout=0)
+                assert (await resolved(mate, offer, 2)).output == "HOLD"
+                assert (await resolved(mate, offer, 3)).ok is False
 
 
 async def test_a_message_with_a_key_is_sent_once_whoever_sends_it_again(mate: Mate) -> None:
