@@ -10,7 +10,8 @@ from uuid import UUID
 class Errand:
     run_id: UUID
     task_id: int | None = None
-    # child_ended, child_refused, event, mail, empty, inquired, answered; or hold, resume, stop, kill
+    # child_ended, child_refused, event, mail, empty, inquired, answered; or hold, resume, stop,
+    # kill
     kind: str
     data: Mapping[str, Any] = field(default_factory=dict)
     by: str = "engine"
