@@ -5,6 +5,7 @@ What commands may do is the owner's policy's, so the runner's unit takes less aw
 """
 
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 AGENT, RUNNER = "procession-edge.service", "procession-edge-runner.service"
 FOLDER = Path("/etc/systemd/system")
 WATCHDOG = 60  # seconds
+PLAIN = re.compile(r"[A-Za-z0-9_@+=:,./-]+")
 
 RUNNER_UNIT = """\
 [Unit]
@@ -21,7 +23,7 @@ Documentation=man:systemd.service(5)
 StartLimitIntervalSec=0
 
 [Service]
-ExecStart={command} edge runner --slots {slots} -- {home}/runner
+ExecStart={command} edge runner --slots {slots} -- {spool}
 User={user}
 Restart=always
 RestartSec=1
@@ -67,7 +69,7 @@ ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
 ProtectSystem=strict
-ReadWritePaths={home}
+ReadWritePaths={folder}
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 RestrictNamespaces=yes
 RestrictRealtime=yes
@@ -88,8 +90,10 @@ class Units:
 def units(home: Path, user: str, slots: int) -> Units:
     privileges = "" if user == "root" else "NoNewPrivileges=yes\n"
     told = {
-        "command": " ".join(map(quoted, command())),
-        "home": quoted(str(home)),
+        "command": " ".join(map(argument, command())),
+        "home": argument(str(home)),
+        "spool": argument(str(home / "runner")),
+        "folder": quoted(str(home)),
         "privileges": privileges,
         "runner": RUNNER,
         "slots": slots,
@@ -106,9 +110,14 @@ def command() -> list[str]:
 
 
 def quoted(word: str) -> str:
-    """As systemd reads it: `%` and `$` are its own."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"' if escaped != word or " " in word else word
+    """A path as systemd reads it: `%` is its own."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return word if PLAIN.fullmatch(word) else f'"{escaped}"'
+
+
+def argument(word: str) -> str:
+    """A word of a command: there `$` is systemd's own as well."""
+    return quoted(word).replace("$", "$$")
 
 
 def write(units: Units, folder: Path = FOLDER) -> list[Path]:
