@@ -189,13 +189,16 @@ class Flows:
 
     async def greeted(self, conn: Conn, holder: int, programs: Sequence[Program]) -> None:
         if len(self._versions) >= MOST_HOLDERS:
-            self._versions.clear()
+            del self._versions[next(iter(self._versions))]  # who came first of all
         self._versions[holder] = {
             str(each.definition.get("name")): each.version for each in programs if each.version
         }
         await flows.tell_anew(conn, holder)
 
     async def publish(self, conn: Conn, programs: Sequence[Program], *, by: str) -> None:
+        names = [str(each.definition.get("name")) for each in programs]
+        if twice := {each for each in names if names.count(each) > 1}:
+            raise BadFrame(f"messages[0].workflows: more than once: {', '.join(sorted(twice))}")
         try:
             await service.publish(conn, [each.definition for each in programs], by=by)
         except Refusal as refusal:
@@ -426,7 +429,7 @@ def error_of(row: Row) -> Error:
     return Error(
         str(told.get("type", kind))[:200],
         str(told.get("message", row["error"] or "it was stopped"))[:2_000],
-        told.get("trace"),
+        None if told.get("trace") is None else str(told["trace"])[:16_000],
     )
 
 

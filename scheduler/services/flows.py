@@ -32,6 +32,7 @@ Key = tuple[int, int]  # a task, and the number of a call
 Effect = Message | Telling
 
 NOBODY = "there is no run {}: nothing was sent"
+FULL = f"{mailing.MOST_WAITING} messages wait at run {{}} already: nothing was sent"
 
 
 # Steps, and what they tell others.
@@ -67,7 +68,7 @@ async def record(conn: Conn, noted: Sequence[Noted], wake: Wake) -> Kept:
     done = [failing(each, unheard_.get(each.key)) for each in mine.values()]
     cursor = await flows.record(conn, done)
     kept = kept_of(mine, await cursor.fetchall(), wake)
-    kept.failed |= unheard_
+    kept.failed |= {key: why for key, why in unheard_.items() if key in kept.fresh}
     effects = [mine[key].effect for key in kept.fresh if key not in kept.failed]
     wake.add(due=await carry_out(conn, effects))
     return kept
@@ -84,10 +85,13 @@ def once(noted: Iterable[Noted]) -> dict[Key, Noted]:
 def kept_of(mine: Mapping[Key, Noted], rows: Iterable[Sequence[Any]], wake: Wake) -> Kept:
     """What the rows of a record say of those that were recorded."""
     kept = Kept()
-    for task, seq, order, is_new in rows:
-        kept.orders[task, seq] = order
+    for task, seq, order, is_new, fault in rows:
+        key = task, seq
+        kept.orders[key] = order
         if is_new:
-            kept.fresh.append((task, seq))
+            kept.fresh.append(key)
+        elif fault is not None and mine[key].done.ok:
+            kept.failed[key] = fault
     for key, each in mine.items():
         if key not in kept.orders:
             kept.absent.add(each.hand)
@@ -98,10 +102,15 @@ def kept_of(mine: Mapping[Key, Noted], rows: Iterable[Sequence[Any]], wake: Wake
 
 
 async def unheard(conn: Conn, noted: Sequence[Noted]) -> dict[Key, str]:
-    """Messages to runs that are not there."""
+    """Messages to runs that are not there, or have no room for them."""
     sent = {each.key: each.effect.run for each in noted if isinstance(each.effect, Message)}
-    there = set(await flows.present(conn, list(set(sent.values())))) if sent else set()
-    return {key: NOBODY.format(run) for key, run in sent.items() if run not in there}
+    if not sent:
+        return {}
+    runs = list(set(sent.values()))
+    why = {run: FULL.format(run) for run in await flows.full(conn, runs, mailing.MOST_WAITING)}
+    there = set(await flows.present(conn, runs))
+    why |= {run: NOBODY.format(run) for run in runs if run not in there}
+    return {key: why[run] for key, run in sent.items() if run in why}
 
 
 def failing(noted: Noted, why: str | None) -> Done:

@@ -20,6 +20,8 @@ from scheduler.store.rows import Row
 Conn = AsyncConnection[Any]
 Outcomes = dict[int, Outcome]
 
+MOST_WAITING = 10_000  # messages of a run that nobody has taken
+
 # What errands are about.
 MAIL, INQUIRED, ANSWERED, EMPTY = "mail", "inquired", "answered", "empty"
 NOTHING = Outcome(ending=Ending.TIMED_OUT, error="there is no message, and it was not to wait")

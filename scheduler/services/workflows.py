@@ -27,7 +27,6 @@ from scheduler.store.rows import Row
 Conn = AsyncConnection[Any]
 
 MOST_BODY = 256 << 10  # bytes as JSON
-MOST_WAITING = 10_000  # messages that nobody has taken
 SHOWN = 100  # workflows of a run
 
 
@@ -64,9 +63,9 @@ async def require_room(conn: Conn, run: UUID) -> None:
     found = await runs.get(conn, run)
     if found["finished_at"] is not None:
         raise Conflict(f"run {run} is {found['state']}: nobody takes messages there any more")
-    if await flows.waiting_messages(conn, run, MOST_WAITING) >= MOST_WAITING:
+    if await flows.full(conn, [run], mailing.MOST_WAITING):
         raise Conflict(
-            f"{MOST_WAITING} messages wait there already",
+            f"{mailing.MOST_WAITING} messages wait there already",
             remedy="send more when the run has taken some",
         )
 

@@ -112,8 +112,8 @@ async def unshown(conn: Conn, holder: int, limit: int) -> list[Row]:
 
 
 async def record(conn: Conn, done: Sequence[Done]) -> AsyncCursor[Any]:
-    """Its rows are tasks, numbers of calls, orders, and whether they were new. In a pipeline both
-    statements travel at once."""
+    """Its rows are tasks, numbers of calls, orders, whether they were new, and why those that were
+    not had failed. In a pipeline both statements travel at once."""
     hands = sorted({(each.task, each.attempt, each.holder) for each in done})
     await conn.execute(
         FLOWS["lock"],
@@ -219,6 +219,10 @@ async def present(conn: Conn, runs: Sequence[UUID]) -> list[UUID]:
     return await fetch_column(conn, FLOWS["present"], runs=list(runs))
 
 
+async def full(conn: Conn, runs: Sequence[UUID], most: int) -> list[UUID]:
+    return await fetch_column(conn, FLOWS["full"], runs=list(runs), most=most)
+
+
 async def send(conn: Conn, messages: Sequence[Message]) -> list[Row]:
     return await fetch_rows(
         conn,
@@ -233,10 +237,6 @@ async def send(conn: Conn, messages: Sequence[Message]) -> list[Row]:
 
 async def message(conn: Conn, run: UUID, key: str) -> Row | None:
     return await fetch_row(conn, FLOWS["message"], run=run, key=key)
-
-
-async def waiting_messages(conn: Conn, run: UUID, most: int) -> int:
-    return int(await fetch_value(conn, FLOWS["waiting_messages"], run=run, most=most) or 0)
 
 
 async def deal(conn: Conn, runs: Sequence[UUID]) -> list[Row]:

@@ -122,6 +122,7 @@ select w.task_id, w.base, w.run_id
 -- Calls that are over, of workflows that the caller has locked in a statement before this one. What is
 -- known already keeps its place; one that its own transaction kept gets one now. Without an order: the
 -- server sees to that call, so nobody else ends it. Without a row: the attempt is not in that hand.
+-- `fault`: what is known of it is that it failed.
 with given as materialized (
     select *
       from unnest(
@@ -135,14 +136,15 @@ with given as materialized (
       )
 ), known as materialized (
     select g.*, w.run_id, w.base, w.orders, f.position as of, f.queue, f.rank, c.id as call,
-           c.call_order, c.is_over
+           c.call_order, c.is_over, c.fault
       from given g
       join workflows w on w.task_id = g.task_id and w.attempt = g.attempt
       join tasks f on f.id = g.task_id and f.state = 'IN_PROGRESS' and f.attempt = g.attempt
                   and f.holder = g.holder
       -- One probe for each: all calls of a workflow would be read for the next of them otherwise.
       left join lateral (
-        select id, call_order, state in ('COMPLETED', 'FAILED', 'STOPPED') as is_over
+        select id, call_order, state in ('COMPLETED', 'FAILED', 'STOPPED') as is_over,
+               case when state = 'FAILED' then error end as fault
           from tasks
          where run_id = w.run_id and position = w.base + g.seq
          limit 1
@@ -177,7 +179,7 @@ with given as materialized (
      where w.task_id = f.task_id
 )
 select k.task_id, k.seq, coalesce(k.call_order, f.next)::integer as call_order,
-       k.call is null as is_new
+       k.call is null as is_new, k.fault
   from known k
   left join fresh f on f.task_id = k.task_id and f.seq = k.seq
  order by k.place;
@@ -384,6 +386,16 @@ select a.detail -> 'error' as error
 -- name: present
 select id from runs where id = any(%(runs)s::uuid[]);
 
+-- name: full
+-- Those of these runs that have as many messages waiting as a run may have.
+select r.run_id
+  from unnest(%(runs)s::uuid[]) as r (run_id)
+ where (
+        select count(*)
+          from (select from mailbox m where m.run_id = r.run_id and m.taken_by is null limit %(most)s)
+            as few
+       ) >= %(most)s;
+
 -- name: send
 -- Each key once, whoever sends it; those that were new come back.
 insert into mailbox (run_id, topic, key, body, sent_by)
@@ -401,11 +413,6 @@ returning id, run_id, topic, key, sent_by, sent_at;
 select id, topic, key, sent_by, sent_at
   from mailbox
  where run_id = %(run)s and key = %(key)s;
-
--- name: waiting_messages
-select count(*) from (
-    select from mailbox where run_id = %(run)s and taken_by is null limit %(most)s
-) as few;
 
 -- name: deal
 -- To the calls of some runs that wait for messages, what there is for them: the first who asked has

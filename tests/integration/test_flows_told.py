@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from psycopg import AsyncConnection, errors
 
-from edge.remote.messages import CallKind, Diverged, Offer, Park
+from edge.remote.messages import CallKind, Diverged, Offer, Park, Record, Recorded, Resolved
 from scheduler.cli import procession
 from scheduler.services.access import Role, create_token
 from tests.support.browser import Browser, token_form
@@ -33,6 +33,7 @@ from tests.support.remote_flows import (
     told,
 )
 from tests.support.remote_workers import Mate
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -152,6 +153,52 @@ async def test_what_one_workflow_sends_another_has_once_however_often_it_is_said
     assert one["sent_by"] == f"run {sender}"
     await mate.end(waiting)
     await mate.end(sending)
+
+
+async def test_a_message_that_a_run_had_no_room_for_was_not_sent_whenever_that_is_said(
+    mate: Mate,
+) -> None:
+    receiver, waiting = await begun(mate)
+    _, sending = await begun(mate)
+    await mate.served.conn.execute(
+        "insert into mailbox (run_id, topic, body, sent_by)"
+        " select %s, 't', '1', 'test' from generate_series(1, 10000)",
+        [receiver],
+    )
+    letter = told(1, CallKind.SEND, run=receiver, topic="t", body=1)
+    await mate.say(Record(sending.attempt, (letter,)))
+    assert "10000 messages wait" in was_refused(await resolved(mate, sending, 1))
+    full = await mate.served.api.post(f"/runs/{receiver}/messages", json={"body": 1})
+    assert full.status_code == 409
+
+    await mate.served.conn.execute("delete from mailbox where run_id = %s", [receiver])
+    known = mate.of(Resolved)
+    await mate.say(Record(sending.attempt, (letter,)))
+    await until(lambda: len(mate.of(Resolved)) > len(known))
+    assert "10000 messages wait" in was_refused(mate.of(Resolved)[-1])
+    await mate.end(waiting)
+    await mate.end(sending)
+
+
+async def test_what_was_sent_stays_sent_also_when_the_run_that_has_it_is_gone(mate: Mate) -> None:
+    receiver, waiting = await begun(mate)
+    _, sending = await begun(mate)
+    letter = told(1, CallKind.SEND, run=receiver, topic="t", body=1)
+    await keep(mate, sending, letter)
+    await mate.end(waiting)
+    await mate.served.becomes(IS, receiver, "COMPLETED")
+    await mate.served.conn.execute("delete from runs where id = %s", [receiver])
+    known = mate.of(Recorded)
+    await mate.say(Record(sending.attempt, (letter,)))
+    await until(lambda: len(mate.of(Recorded)) > len(known) or mate.of(Resolved))
+    assert mate.of(Resolved) == []
+    await mate.end(sending)
+
+
+def was_refused(resolved: Resolved) -> str:
+    assert not resolved.ok
+    assert resolved.error is not None
+    return resolved.error.message
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_what_people_call_a_workstation_stands_before_what_it_says() -> None:
 
 def test_who_takes_nothing_of_what_it_is_sent_is_given_up() -> None:
     stream = a_stream()
-    for _ in range(MOST_WAITING + 1):
+    for _ in range(MOST_WAITING + 2):
         stream.say(7, [Forget("1.1")])
     assert stream.why is not None
     assert stream.why[0] == 4408

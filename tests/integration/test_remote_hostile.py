@@ -125,6 +125,16 @@ async def test_a_connection_is_of_one_session(served: Served, mate: Mate) -> Non
     await mate.until(lambda: len(served.office.links) == before or None)
 
 
+async def test_a_workflow_is_served_once_by_a_worker(served: Served) -> None:
+    program = await flows.a_program(served, f"flow-{next(NUMBERS)}")
+    program.workflows = [*program.workflows, *program.workflows]
+    async with program.line():
+        await program.until(lambda: program.closed)
+        assert program.closed is not None
+        assert program.closed[0] == 4400
+        assert "more than once" in program.closed[1]
+
+
 async def test_calls_beyond_the_last_number_end_the_workflow(served: Served) -> None:
     for word in (GiveUp("1.1", 2**31 - 1), Park("1.1", (1, 2**31 - 1))):
         program = await flows.a_program(served, f"flow-{next(NUMBERS)}")
