@@ -308,8 +308,35 @@ def mapping(told: Any, where: str) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", bounded(told, where))
 
 
-def bounded(told: Any, where: str, depth: int = DEEPEST) -> Any:
-    """Any JSON that can be stored."""
+def bounded(told: Any, where: str) -> Any:
+    """Any JSON that can be stored. Where something is wrong is only looked for when it is: a frame
+    may have half a million values."""
+    if not is_sound(told, DEEPEST):
+        look_for_fault(told, where, DEEPEST)
+    return told
+
+
+def is_sound(told: Any, depth: int) -> bool:
+    kind = type(told)
+    if kind is str:
+        return len(told) <= LONGEST and "\0" not in told and is_whole(told)
+    if kind is dict:
+        if depth == 0 or not all(is_sound(name, 0) for name in told):
+            return False
+        told, kind = told.values(), list
+    if kind is list:
+        if depth == 0:
+            return False
+        for each in told:
+            if each is not None and not is_sound(each, depth - 1):
+                return False
+        return True
+    if kind is int:
+        return bool(-HIGHEST - 1 <= told <= HIGHEST)
+    return kind is not float or bool(told - told == 0)
+
+
+def look_for_fault(told: Any, where: str, depth: int) -> Any:
     if isinstance(told, str):
         return text(told, where)
     if isinstance(told, (dict, list)) and depth == 0:
@@ -317,10 +344,10 @@ def bounded(told: Any, where: str, depth: int = DEEPEST) -> Any:
     if isinstance(told, dict):
         for name, each in told.items():
             text(name, where)
-            bounded(each, f"{where}.{name[:60]}", depth - 1)
+            look_for_fault(each, f"{where}.{name[:60]}", depth - 1)
     elif isinstance(told, list):
         for place, each in enumerate(told):
-            bounded(each, f"{where}[{place}]", depth - 1)
+            look_for_fault(each, f"{where}[{place}]", depth - 1)
     elif isinstance(told, int) and not isinstance(told, bool):
         signed(told, where)
     elif isinstance(told, float) and told - told != 0:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import messages as m
-from edge import wire
+from edge import reading, wire
 from edge.messages import Frame
 from executor import plain
 
@@ -53,6 +53,24 @@ MESSAGES = st.one_of(
 @given(st.builds(Frame, NUMBER, st.lists(MESSAGES, max_size=4).map(tuple)))
 def test_what_is_read_is_what_was_written(frame: Frame) -> None:
     assert wire.decode(wire.encode(frame)) == frame
+
+
+ANY_TEXT = st.text(max_size=3) | st.just("a" * (reading.LONGEST + 1))
+ANY_NUMBER = st.integers(-(2**64), 2**64) | st.floats() | st.booleans() | st.none()
+ANYTHING = st.recursive(
+    ANY_TEXT | ANY_NUMBER, lambda inner: st.lists(inner) | st.dictionaries(ANY_TEXT, inner)
+)
+
+
+@given(ANYTHING, st.integers(0, 4))
+def test_what_is_not_sound_has_a_fault_and_what_is_sound_has_none(told: Any, depth: int) -> None:
+    try:
+        reading.look_for_fault(told, "it", depth)
+    except wire.BadFrame as fault:
+        assert str(fault).startswith("it")
+        assert not reading.is_sound(told, depth)
+    else:
+        assert reading.is_sound(told, depth)
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200))
