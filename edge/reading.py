@@ -325,12 +325,7 @@ def is_sound(told: Any, depth: int) -> bool:
             return False
         told, kind = told.values(), list
     if kind is list:
-        if depth == 0:
-            return False
-        for each in told:
-            if each is not None and not is_sound(each, depth - 1):
-                return False
-        return True
+        return depth > 0 and all(each is None or is_sound(each, depth - 1) for each in told)
     if kind is int:
         return bool(-HIGHEST - 1 <= told <= HIGHEST)
     return kind is not float or bool(told - told == 0)

@@ -66,8 +66,7 @@ ANYTHING = st.recursive(
 def test_what_is_not_sound_has_a_fault_and_what_is_sound_has_none(told: Any, depth: int) -> None:
     try:
         reading.look_for_fault(told, "it", depth)
-    except wire.BadFrame as fault:
-        assert str(fault).startswith("it")
+    except wire.BadFrame:
         assert not reading.is_sound(told, depth)
     else:
         assert reading.is_sound(told, depth)
