@@ -37,6 +37,9 @@ class Shut(Forbidden):
 async def deny(websocket: WebSocket, refusal: Refusal) -> None:
     """Before the connection is one: with a status, and words."""
     status = next((code for kind, code in STATUS.items() if isinstance(refusal, kind)), 403)
+    where = websocket.client.host if websocket.client else ""
+    said = {"path": websocket.url.path, "from": where, "status": status, "why": str(refusal)}
+    log.info("stream refused", extra=said)
     await websocket.send_denial_response(Response(str(refusal), status, media_type="text/plain"))
 
 

@@ -40,7 +40,7 @@ from scheduler.settings import Settings
 from scheduler.signals import stop_on_signals
 from scheduler.steady import keep_going
 from scheduler.store import connections, tokens
-from scheduler.wire import BoundedProtocol
+from scheduler.wire import Answered, BoundedProtocol
 from scheduler.work import policy_of
 
 log = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ def web_config(url: str, settings: Settings, keys: Keys) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=BoundedProtocol,  # httptools: a tenth of a millisecond less a request than h11
-        ws="websockets-sansio",
+        ws=Answered,
         ws_max_size=LARGEST,
         ws_per_message_deflate=False,  # it costs more memory for each workstation than it saves
         ws_ping_interval=None,  # workstations say themselves that they live

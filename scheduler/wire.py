@@ -1,7 +1,17 @@
-"""HTTP as uvicorn reads it with httptools, which would keep any number of headers of any size."""
+"""HTTP and WebSockets as uvicorn speaks them, but for what it should not do.
+
+With httptools it would keep any number of headers of any size. A WebSocket that is refused with
+words of ours it would take for one whose handshake nobody completed, and log an error for each.
+"""
+
+from typing import TYPE_CHECKING
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
 
 HEAD = 64 * 1024  # bytes before a body, the address among them
 REFUSAL = (
@@ -45,3 +55,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self) -> None:
         self.transport.write(REFUSAL)
         self.transport.close()
+
+
+class Answered(WebSocketsSansIOProtocol):
+    """Who was told no has had its answer."""
+
+    async def send(self, message: "ASGISendEvent") -> None:
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            self.handshake_complete = True

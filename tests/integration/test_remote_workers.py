@@ -625,6 +625,21 @@ async def test_only_a_workers_token_opens_the_door(served: Served, mate: Mate) -
     assert answer.status_code == 403
 
 
+async def test_a_stream_that_is_refused_is_one_line_in_the_log(
+    served: Served, mate: Mate, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    other = Mate(served, "pn_worker_" + "x" * 43, mate.actions)
+    with pytest.raises(InvalidStatus):
+        async with other.line():
+            pass
+    async with mate.line():  # what there is to say of the one before has been said
+        [line] = [each for each in caplog.records if each.getMessage() == "stream refused"]
+    assert vars(line)["status"] == 401
+    assert other.token not in str(vars(line))
+    assert not [each for each in caplog.records if each.levelname in ("WARNING", "ERROR")]
+
+
 async def test_a_token_that_is_revoked_closes_what_it_opened(served: Served, mate: Mate) -> None:
     async with mate.line():
         tokens = (await served.api.get("/tokens")).json()["items"]
