@@ -129,6 +129,21 @@ async def test_what_is_known_is_not_done_again() -> None:
     assert stories.CALLED == []
 
 
+async def test_what_is_over_before_all_of_the_history_is_here_counts_when_it_is() -> None:
+    """By poll a history may need several answers, and news come with each."""
+
+    @workflow
+    async def two() -> list[Any]:
+        return list(await asyncio.gather(recv("a"), recv("b")))
+
+    carried, line = begin(two, calls=2, linger=60)
+    carried.heard(History(ATTEMPT, (Known(1, "recv", "recv-a"),)))
+    carried.heard(Resolved(ATTEMPT, 1, 1, ok=True, output="A"))
+    carried.heard(History(ATTEMPT, (Known(2, "recv", "recv-b"),)))
+    carried.heard(Resolved(ATTEMPT, 2, 2, ok=True, output="B"))
+    assert await line.until(Ended) == Ended(ATTEMPT, "SUCCEEDED", ["A", "B"])
+
+
 async def test_results_that_come_out_of_order_wait_for_each_other() -> None:
     carried, line = begin(stories.grouped)
     await line.until(Record, 3)

@@ -86,6 +86,7 @@ class Carried:
         self.loop = asyncio.get_running_loop()
         self.known: list[Known] = []
         self.early: list[Command] = []
+        self.unheard: list[FlowHeard] = []  # what came before all of its history
         self.program: Program | None = None
         self.steps: dict[int, tuple[asyncio.Task[None], ThisStep]] = {}
         self.parking: tuple[int, ...] | None = None
@@ -104,7 +105,9 @@ class Carried:
             self.begin_if_known()
         elif isinstance(message, messages.Parked):
             self.put_away()
-        elif self.program is not None and self.parking is None:
+        elif self.program is None:
+            self.unheard.append(message)
+        elif self.parking is None:
             self.give(self.program, message)
             self.pump()
 
@@ -157,6 +160,8 @@ class Carried:
         program = Program(lambda: self.workflow.body(offer.payload), told, self.known)
         self.program, self.known = program, []
         self.timed(program.begin)
+        for message in self.unheard:
+            self.give(program, message)
         for command in self.early:
             self.obey(program, command)
         self.pump()
