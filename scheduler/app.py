@@ -132,8 +132,11 @@ Loop = Callable[[], Coroutine[Any, Any, None]]
 Hearers = tuple[Hub, Gateway, Office]
 
 
-def create_app(url: str, settings: ServerSettings) -> FastAPI:
-    """The web application on the database at `url`; it opens nothing before it is started."""
+def create_app(url: str, settings: ServerSettings, *, is_visited: bool = True) -> FastAPI:
+    """The web application on the database at `url`; it opens nothing before it is started.
+
+    Where no workstation and no worker ever comes, what they need besides requests may be left out.
+    """
     server = Server(settings, Hub())
     gateway = Gateway(url, settings.workstations, server.hub.heard)
     remotes = Office(url, settings.remote, server.hub.heard)
@@ -142,7 +145,7 @@ def create_app(url: str, settings: ServerSettings) -> FastAPI:
         version=version("procession"),
         summary="Everything that can be done, done over HTTP.",
         description=documents.DESCRIPTION,
-        lifespan=lifespan(url, server, gateway, remotes),
+        lifespan=lifespan(url, server, gateway, remotes, is_visited),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -203,10 +206,11 @@ def traits(settings: ServerSettings) -> Traits:
 
 
 def lifespan(
-    url: str, server: Server, gateway: Gateway, remotes: Office
+    url: str, server: Server, gateway: Gateway, remotes: Office, is_visited: bool
 ) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
+        visitors = beside(url, gateway, remotes) if is_visited else {}
         size = server.settings.pool
         async with (
             connections.open_pool(bounded(url), name="server", size=size) as pool,
@@ -225,7 +229,7 @@ def lifespan(
                 group.create_task(server.intake.together.work(), name="events"),
                 *(
                     group.create_task(lasting(name, work), name=name)
-                    for name, work in beside(url, gateway, remotes).items()
+                    for name, work in visitors.items()
                 ),
             ]
             yield

@@ -70,7 +70,8 @@ YAML = {"Content-Type": "application/yaml"}
 
 @asynccontextmanager
 async def serving(dsn: str, settings: ServerSettings | None = None) -> AsyncIterator[Api]:
-    app = create_app(dsn, settings or ServerSettings())
+    """No workstation comes and no worker: `gateways`, `remote_workers` have servers for them."""
+    app = create_app(dsn, settings or ServerSettings(), is_visited=False)
     async with app.router.lifespan_context(app):
         api = Api(app, dsn, await tokens_of(dsn))
         try:
