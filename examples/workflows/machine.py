@@ -16,7 +16,7 @@ def shut_down(reason: str) -> None:
     note("shut_down", this_step().key)
 
 
-@workflow
+@workflow(hears_stop=True)
 async def machine(parts: int) -> dict[str, int | str]:
     """Between two parts it looks what its operators want."""
     state, made = "RUNNING", 0

@@ -49,7 +49,7 @@ def ship(number: str) -> str:
     return f"S-{number}"
 
 
-@workflow
+@workflow(hears_stop=True)
 async def order(item: str, many: int = 1, patience: float = 3600) -> str:
     """Reserves, waits for the payment, ships; or gives back what it reserved."""
     reserved = await reserve(item, many)

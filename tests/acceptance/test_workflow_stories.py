@@ -229,7 +229,9 @@ def test_a_machine_that_is_held_and_stopped_from_outside_shuts_down(
     assert client.status(run) == "HELD"
     client.resume(run)
     seen(lambda: program.keys(run) > made)
-    client.stop(run)
+    client.hold(run)
+    seen(lambda: client.status(run) == "HELD")
+    client.stop(run)  # it is in nobody's hands
     assert client.wait(run).status == "STOPPED"
     assert program.done(run)["shut_down"] == 1
 
