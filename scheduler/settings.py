@@ -155,6 +155,10 @@ class WorkstationSettings(BaseModel, frozen=True):
     frames_per_second: int = Field(default=100, ge=1, le=100_000)  # of one workstation
     oldest_agent: Version = ""  # to which work is given; both count themselves
     newest_agent: Version = ""
+    # How long one may start something at another one that has not heard of its revocation.
+    grants_last: Duration = Field(
+        default=timedelta(days=1), ge=timedelta(minutes=2), le=timedelta(days=30)
+    )
 
 
 class StartSettings(BaseModel, frozen=True):

@@ -65,6 +65,7 @@ class Company:
         ledger = PeerLedger(program.book)
         self.peers = Peers(self.me, ledger, self, self.directory, turns, self.object_to)
         self.peers.taker.callers = known_callers(program.book)
+        program.tokens.shut_out = self.directory.shut_out
         self.told_peers = ""  # of those that may be called, as of the latest stock
         self.pending: Effects = []
         self.news_at = 0.0
@@ -87,7 +88,7 @@ class Company:
 
     def stocked(self, stock: Stock, clock: float) -> list[Effect]:
         """Within a turn: what the server says of others comes with what it says of our own."""
-        text = callers.written(stock)
+        text = callers.written(stock, self.peers.taker.callers)
         self.program.book.put(CALLERS, text)
         self.pending += self.peers.taker.told(callers.read(text))
         if stock.peers != self.told_peers:

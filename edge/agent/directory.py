@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from edge.agent.peering import allows
@@ -46,8 +46,12 @@ class Held:
     since: float
     until: float
 
+    @property
+    def due(self) -> float:
+        return self.since + (self.until - self.since) * RENEW
+
     def is_due(self, clock: float) -> bool:
-        return clock > self.since + (self.until - self.since) * RENEW
+        return clock > self.due
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +146,17 @@ class Directory:
             )
         return held.token
 
-    def has_newer(self, name: str, token: str) -> bool:
+    def has_other(self, name: str, token: str) -> bool:
+        """A newer one, or none any more."""
         held = self.known.grants.get(name)
-        return held is not None and held.token != token
+        return held is None or held.token != token
 
     def check_type(self, name: str, type: str) -> None:
         """Said at once, and not when the peer is reached."""
         peer = self.find(name)
-        held = self.known.grants.get(name)
-        types = held.types if held is not None else peer.types
-        if not allows(types, type):
+        if not allows(peer.types, type):
             self.wanted.set()
-            may = ", ".join(types) or "nothing"
+            may = ", ".join(peer.types) or "nothing"
             raise NoWay(
                 f"this workstation may start {may} at {name!r}, and not {type[:80]!r}",
                 f"an admin can allow it: `procession workstation allow OURS {name} --type {type}`",
@@ -172,8 +175,25 @@ class Directory:
                 log.debug("the directory was not renewed", extra={"why": self.why})
             await asyncio.sleep(SOON)
             with suppress(TimeoutError):
-                async with asyncio.timeout(FRESH if not self.why else SOON):
+                async with asyncio.timeout(self.patience()):
                     await self.wanted.wait()
+
+    def patience(self) -> float:
+        """Until the server is asked again: before any grant is too old."""
+        if self.why:
+            return SOON
+        clock, peers = time.time(), self.known.peers
+        let_in = [each for name, each in self.known.grants.items() if peers[name].types]
+        return max(SOON, min([FRESH, *(each.due - clock for each in let_in)]))
+
+    def shut_out(self) -> None:
+        """This workstation was revoked: it has nothing to say to others any more."""
+        if self.known.grants:
+            log.error("this workstation was revoked: its grants are gone")
+            try:
+                self.keep(replace(self.known, grants={}))
+            except NoRoom:
+                self.known = replace(self.known, grants={})
 
     async def refresh(self) -> None:
         told = (await self.server.peers())[:MOST]
@@ -181,9 +201,9 @@ class Directory:
         grants = {name: held for name, held in self.known.grants.items() if name in peers}
         for peer in peers.values():
             held, clock = grants.get(peer.name), time.time()
-            if not peer.types:
-                grants.pop(peer.name, None)
-            elif self.is_wanting(held, peer, clock):
+            # Of one where nothing may be started any more the old one is kept: it still tells us
+            # there what has become of our orders.
+            if peer.types and self.is_wanting(held, peer, clock):
                 grants[peer.name] = await self.fetch(peer, clock)
         self.keep(Known(peers, grants, time.time()))
 

@@ -328,9 +328,10 @@ class Peers:
         return [*self.asker.connect(peer, lineage, now)]
 
     async def leave(self, peer: str, line: Line, token: str) -> None:
-        """Hangs up when nothing was wanted for a while, or to come back with a newer grant."""
+        """Hangs up when nothing was wanted for a while, when there is no grant any more, or to come
+        back with a newer one."""
         since = time.monotonic()
-        while time.monotonic() - since < LINGER and not self.directory.has_newer(peer, token):
+        while time.monotonic() - since < LINGER and not self.directory.has_other(peer, token):
             await asyncio.sleep(1.0)
             if peer in self.asker.awaited():
                 since = time.monotonic()

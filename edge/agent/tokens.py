@@ -12,7 +12,7 @@ from edge.agent.web import Unanswered, Web
 
 Prove: TypeAlias = Callable[[Path, str, str], Awaitable[str]]
 EARLY = 60.0  # seconds before its end that a token is used no more
-UNPROVEN = 401
+UNPROVEN, FORBIDDEN = 401, 403
 UNKNOWN = 300.0  # how long one holds of which the server does not say what time it is there
 
 
@@ -31,6 +31,7 @@ class Tokens:
     ) -> None:
         self.web, self.name, self.ring, self.prove = web, name, ring, prove
         self.server_key = server_key
+        self.shut_out: Callable[[], None] = lambda: None  # for whoever has to know of a revocation
         self.token = ""
         self.until = float("-inf")
 
@@ -41,6 +42,8 @@ class Tokens:
         try:
             await self.fetch(self.ring.home.key)
         except Unanswered as error:
+            if error.status == FORBIDDEN and error.code:
+                self.shut_out()
             if error.status != UNPROVEN or not await self.succeeded():
                 raise
         return self.token

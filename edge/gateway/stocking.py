@@ -88,12 +88,9 @@ def callers(stations: Sequence[Row], revoked: Sequence[Row], mine: Row) -> dict[
         for row in stations
         if row is not mine and (types := allowed_types(row, mine["name"]))
     }
-    found |= {
-        row["name"]: {"key": row["public_key"], "types": []}
-        for row in revoked
-        if allowed_types(row, mine["name"])
-    }
-    return found if len(found) <= MOST_CALLERS else None
+    if len(found) > MOST_CALLERS:
+        return None
+    return found | {row["name"]: {"key": row["public_key"], "types": []} for row in revoked}
 
 
 def peers(stations: Sequence[Row], mine: Row) -> str:

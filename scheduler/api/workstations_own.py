@@ -188,11 +188,17 @@ def peer_of(row: Row, mine: Row) -> Peer:
 
 @router.post("/{workstation}/grants", responses=problems(404, 413, 422))
 async def grant_workstation_peer(
-    workstation: Id, wish: AskGrant, conn: Conn, request: Request, mine: TheWorkstation
+    workstation: Id,
+    wish: AskGrant,
+    conn: Conn,
+    request: Request,
+    server: TheServer,
+    mine: TheWorkstation,
 ) -> StationToken:
-    """Get a token for another workstation, to start these types there for a day. It is checked
-    there without the server."""
-    found = await station_tokens.grant(conn, keys_of(request), mine, wish.peer, wish.types)
+    """Get a token for another workstation, to start these types there for a day, or for as long as
+    the server's settings say. It is checked there without the server."""
+    lasts = server.settings.workstations.grants_last
+    found = await station_tokens.grant(conn, keys_of(request), mine, wish.peer, wish.types, lasts)
     return StationToken.model_validate(found, from_attributes=True)
 
 

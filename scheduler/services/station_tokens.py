@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -32,7 +32,7 @@ Conn = AsyncConnection[Any]
 
 NONCE_LASTS = 60  # seconds
 TOKEN_LASTS = 30 * 60
-GRANT_LASTS = 24 * 3600  # workstations go on with each other while the server is away
+GRANT_LASTS = timedelta(days=1)  # workstations go on with each other while the server is away
 NONCE = b"procession nonce 1\0"
 MAC = 16  # bytes
 MOST_PEERS = 1_000
@@ -191,7 +191,14 @@ async def succeed(conn: Conn, found: Row, successor: str, proof: str) -> None:
 # For other workstations.
 
 
-async def grant(conn: Conn, keys: Keys, workstation: Row, peer: str, types: Sequence[str]) -> Given:
+async def grant(
+    conn: Conn,
+    keys: Keys,
+    workstation: Row,
+    peer: str,
+    types: Sequence[str],
+    lasts: timedelta = GRANT_LASTS,
+) -> Given:
     """What lets a workstation start these types at another one, which checks it without us."""
     require_granted(workstation, peer, types)
     found = await station_access.get(conn, peer)
@@ -202,7 +209,7 @@ async def grant(conn: Conn, keys: Keys, workstation: Row, peer: str, types: Sequ
         )
     key = await signing.key(conn, keys)
     since = int(time.time())
-    until = since + GRANT_LASTS
+    until = since + int(lasts.total_seconds())
     given = Grant(
         workstation["name"],
         peer,

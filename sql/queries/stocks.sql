@@ -29,12 +29,13 @@ select id, name, told_labels || labels as labels, peers, public_key, address
  order by id;
 
 -- name: revoked
--- Those that may hold grants of others.
-select name, public_key, peers
+-- Those that may hold grants of others, whatever was allowed when they were revoked: what they had
+-- ordered before goes on.
+select name, public_key
   from workstations
- where state = 'REVOKED' and peers <> '{}'
+ where state = 'REVOKED'
  order by revoked_at desc
- limit 1000;
+ limit 500;
 
 -- name: types
 -- The newest version of each.

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge import doors, identity
 from edge.agent import callers
+from edge.agent.asking import Pace
 from edge.agent.directory import Known, NoWay
 from edge.agent.peering import Order, Over
 from edge.doors import Address, Unreached
@@ -170,6 +171,7 @@ async def test_a_grant_that_the_server_has_taken_back_begins_nothing_though_the_
 ) -> None:
     saw, press = pair
     order = an_order()
+    saw.peers.asker.pace = Pace(patience=0.5)
     first = await begun(saw, press)
     press.peers.taker.callers = callers.told({}, time.time())
     saw.order("press", order)
@@ -180,6 +182,35 @@ async def test_a_grant_that_the_server_has_taken_back_begins_nothing_though_the_
     known = {"saw": {"key": identity.public(saw.key), "types": ["press"]}}
     press.peers.taker.callers = callers.told(known, time.time())
     await until(lambda: press.bench.begun.get(order.run))
+
+
+async def test_what_has_begun_is_told_of_after_a_cut_though_nothing_new_may_begin(
+    pair: tuple[Station, Station],
+) -> None:
+    saw, press = pair
+    first = await begun(saw, press)
+    saw.allowed, saw.hall.is_there = {}, True
+    await saw.hears()
+    for line in press.peers.inward.values():
+        line.socket.transport.abort()
+    with pytest.raises(NoWay, match="may start nothing at 'press'"):
+        saw.order("press", an_order())
+    press.ends(first.run)
+    assert (await over(saw, first)).ending == "SUCCEEDED"
+
+
+async def test_a_workstation_that_hears_that_it_was_revoked_leaves_its_peers_alone(
+    pair: tuple[Station, Station],
+) -> None:
+    saw, press = pair
+    order = await begun(saw, press)
+    saw.directory.shut_out()
+    await until(lambda: "nothing lets this" in (saw.peers.why.get("press") or ""))
+    assert not press.peers.inward
+    saw.turns.decide(partial(saw.peers.wish, order.run, Verb.KILL))
+    await saw.restart()
+    await until(lambda: "nothing lets this" in (saw.peers.why.get("press") or ""))
+    assert not press.bench.steered
 
 
 async def test_a_workstation_that_was_revoked_is_cut_off_by_its_peers_and_let_in_no_more(

@@ -105,6 +105,23 @@ async def test_an_answer_that_is_none_is_a_reason(answer: bytes, why: str) -> No
         web.close()
 
 
+@pytest.mark.parametrize(("code", "count"), [("forbidden", 1), ("", 0)])
+async def test_a_revocation_is_passed_on_when_the_server_says_so_and_nobody_else(
+    tmp_path: Path, code: str, count: int
+) -> None:
+    body = f'{{"detail": "it was revoked", "code": "{code}"}}'.encode()
+    head = f"HTTP/1.1 403 No\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    heard: list[None] = []
+    async with answering(head + body) as (port, _):
+        web = Web(f"http://127.0.0.1:{port}")
+        tokens = with_token(web, tmp_path)
+        tokens.until, tokens.shut_out = float("-inf"), lambda: heard.append(None)
+        with pytest.raises(Unanswered, match="it was revoked"):
+            await tokens.get()
+        web.close()
+    assert len(heard) == count
+
+
 async def test_whoever_is_no_server_of_ours_is_found_out(tmp_path: Path) -> None:
     page = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"
     async with answering(page) as (port, _):

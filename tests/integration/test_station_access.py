@@ -560,6 +560,11 @@ async def test_nothing_is_granted_towards_a_peer_that_nobody_has_allowed(conn: C
     given = await station_tokens.grant(conn, KEYS, saw, "press-1", ["pressing"])
     grant = identity.accept(given.server_key, given.token, "press-1", 0.0)
     assert (grant.station, grant.types, grant.key) == ("saw-1", ("pressing",), saw["public_key"])
+    assert grant.until - grant.since == 24 * 3600
+    shorter = (conn, KEYS, saw, "press-1", ["pressing"], timedelta(minutes=5))
+    given = await station_tokens.grant(*shorter)
+    grant = identity.accept(given.server_key, given.token, "press-1", 0.0)
+    assert grant.until - grant.since == 300
     for peer, types in (("press-1", ["other"]), ("press-1", ["*"]), ("saw-9", ["pressing"])):
         with pytest.raises(Refusal):
             await station_tokens.grant(conn, KEYS, saw, peer, types)

@@ -1,6 +1,7 @@
 """What workstations say to each other is read strictly; nothing that one says harms the other."""
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from edge.agent.peering import (
 )
 from edge.agent.taking import Taker
 from edge.identity import Grant
-from edge.messages import Verb
+from edge.messages import Stock, Verb
 from edge.wire import BadFrame
 from scheduler.domain.ids import new_id
 
@@ -149,8 +150,20 @@ def test_who_was_revoked_is_cut_off_and_another_key_of_the_same_name_is_not() ->
     taker = a_taker()
     revoked = callers.told({"saw": {"key": "K", "types": []}}, 100.0)
     assert taker.told(revoked) == [taking.Cut(1, "its workstation was revoked")]
-    assert not revoked.is_shut_out(Grant("saw", "press", 9e9, key="J"))
-    assert not revoked.is_shut_out(Grant("lathe", "press", 9e9, key="K"))
+    assert not revoked.is_shut_out(Grant("saw", "press", 9e9, key="J", since=200.0))
+    assert not revoked.is_shut_out(Grant("lathe", "press", 9e9, key="J"))
+
+
+def test_a_key_that_was_revoked_or_replaced_stays_shut_out_until_it_is_let_in_again() -> None:
+    saw, replaced = (Grant("saw", "press", 9e9, key=key) for key in "KJ")
+    revoked = callers.told({"saw": {"key": "K", "types": []}}, 100.0)
+    assert revoked.is_shut_out(replaced)
+    stock = Stock("r", callers={}, at=200.0)
+    removed = callers.read(callers.written(stock, revoked))
+    assert removed.is_shut_out(saw)
+    assert not removed.is_shut_out(replace(saw, since=300.0))
+    stock = Stock("r", callers={"saw": {"key": "K", "types": ["press"]}}, at=300.0)
+    assert not callers.read(callers.written(stock, removed)).is_shut_out(saw)
 
 
 @pytest.mark.parametrize("known", [None, {"saw": {"key": "K", "types": ["*"]}}])
