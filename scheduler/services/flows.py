@@ -4,11 +4,13 @@ Steps are recorded without a look at any run: an attempt that is in hand records
 else is for the board, under the locks of runs, which come before those of workflows.
 """
 
+import asyncio
 import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +32,9 @@ from scheduler.store.rows import Row
 Conn = AsyncConnection[Any]
 Key = tuple[int, int]  # a task, and the number of a call
 Effect = Message | Telling
+
+REMEMBERED = 2_000  # definitions that were read
+SHORT = 16 << 10  # characters of one that is remembered
 
 NOBODY = "there is no run {}: nothing was sent"
 FULL = f"{mailing.MOST_WAITING} messages wait at run {{}} already: nothing was sent"
@@ -301,26 +306,40 @@ def digest(proof: str) -> bytes:
 
 
 async def publish(conn: Conn, documents: Sequence[Mapping[str, Any]], *, by: str) -> None:
-    """What programs serve is a type, as they say it; a type that is something else stays."""
-    found = [read(each) for each in documents]
+    """What programs serve is a type, as they say it; a type that is something else stays. Who comes
+    with what is there already waits for nobody: after a restart all of them come at once."""
+    texts = [json.dumps(each) for each in documents]
+    found = {each.name: (each, digest) for each, digest in await asyncio.to_thread(read_all, texts)}
+    there = await types.digests(conn, list(found))
+    new = [each for name, (each, digest) in found.items() if there.get(name) != digest]
+    if not new:
+        return
     async with conn.transaction():
-        for each in found:
+        for each in new:
             await require_own(conn, each)
-        await definitions.publish(conn, found, by=by)
+        await definitions.publish(conn, new, by=by)
 
 
-def read(document: Mapping[str, Any]) -> ProcessType:
-    """Of a worker no more is believed than that it serves a workflow: what its type does beside
-    that would be done by others."""
-    [found] = process_types.parse(json.dumps(document), source="definition")
+def read_all(texts: Sequence[str]) -> list[tuple[ProcessType, str]]:
+    """In a thread: a thousand schemas are looked at for many seconds."""
+    return [remembered(text) if len(text) <= SHORT else read(text) for text in texts]
+
+
+def read(text: str) -> tuple[ProcessType, str]:
+    """With its digest. Of a worker no more is believed than that it serves a workflow: what its
+    type does beside that would be done by others."""
+    [found] = process_types.parse(text, source="definition")
     if not is_workflow(found) or found.hooks or found.tasks[0].undo:
         raise Invalid(
             f"{found.name!r}: one task that is the workflow {found.name!r}, without hooks and "
             "undo, is what a worker may publish",
             field="definition",
-            remedy="publish anything else with `procession publish`",
+            remedy="publish anything else with `procession apply`",
         )
-    return found
+    return found, process_types.digest(found)
+
+
+remembered = lru_cache(maxsize=REMEMBERED)(read)
 
 
 def is_workflow(found: ProcessType) -> bool:

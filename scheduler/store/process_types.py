@@ -66,6 +66,11 @@ async def digest(conn: Conn, name: str, version: int) -> str | None:
     return found
 
 
+async def digests(conn: Conn, names: Sequence[str]) -> dict[str, str]:
+    found = await fetch_rows(conn, TYPES["digests"], names=list(names))
+    return {row["name"]: row["digest"] for row in found}
+
+
 async def version_with(conn: Conn, name: str, digest: str) -> int | None:
     found: int | None = await fetch_value(conn, TYPES["version_with"], type=name, digest=digest)
     return found

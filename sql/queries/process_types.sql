@@ -42,6 +42,13 @@ select %(type)s, %(version)s, position, name, kind, queue, priority, required, o
 -- name: digest
 select digest from process_type_versions where type = %(type)s and version = %(version)s;
 
+-- name: digests
+-- What the newest versions of these types are; of none that was retired.
+select t.name, v.digest
+  from process_types t
+  join process_type_versions v on v.type = t.name and v.version = t.latest
+ where t.name = any(%(names)s) and t.retired_at is null;
+
 -- name: version_with
 -- The newest version of this content. Reads all versions of the type: for types of many versions
 -- that are short.

@@ -24,6 +24,7 @@ from edge.remote.messages import (
     Record,
     Resolved,
     Verb,
+    Welcome,
 )
 from scheduler.domain.wakes import everything
 from scheduler.services.access import Role
@@ -75,6 +76,18 @@ async def mate(served: Served) -> AsyncIterator[Mate]:
     mate = await a_program(served, f"flow-{next(NUMBERS)}", version="v1")
     async with mate.line():
         yield mate
+
+
+async def test_who_comes_with_what_is_published_already_waits_for_nobody_who_publishes(
+    served: Served,
+) -> None:
+    program = await a_program(served, f"flow-{next(NUMBERS)}")
+    async with program.line():
+        assert len(program.of(Welcome)) == 1
+    async with await engine(served.dsn) as conn, conn.transaction():
+        await conn.execute("select 1 from process_types where name = %s for update", [program.name])
+        async with program.line():
+            assert len(program.of(Welcome)) == 2
 
 
 async def calls_of(mate: Mate, run: str) -> list[tuple[Any, ...]]:
