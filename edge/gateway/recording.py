@@ -121,7 +121,8 @@ def close(
     match closing.verdict:
         case Recorded(ended):
             outcome = replace(outcome_of(ended), ended_at=closing.at)
-            if not board.record(task, attempt, holder, outcome):
+            refused_by = name if ended.detail.get("refused") else None
+            if not board.record(task, attempt, holder, outcome, refused_by):
                 board.late(task, attempt, outcome, station=name)
         case Lost(_, why):
             board.record(task, attempt, holder, lost(why))

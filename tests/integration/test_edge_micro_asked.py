@@ -68,6 +68,10 @@ def test_what_the_owner_does_not_allow_any_more_fails_when_its_turn_comes(tmp_pa
     assert bench.states(run) == {"cut": "COMPLETED", "drill": "FAILED"}
     assert "it is loud" in (bench.case(run).run.error or "")
     assert len(bench.runner.starts) == 1
+    told = [json.loads(text) for each in bench.told() for text in getattr(each, "events", ())]
+    [refused] = [each for each in told if each["kind"] == "task.refused"]
+    assert (refused["attempt"], refused["data"]["workstation"]) == (1, bench.engine.here.name)
+    assert "it is loud" in refused["data"]["why"]
 
 
 def test_what_is_placed_here_is_simply_done_here(tmp_path: Path) -> None:

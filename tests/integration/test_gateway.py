@@ -455,6 +455,28 @@ async def test_what_is_refused_by_policy_fails_and_says_why(served: Served, saw:
     error = await served.one("select error from tasks where run_id = %s", run)
     assert "only the owner saws here" in error
     assert not saw.begun
+    assert await refusals(served, run) == [(saw.name, "only the owner saws here")]
+
+
+async def refusals(served: Served, run: UUID) -> list[tuple[str, str]]:
+    """As the run's history tells them."""
+    history = (await served.api.get(f"/runs/{run}/events")).json()["items"]
+    told = [each["data"] for each in history if each["kind"] == "task.refused"]
+    return [(each["workstation"], each["why"]) for each in told]
+
+
+async def test_what_is_refused_when_it_is_about_to_begin_is_in_the_history_as_well(
+    served: Served, saw: Machine
+) -> None:
+    """What its owner allows may have changed since it was taken."""
+    async with a_line(served, saw):
+        run = await order(served, saw)
+        offer = await saw.has_begun()
+        why, detail = "refused by the workstation: not at night", {"refused": "policy"}
+        told: dict[str, Any] = {"error": why, "detail": detail, "exit_code": None}
+        saw.end(offer.attempt, "FAILED", counted=False, retryable=False, **told)
+        await served.becomes("select 1 from runs where id = %s and state = 'FAILED'", run)
+    assert await refusals(served, run) == [(saw.name, why)]
 
 
 async def test_a_command_is_repeated_until_its_fate_is_known(served: Served, saw: Machine) -> None:

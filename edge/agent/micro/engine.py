@@ -272,7 +272,9 @@ class Engine:
             # Its slot is free for what follows.
             self.book.put_job(replace(job, phase=Phase.ENDED, printed=ended.printed))
             self.agent.sizes[ended.attempt] = ended.printed
-            decision.on(own.run, lambda board: record(board, own, outcome_of(ended)))
+            refused_by = self.here.name if ended.detail.get("refused") else None
+            outcome = outcome_of(ended)
+            decision.on(own.run, lambda board: record(board, own, outcome, refused_by))
         self.file(ended.attempt, self.book.last(Lane.RESULTS))
         return self.effects
 
@@ -439,9 +441,11 @@ class Engine:
             return
         own = decision.begin(work, task)
         before = self.start_before(work, task, since)
-        if why := lateness(before, decision.stamp) or self.refusal(own, work, task):
+        late, refused = lateness(before, decision.stamp), self.refusal(own, work, task)
+        if why := late or refused:
             outcome = Outcome(ending=Ending.FAILED, counted=False, error=why, retryable=False)
-            decision.on(own.run, lambda board: record(board, own, outcome))
+            refused_by = None if late else self.here.name
+            decision.on(own.run, lambda board: record(board, own, outcome, refused_by))
             return
         offer = Offer(str(own), self.invocation(work, task), before, on_lost="wait")
         self.book.put_job(Job(offer, Phase.STARTING))
@@ -530,9 +534,9 @@ def wake(board: Board) -> None:
     board.wake()
 
 
-def record(board: Board, own: Own, outcome: Outcome) -> None:
+def record(board: Board, own: Own, outcome: Outcome, refused_by: str | None = None) -> None:
     id = task_id(own.position)
-    if not board.record(id, own.number, HOLDER, outcome):
+    if not board.record(id, own.number, HOLDER, outcome, refused_by):
         board.late(id, own.number, outcome)
 
 

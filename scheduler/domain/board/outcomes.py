@@ -20,11 +20,21 @@ MOST_REPLAYS = 100  # a workflow goes on where it was, however long it takes
 UNCOUNTED = (Ending.LOST, Ending.STOPPED)  # nor does a worker that leaves
 
 
-def record(table: Table, task_id: int, attempt: int, holder: int, outcome: Outcome) -> bool:
-    """Close an attempt; False if it is no longer the one in hand: its result is late."""
+def record(
+    table: Table,
+    task_id: int,
+    attempt: int,
+    holder: int,
+    outcome: Outcome,
+    refused_by: str | None = None,
+) -> bool:
+    """Close an attempt; False if it is no longer the one in hand: its result is late. `refused_by`:
+    the workstation that had taken it, and would not begin it after all."""
     task = table.by_id[task_id]
     if (task.state, task.attempt, task.holder) != (T.IN_PROGRESS, attempt, holder):
         return False
+    if refused_by is not None:
+        tell_refusal(table, task, attempt, refused_by, outcome.error or "")
     conclude(table, task, outcome)
     settle_run(table)
     return True
@@ -78,8 +88,7 @@ def refuse(
     if (task.state, task.attempt, task.holder) != (T.IN_PROGRESS, attempt, holder):
         return False
     release(table, task)
-    told = {"workstation": station, "why": why}
-    table.tell("task.refused", task, attempt=attempt, data=told)
+    tell_refusal(table, task, attempt, station, why)
     refused = placing.is_refused_by(task) | {station: why}
     task.placement = {**(task.placement or {}), "refused": refused}
     left = [name for name in placing.candidates(task, others) if name not in refused]
@@ -94,6 +103,11 @@ def refuse(
         give_up(table, task, Outcome(ending=Ending.FAILED, error=said, retryable=False))
     settle_run(table)
     return True
+
+
+def tell_refusal(table: Table, task: Task, attempt: int, station: str, why: str) -> None:
+    told = {"workstation": station, "why": why}
+    table.tell("task.refused", task, attempt=attempt, data=told)
 
 
 def too_late(table: Table) -> None:
