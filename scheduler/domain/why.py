@@ -51,7 +51,7 @@ def of_task(task: Facts, around: Surroundings) -> str | None:
     if state == "WAITING":
         return f"{name} is WAITING: {waiting(task, around)}."
     if state == "READY":
-        return f"{name} is READY: {ready(task, around)}."
+        return f"{name} is READY: {ready(task, around)}{TO_HEAR if task['wanted'] else ''}."
     if state == "IN_PROGRESS":
         return f"{name} is IN_PROGRESS: {in_progress(task, around)}."
     return None
@@ -91,6 +91,7 @@ def waiting(task: Facts, around: Surroundings) -> str:
             return f"it waits for {other}"
 
 
+TO_HEAR = "; its code is to hear of the stop (`procession stop --kill` does not wait for that)"
 AWAITED = {"recv": "a message of the topic", "get": "what is told by run", "result": "run"}
 
 

@@ -38,7 +38,8 @@ select of, state::text as state, count(*) as items
 -- name: open
 -- What keeps a run: its tasks that are neither over nor before their time.
 select id, name, kind, state::text as state, reason::text as reason, blocked_on, due_at, queue,
-       rank, ready_seq, open, counted, holder, open, error, exit_code, started_at, on_lost, position, placement
+       rank, ready_seq, open, counted, holder, open, error, exit_code, started_at, on_lost, position,
+       placement, wanted
   from tasks
  where run_id = %(run)s and state in ('WAITING', 'READY', 'IN_PROGRESS')
  order by position

@@ -276,7 +276,12 @@ async def test_a_workflow_in_nobodys_hands_that_hears_of_a_stop_cleans_up(served
         offer = await next_offer(mate)
         await call(mate, offer, 1, sleep="1h")
         await park(mate, offer, 1)
+        answer = await served.api.post(f"/workers/remote:{name}/drain")
+        assert answer.status_code == 200, answer.text
         assert (await served.api.post(f"/runs/{run}/stop")).status_code in (200, 202)
+        reasons = (await served.api.get(f"/runs/{run}/why")).json()["reasons"]
+        assert "stop --kill" in reasons[-1]
+        await served.api.post(f"/workers/remote:{name}/resume")
         again = await next_offer(mate, [offer])
         [told] = await until(lambda: mate.of(Command))
         assert (told.attempt, told.verb) == (again.attempt, Verb.STOP)
