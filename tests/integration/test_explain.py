@@ -192,6 +192,8 @@ LOOPS: dict[str, dict[str, Any]] = {
     "remote.hands": {"holders": [1, 2]},
     "remote.ready": {"queues": ["action:a", "action:b"]},
     "remote.overdue": {"slack": "10 s", "limit": 200},
+    "remote.wanted": {},
+    "remote.find": {"session": RUN},
     "placements.ready_queues": {},
     "placements.too_late": {"limit": 500},
     "placements.next_too_late": {},
