@@ -303,8 +303,7 @@ class Hearing:
 
     @property
     def ahead(self) -> float:
-        """What has to be added to its clock to have ours."""
-        return -(self.row.get("skew") or 0.0)
+        return mirror.ahead_of(self.row)
 
     async def measured(self, metrics: Metrics) -> None:
         """A row for each minute is kept, and the newest with the workstation."""

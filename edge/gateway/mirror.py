@@ -7,7 +7,7 @@ runs of its own: what cannot be stored, or is somebody else's, is passed over, a
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -36,6 +36,7 @@ TOLD = (RunTold, Happened, Ticked)
 WRONG = (Refusal, DataError, IntegrityError, ArithmeticError, KeyError, TypeError, ValueError)
 LONGEST_ERROR = 2_000
 LAST_MOMENT = 253_000_000_000.0
+LATE = 1.0  # seconds that its clock is wrong, below which it is the way of its words
 
 
 async def hear(conn: Conn, station: Row, told: Sequence[Told]) -> Wake:
@@ -72,11 +73,11 @@ def queue_of(station: Row) -> str:
 
 
 async def run(conn: Conn, station: Row, told: RunTold) -> Wake:
-    id = UUID(told.run)
+    id, ahead = UUID(told.run), ahead_of(station)
     row = parsed(told.row)
     if not await mirrors.put_run(conn, station["id"], await run_row(conn, station, id, row)):
         raise ValueError(f"run {id} is not this workstation's, or its type is not known here")
-    tasks = [task_row(parsed(text)) for text in told.tasks]
+    tasks = [task_row(parsed(text), ahead) for text in told.tasks]
     if tasks:
         holder = station["holder"]
         await mirrors.put_tasks(conn, id, tasks, queue=queue_of(station), holder=holder)
@@ -89,14 +90,16 @@ async def run(conn: Conn, station: Row, told: RunTold) -> Wake:
 
 async def run_row(conn: Conn, station: Row, id: UUID, row: Row) -> Row:
     parent_run, parent_task = await parent(conn, station, row)
+    ahead = ahead_of(station)
     return {
         **row,
+        **dated(row, ahead),
         "id": str(id),
         "parent_run": str(parent_run) if parent_run else None,
         "parent_task": parent_task,
         "error": short(row.get("error")),
         "triggered_by": f"workstation {station['name']}, {row['triggered_by']}"[:500],
-        "created_at": moment(row["created_at"]).isoformat(),
+        "created_at": moment(row["created_at"] + ahead).isoformat(),
     }
 
 
@@ -113,25 +116,45 @@ async def parent(conn: Conn, station: Row, row: Row) -> tuple[UUID | None, int |
     return None, None
 
 
-def task_row(row: Row) -> Row:
-    return {**row, "error": short(row.get("error"))}
+def ahead_of(station: Row) -> float:
+    """What has to be added to its clock to have ours."""
+    skew = station["skew"] or 0.0
+    return -skew if abs(skew) > LATE else 0.0
+
+
+def dated(row: Row, ahead: float) -> Row:
+    """When it began and ended, by our clock."""
+    return {name: shifted(row.get(name), ahead) for name in ("started_at", "finished_at")}
+
+
+def shifted(text: str | None, ahead: float) -> str | None:
+    return text and (datetime.fromisoformat(text) + timedelta(seconds=ahead)).isoformat()
+
+
+def task_row(row: Row, ahead: float) -> Row:
+    return {**row, **dated(row, ahead), "error": short(row.get("error"))}
 
 
 async def write_rest(conn: Conn, station: Row, id: UUID, told: RunTold) -> None:
     """Attempts that are over, what happened, and what is asked of people."""
+    ahead = ahead_of(station)
     ended, happened = [parsed(each) for each in told.attempts], [parsed(e) for e in told.events]
     positions = {row["position"] for row in (*ended, *happened) if row["position"] is not None}
     tasks = await mirrors.tasks_of(conn, id, sorted(positions)) if positions else {}
     if ended:
-        holder = station["holder"]
-        await boards.write_attempts(conn, [attempt(id, holder, row, tasks) for row in ended])
+        holder, at = station["holder"], moment(told.at + ahead)
+        rows = [{**row, **dated(row, ahead)} for row in ended]
+        await boards.write_attempts(conn, [attempt(id, holder, row, tasks, at) for row in rows])
     if happened:
-        await boards.write_events(conn, [event(id, row, tasks) for row in happened])
+        rows = [{**row, "at": row["at"] + ahead} for row in happened]
+        await boards.write_events(conn, [event(id, row, tasks) for row in rows])
     if told.questions:
         await mirrors.put_questions(conn, id, [parsed(each) for each in told.questions])
 
 
-def attempt(run: UUID, holder: int | None, row: Row, tasks: Mapping[int, int]) -> Attempt:
+def attempt(
+    run: UUID, holder: int | None, row: Row, tasks: Mapping[int, int], at: datetime
+) -> Attempt:
     return Attempt(
         run_id=run,
         task_id=tasks[row["position"]],
@@ -145,6 +168,7 @@ def attempt(run: UUID, holder: int | None, row: Row, tasks: Mapping[int, int]) -
         output=None if row["output"] is None else json.dumps(row["output"]),
         error=short(row["error"]),
         detail=row["detail"] if isinstance(row["detail"], Mapping) else None,
+        finished_at=at,
     )
 
 

@@ -2,7 +2,7 @@
 -- Whatever is said by or to a workstation happens under this lock, and before any run is locked.
 select id, name, state::text as state, labels, told_labels, sealing_key, holder, slots, session,
        opened, greeting, lineage, retired, have, safe, doubts, server, carrier, connected_at,
-       heard_at, draining, told_drain, round_trip, version
+       heard_at, draining, told_drain, round_trip, version, skew
   from workstations
  where id = %(id)s
    for no key update;

@@ -23,7 +23,7 @@ from scheduler.store import tasks
 from tests.support.edge_alone import Alone, alone
 from tests.support.gateways import Served, a_line
 from tests.support.publishing import publish, start
-from tests.support.waiting import until
+from tests.support.waiting import patience, until
 
 pytestmark = pytest.mark.anyio
 
@@ -89,6 +89,40 @@ async def test_a_process_that_is_handed_over_goes_on_without_the_server_and_is_s
     assert await served.one("select count(*) from attempts where run_id = %s", child) == 2
     seqs = await served.rows("select seq from history where run_id = %s order by seq", child)
     assert [seq for (seq,) in seqs] == list(range(1, len(seqs) + 1))
+
+
+BY_CLOCKS = """
+select extract(epoch from now() - r.finished_at)::float, a.ago, t.ago, h.ago, h.heard
+  from runs r,
+       lateral (select max(extract(epoch from now() - finished_at))::float as ago
+                  from attempts where run_id = r.id) a,
+       lateral (select max(extract(epoch from now() - finished_at))::float as ago
+                  from tasks where run_id = r.id) t,
+       lateral (select extract(epoch from now() - (data ->> 'at')::timestamptz)::float as ago,
+                       extract(epoch from now() - at)::float as heard
+                  from history where run_id = r.id and kind = 'run.completed') h
+ where r.id = %s
+"""
+
+
+async def test_what_ended_there_ended_then_by_our_clock_and_when_it_was_heard_is_known_too(
+    served: Served, press: Alone
+) -> None:
+    press.ahead = 3 * 86_400.0
+    async with a_line(served, press):
+        run = await order(served, press)
+        await press.has_begun()
+        child = await mirrored(served, run)
+    press.ahead -= 3_600.0  # an hour ago, by that clock
+    for number in (1, 2):
+        offer = await press.has_begun(number)
+        press.end(offer.attempt, output={"hole": 7})
+    press.ahead += 3_600.0
+    async with a_line(served, press):
+        await served.becomes(COMPLETED, run)
+    [[*happened, heard]] = await served.rows(BY_CLOCKS, child)
+    assert all(3_590 < seconds < 3_600 + patience(60) for seconds in happened)
+    assert 0 <= heard < patience(60)
 
 
 async def a_child(served: Served, press: Alone) -> tuple[UUID, UUID]:

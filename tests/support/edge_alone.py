@@ -1,6 +1,5 @@
 """A workstation on a real connection that decides about runs of its own."""
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +33,7 @@ class Alone(Machine):
 
     @property
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return datetime.fromtimestamp(self.clock, UTC)
 
     def carry_out(self, effects: Sequence[Any]) -> list[Message]:
         """What a run begins is begun as all else is."""
@@ -59,7 +58,7 @@ class Alone(Machine):
             return
         printed = len(self.printed.get(attempt, b""))
         more.setdefault("exit_code", 0 if ending == "SUCCEEDED" else 1)
-        ended = Ended(attempt, ending, at or time.time(), printed=printed, **more)
+        ended = Ended(attempt, ending, at or self.clock, printed=printed, **more)
         self.carry_out(self.engine.ended(ended, self.now))
 
     def start(self, type: str, **more: Any) -> Any:

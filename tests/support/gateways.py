@@ -164,6 +164,7 @@ class Machine:
     facts: dict[str, Any] = field(default_factory=dict)
     lineage: str = ""
     objects: str = ""  # why its owner allows nothing
+    ahead: float = 0.0  # seconds that its clock is wrong
     works: bytes | None = None  # each command prints this and succeeds at once
 
     def __post_init__(self) -> None:
@@ -183,6 +184,10 @@ class Machine:
     def object_to(self, offer: Offer) -> tuple[Refusal, str] | None:
         return (Refusal.POLICY, self.objects) if self.objects else None
 
+    @property
+    def clock(self) -> float:
+        return time.time() + self.ahead
+
     def restart(self) -> None:
         """It forgets what is not in its book; what runs goes on."""
         self.agent = self.awake()
@@ -198,7 +203,7 @@ class Machine:
                     said.append(message)
                 case Spawn(offer):
                     self.begun.append(offer)
-                    said += self.carry_out(self.agent.began(offer.attempt, 7, time.time()))
+                    said += self.carry_out(self.agent.began(offer.attempt, 7, self.clock))
                     if self.works is not None:
                         self.print(offer.attempt, self.works)
                         self.end(offer.attempt)
@@ -221,7 +226,7 @@ class Machine:
         printed = len(self.printed.get(attempt, b""))
         more.setdefault("exit_code", 0 if ending == "SUCCEEDED" else 1)
         self.carry_out(
-            self.agent.ended(Ended(attempt, ending, at or time.time(), printed=printed, **more))
+            self.agent.ended(Ended(attempt, ending, at or self.clock, printed=printed, **more))
         )
 
     async def until(self, condition: Callable[[], Any], *, within: float = 30.0) -> Any:
@@ -286,12 +291,12 @@ class Line:
         """Whatever comes is taken, and whatever follows is said; the clock runs as it does."""
         agent = self.machine.agent
         try:
-            await self.say(agent.connect(time.monotonic(), time.time()))
+            await self.say(agent.connect(time.monotonic(), self.machine.clock))
             while True:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(0.02):
                         await self.take(await self.socket.recv())
-                await self.say(agent.tick(time.monotonic(), time.time()))
+                await self.say(agent.tick(time.monotonic(), self.machine.clock))
         except Died:
             self.socket.transport.abort()
             self.closed = (1006, "")
@@ -306,7 +311,7 @@ class Line:
         if any(map(self.dies, frame.messages)):
             raise Died
         self.got += frame.messages
-        await self.say(self.machine.agent.receive(frame, time.monotonic(), time.time()))
+        await self.say(self.machine.agent.receive(frame, time.monotonic(), self.machine.clock))
 
     def haves(self) -> list[Have]:
         return [each for each in self.got if isinstance(each, Have)]
