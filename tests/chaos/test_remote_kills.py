@@ -60,13 +60,11 @@ def ends_of(offers: Iterable[Offer]) -> list[Ended]:
 
 @asynccontextmanager
 async def working(mates: Sequence[Mate]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(keep_working(mate)) for mate in mates]
-    try:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(keep_working(mate)) for mate in mates]
         yield
-    finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def reaches(conn: Conn, statement: str, count: int) -> None:

@@ -135,4 +135,7 @@ async def test_bodies_that_wait_to_be_stored_are_bounded(dsn: str) -> None:
             refused, _ = await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
             assert {task.result().status_code for task in refused} == {429}
         statuses = [answer.status_code for answer in await asyncio.gather(*sending)]
-        assert await one(conn, "select count(*) from events") == statuses.count(202) == 3
+        assert statuses.count(429) >= len(sending) - 3
+        assert await one(conn, "select count(*) from events") == statuses.count(202)
+        # Whoever waited too long for the table has to come again, and is not stored.
+        assert set(statuses) <= {202, 429, 503}
