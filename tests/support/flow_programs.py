@@ -112,11 +112,13 @@ class Programs:
             self.past += self.living.pop().kill()
 
 
-def reached(condition: Callable[[], bool], told: str, within: float = 120.0) -> None:
+def reached(
+    condition: Callable[[], bool], told: str, within: float = 120.0, every: float = 0.02
+) -> None:
     end = time.monotonic() + patience(within)
     while not condition():
         assert time.monotonic() < end, f"{told}: it did not come to this"
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def by_run(effects: Iterable[Effect]) -> Mapping[str, list[Effect]]:
