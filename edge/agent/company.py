@@ -262,6 +262,8 @@ class Company:
         order = Order(run, type, input, text(given, "by", HERE), version=version)
 
         def act(now: float, clock: float) -> Effects:
+            if unfit := self.program.core.unfit:
+                raise Refused(f"this workstation takes no new work: {unfit}")
             try:
                 return self.peers.order(peer, order, now)
             except NoWay as error:

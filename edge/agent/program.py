@@ -6,6 +6,7 @@ machine itself said is kept for a later one, and what the server said it says ag
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -62,6 +63,7 @@ Happening: TypeAlias = Callable[[float, float], list[Effect]]
 TICK = 1.0  # seconds; of a watchdog at most a third passes between two turns
 SOON = 0.02  # seconds between two turns at least, where nothing happens but time
 RETRY = 5.0  # seconds until the disk is tried again
+UNFIT = "unfit"  # among the facts of the book
 PATIENCE = 10.0  # seconds that the server may wait for us to meet the runner
 
 
@@ -84,6 +86,7 @@ class Program:
         self.owner = Owner(home.policy(config))
         self.facts = machine.facts()
         self.core = Agent(self.book, self.profile(), object_to=self.object_to)
+        self.core.unfit = known_unfit(self.book, self.version)
         self.news = FromRunner(self, opened.put_aside)
         self.hands = Hands(home, config.slots, self.news, starts_runner=starts_runner)
         self.upkeep = Upkeep(home, config.name, self.book)
@@ -288,7 +291,11 @@ class Program:
             for message in frame.messages:
                 if isinstance(message, Welcome):
                     self.welcomed(message, clock)
-            return self.core.receive(frame, now, clock)
+            was = self.core.unfit
+            effects = self.core.receive(frame, now, clock)
+            if was != self.core.unfit:
+                self.book.put(UNFIT, json.dumps([self.version, self.core.unfit]))
+            return effects
 
         self.happened(hear, is_ours=False)
 
@@ -400,6 +407,13 @@ def installed() -> str:
     from importlib.metadata import version
 
     return version("procession")
+
+
+def known_unfit(book: DiskBook, version: str) -> str:
+    """What the server said last of this version: one that was upgraded meanwhile may do better."""
+    found = book.db.execute("select value from facts where name = ?", (UNFIT,)).fetchone()
+    told, why = json.loads(found[0]) if found else ("", "")
+    return str(why) if told == version else ""
 
 
 def read_sealing(path: Path) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edge.agent.book import Shut
 from edge.agent.micro import timetable
 from edge.messages import Lane, RunTold, Ticked
 from scheduler.domain import rehearsal
@@ -266,6 +267,26 @@ def test_a_tick_that_waits_for_the_run_before_is_started_when_that_has_ended(
     bench.play(until=bench.now)
     assert [each["state"] for each in ticks_told(bench)] == ["STARTED", "QUEUED", "STARTED"]
     assert len(bench.runner.starts) == 2
+
+
+@pytest.mark.parametrize("overlap", ["replace", "queue_one"])
+def test_while_nothing_new_is_taken_ticks_are_skipped_with_the_reason_and_runs_go_on(
+    folder: Path, overlap: str
+) -> None:
+    bench = Bench(folder, a_type(MEASURE))
+    timed(bench, every="1h", overlap=overlap)
+    drained = Shut(draining=True, why="a new blade")
+    for shut, unfit in ((Shut(), ""), (drained, ""), (Shut(), "it is too old")):
+        bench.book.put_shut(shut)
+        bench.agent.unfit = unfit
+        bench.now += timedelta(hours=1)
+        bench.turn(lambda: bench.engine.wake(bench.now))
+    bench.play(until=bench.now)
+    told = [(each["state"], each["reason"]) for each in ticks_told(bench)]
+    why = "this workstation takes no new work: it is too old"
+    assert (told[0], told[-1]) == (("STARTED", None), ("SKIPPED", why))
+    assert [state for state, _ in told].count("STARTED") == len(bench.runner.starts) == 1
+    assert bench.engine.ledger.rows("select state from micro_runs") == [("COMPLETED",)]
 
 
 def test_of_a_schedule_and_a_crash_at_any_step_comes_one_run_for_each_tick(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge import doors, identity
+from edge import doors, identity, knocking
 from edge.agent import callers
 from edge.agent.asking import Pace
 from edge.agent.directory import Known, NoWay
@@ -306,6 +306,40 @@ async def test_where_nobody_listens_the_order_waits_and_people_are_told_why(
     assert press.address in shown["why"]
     await press.start()
     await until(lambda: press.bench.begun.get(order.run))
+
+
+def next_version(caller: Caller) -> str:
+    return knocking.WORDS.write(knocking.Knock(2, 3, caller.token, caller.nonce))
+
+
+OTHER_VERSIONS = {
+    "a caller that is too new": (
+        (knocking.Caller, "knock", next_version),
+        "this workstation speaks versions 1 to 1, the caller 2 to 3",
+    ),
+    "one that answers as nobody understands": (
+        (knocking, "agreed", lambda said: 9),
+        "'press' speaks version 9",
+    ),
+}
+
+
+@pytest.mark.parametrize("other", OTHER_VERSIONS)
+async def test_between_versions_that_do_not_meet_orders_wait_and_people_are_told_why(
+    pair: tuple[Station, Station], other: str
+) -> None:
+    saw, press = pair
+    changed, why = OTHER_VERSIONS[other]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(*changed)
+        order = an_order()
+        saw.order("press", order)
+        await until(lambda: why in (saw.peers.why.get("press") or ""))
+        assert not press.bench.begun
+        assert not press.peers.inward
+    await until(lambda: press.bench.begun.get(order.run))  # one of the two was upgraded
+    press.ends(order.run)
+    assert (await over(saw, order)).ending == "SUCCEEDED"
 
 
 async def test_a_peer_that_talks_nonsense_is_hung_up_on_and_harms_nobody(

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from edge import identity, sealing, wire
 from edge.agent.callers import Caller, Callers
 from edge.agent.home import Config, Home
 from edge.agent.local import Refused
+from edge.agent.peering import Order, Wait
 from edge.agent.program import Program
+from edge.agent.taking import No
 from edge.messages import (
     Accept,
     Ended,
@@ -34,6 +37,7 @@ from edge.messages import (
     Stocked,
     Welcome,
 )
+from scheduler.domain.ids import new_id
 from tests.support.disks import a_small_disk, fill
 from tests.support.runners import end_runner_of
 from tests.support.waiting import until
@@ -54,6 +58,7 @@ class Server:
         self.heard: list[Message] = []
         self.is_cut = False
         self.session = 0
+        self.unfit = ""
 
     def say(self, texts: list[str]) -> None:
         for each in texts:
@@ -72,7 +77,8 @@ class Server:
     def greet(self, hello: Hello) -> None:
         self.session = hello.greeting
         nothing = (0,) * len(Lane)
-        self.tell(Welcome(hello.greeting, self.session, 1, hello.clock, (), nothing, nothing))
+        welcome = Welcome(hello.greeting, self.session, 1, hello.clock, (), nothing, nothing)
+        self.tell(replace(welcome, unfit=self.unfit))
 
     def said(self, kind: type[Any]) -> list[Any]:
         return [each for each in self.heard if isinstance(each, kind)]
@@ -109,10 +115,11 @@ async def an_agent(folder: Path) -> AsyncIterator[tuple[Program, Server]]:
             await end_runner_of(runner)
 
 
-async def connected(program: Program) -> Server:
+async def connected(program: Program, before: Server | None = None) -> Server:
     server = Server(program)
+    server.unfit = before.unfit if before else ""
     program.opened(server)
-    await until(lambda: program.state == "connected" or None)
+    await until(lambda: server.session and program.state == "connected")
     return server
 
 
@@ -234,6 +241,45 @@ async def test_the_service_manager_is_told_that_the_agent_turns_whether_or_not_a
         stop.set()
         await running
         assert look()[-1] == "STOPPING=1"
+
+
+WHY = "its agent is of version 0.1, and 99 is due: install a newer one"
+
+
+async def test_an_agent_that_is_given_no_work_starts_none_by_itself_either_and_remembers_that(
+    tmp_path: Path,
+) -> None:
+    async with an_agent(tmp_path) as (program, server):
+        document = {"name": "press", "tasks": [{"name": "a", "sleep": "1h"}]}
+        told = json.dumps({"name": "press", "version": 1, "document": document})
+        server.tell(Stock("r", types=(told,)))
+        first = (await program.verbs.ask("start", {"type": "press"}))["run"]
+        server.unfit = WHY
+        server = await connected(program, server)
+        for wish in ({"do": "start"}, {"do": "order", "on": "saw"}):
+            with pytest.raises(Refused, match=f"takes no new work: {WHY}"):
+                await program.verbs.ask(wish["do"], {"type": "press", **wish})
+        no = program.company.object_to("saw", Order(str(new_id()), "press"))
+        assert no == No(WHY, Wait.DRAINING)
+        server.tell(offer("9.1", "echo no"))
+        await until(lambda: server.said(Reject))
+        assert (server.said(Reject)[0].refusal, server.said(Reject)[0].why) == (
+            Refusal.DRAINING,
+            WHY,
+        )
+        await program.verbs.ask("stop-run", {"run": first})  # what has begun is steered still
+        assert [each["state"] for each in await ask(program, "runs")] == ["STOPPED"]
+    again = Program(program.home, program.config, starts_runner=False)
+    assert again.core.unfit == WHY
+    assert again.runs.engine.closed() == f"this workstation takes no new work: {WHY}"
+    again.book.close()
+    newer = Program(program.home, program.config, starts_runner=False, version="99.1")
+    assert newer.core.unfit == ""
+    newer.book.close()
+
+
+async def ask(program: Program, verb: str) -> Any:
+    return await program.verbs.ask(verb, {})
 
 
 async def test_whoever_asks_at_the_machine_gets_an_answer_or_a_reason(tmp_path: Path) -> None:

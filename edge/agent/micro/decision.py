@@ -44,8 +44,11 @@ DONE = Outcome(ending=Ending.SUCCEEDED)
 
 
 class Decision:
-    def __init__(self, ledger: Ledger, world: World, now: datetime, here: Here) -> None:
+    def __init__(
+        self, ledger: Ledger, world: World, now: datetime, here: Here, closed: str = ""
+    ) -> None:
         self.ledger, self.world, self.now, self.here = ledger, world, now, here
+        self.closed = closed  # why no schedule starts anything
         self.works: dict[UUID, Work] = {}
         self.todo: deque[Callable[[], None]] = deque()
         self.happened: list[Happened] = []  # that the server is to hear of

@@ -96,7 +96,7 @@ class Engine:
         """One decision. What it comes to lies in the book and in `effects`; nothing of it does if
         it is refused."""
         self.effects = []
-        decision = Decision(self.ledger, self.world, now, self.here)
+        decision = Decision(self.ledger, self.world, now, self.here, self.closed())
         with self.ledger.whole():
             yield decision
             self.close(decision)
@@ -185,11 +185,9 @@ class Engine:
         if known is not None:
             self.effects = []
             return known
-        if self.book.shut.draining:
-            why = f": {self.book.shut.why}" if self.book.shut.why else ""
-            raise Conflict(f"this workstation takes no new work{why}", remedy="undrain it first")
-        if self.agent.unfit:
-            raise Conflict(f"this workstation takes no new work: {self.agent.unfit}")
+        if closed := self.closed():
+            remedy = "undrain it first" if self.book.shut.draining else None
+            raise Conflict(closed, remedy=remedy)
         definition, number = self.ledger.in_use(type, version)
         alone.require(self.ledger, definition, self.here)
         with self.deciding(now) as decision:
@@ -200,6 +198,14 @@ class Engine:
             begun = starting.start(decision, order)
             self.ledger.remember(key, begun, decision.stamp)
         return begun
+
+    def closed(self) -> str:
+        """Why nothing new is started here; what has been goes on."""
+        shut = self.book.shut
+        if not shut.draining and not self.agent.unfit:
+            return ""
+        why = shut.why if shut.draining else self.agent.unfit
+        return "this workstation takes no new work" + (f": {why}" if why else "")
 
     def steer(self, attempt: str, verb: Verb, now: datetime, *, by: str, why: str = "") -> Effects:
         """The run that an attempt of the server stands for."""

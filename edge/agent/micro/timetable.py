@@ -122,7 +122,8 @@ def turn(decision: "Decision", timed: Timed) -> None:
     for number, entry in enumerate(found.entries):
         if entry.state is TickState.STARTED and plan is not None:
             found.entries[number] = begin(decision, timed, plan, entry, runs)
-    if plan is not None and found.queued and plan.spec.overlap is Overlap.REPLACE:
+    is_replaced = plan is not None and found.queued and plan.spec.overlap is Overlap.REPLACE
+    if plan is not None and is_replaced and not decision.closed:
         for run in living:
             decision.obey(run, "stop", f"schedule {plan.key}", "replaced by a later tick")
     settle(decision, timed, found, runs)
@@ -131,6 +132,8 @@ def turn(decision: "Decision", timed: Timed) -> None:
 def begin(
     decision: "Decision", timed: Timed, plan: Plan, entry: Entry, runs: dict[datetime, UUID]
 ) -> Entry:
+    if decision.closed:
+        return replace(entry, state=TickState.SKIPPED, reason=decision.closed)
     try:
         runs[entry.tick] = start(decision, timed, plan, entry.tick)
     except Refusal as refusal:
