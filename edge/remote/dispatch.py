@@ -15,8 +15,8 @@ from psycopg import AsyncConnection
 from edge.reading import LONGEST, BadFrame
 from edge.remote import wire
 from edge.remote.desk import Hand, command
-from edge.remote.links import NOBODY, Link, Links
-from edge.remote.messages import FromServer, Offer
+from edge.remote.links import NOBODY, Link, Links, kept_in_step
+from edge.remote.messages import FromServer, History, Offer
 from executor.base import Ending, Outcome
 from scheduler.domain.floors import Floors
 from scheduler.domain.wakes import ANY, Wake
@@ -41,10 +41,20 @@ class Offers:
     refused: list[tuple[Claimed, Outcome]] = field(default_factory=list)
 
 
+def is_cut(messages: Sequence[FromServer]) -> bool:
+    """An offer whose history is longer than what is said of it for now."""
+    [first, *rest] = messages
+    calls = (first.workflow or {}).get("calls", 0) if isinstance(first, Offer) else 0
+    return sum(len(each.calls) for each in rest if isinstance(each, History)) < calls
+
+
 # For whoever sees to workflows: what is said of a holder's claims of theirs, by attempt.
 OfWorkflows = Callable[
     [Conn, int, Sequence[Claimed]], Awaitable[Mapping[str, Sequence[FromServer]]]
 ]
+
+# And for what was said of a long one, and no more.
+Cut = Callable[[Conn, Sequence[FromServer]], Awaitable[None]]
 
 
 def queues_of(actions: Sequence[str], workflows: Sequence[str]) -> list[str]:
@@ -75,8 +85,8 @@ def hand_of(task: Claimed) -> Hand:
 class Claims:
     """What claims need beside a connection."""
 
-    def __init__(self, of_workflows: OfWorkflows) -> None:
-        self.of_workflows = of_workflows
+    def __init__(self, of_workflows: OfWorkflows, cut: Cut) -> None:
+        self.of_workflows, self.cut = of_workflows, cut
         self._floors: dict[str, Floors] = {}
 
     async def claim(self, conn: Conn, link: Link, queue: str, limit: int) -> list[Claimed]:
@@ -204,11 +214,21 @@ class Dispatcher:
             return 0
         claimed = await self._claims.claim(conn, link, queue, limit)
         if claimed:
-            self.speak(link, await self._claims.offers(conn, link, claimed))
+            offers = await self._claims.offers(conn, link, claimed)
+            self.speak(link, offers)
+            await self._cut(conn, link, offers)
             wake = Wake()
             wake.add(runs=[each.run_id for each in claimed])
             self._say(wake)
         return len(claimed)
+
+    async def _cut(self, conn: Conn, link: Link, offers: Offers) -> None:
+        """The rest of long histories is said when this was taken."""
+        for messages in [each for _, each in offers.said if is_cut(each)]:
+            with kept_in_step(link):
+                await self._claims.cut(conn, messages)
+            link.owes = True
+            link.taken(link)
 
     def speak(self, link: Link, offers: Offers) -> None:
         link.say(each for _, messages in offers.said for each in messages)

@@ -56,8 +56,10 @@ from scheduler.store.rows import Row
 Conn = AsyncConnection[Any]
 
 MOST_HOLDERS = 10_000  # whose versions are remembered
-PAGE = 1_000  # calls that are read at a time
+FEW, PAGE = 50, 1_000  # calls that are read at a time: at first, and at most
 ROOM = LARGEST // 2  # bytes of a page of history
+FIRST = 2 << 20  # characters of history that go with an offer
+NEXT = 2 << 20  # and those that follow when these were taken
 AT_ONCE = 20  # histories that an answer to a poll goes on with
 MOST_OUTPUT = 900_000  # bytes of a result: with all around it, it fits into a frame
 MOST_TOLD = 256 << 10  # bytes of what others are told
@@ -162,16 +164,17 @@ class Flows:
         }
 
     async def cut(self, conn: Conn, said: Sequence[FromServer]) -> None:
-        """Of a history no more than this was said: the rest is for the next polls."""
+        """Of a history no more than this was said: the rest is for later."""
         first, last = said[0], said[-1]
         assert isinstance(first, Offer), "a history follows its offer"
         shown = key_of(last) if isinstance(last, History) else (0, 0)
         task, _, number = first.attempt.partition(".")
         await flows.show(conn, int(task), int(number), shown)
 
-    async def go_on(self, conn: Conn, link: Link, room: int) -> None:
-        """Say of histories what has room; by poll an answer may have none for the whole."""
-        for row in await flows.unshown(conn, link.holder, AT_ONCE) if room > 0 else []:
+    async def go_on(self, conn: Conn, link: Link, room: int) -> bool:
+        """Say of histories what has room. False if there is more of them."""
+        waiting = await flows.unshown(conn, link.holder, AT_ONCE) if room > 0 else []
+        for row in waiting:
             attempt, shown = f"{row['task_id']}.{row['attempt']}", None
             after = (row["shown"][0], row["base"] + row["shown"][1])
             async for page in pages(conn, attempt, row["run_id"], row["base"], after):
@@ -185,7 +188,8 @@ class Flows:
                 continue
             if shown is not None:
                 await flows.show(conn, row["task_id"], row["attempt"], shown)
-            return
+            return False
+        return room > 0 and len(waiting) < AT_ONCE
 
     async def greeted(self, conn: Conn, holder: int, programs: Sequence[Program]) -> None:
         if len(self._versions) >= MOST_HOLDERS:
@@ -446,11 +450,17 @@ def name_of(task: Claimed) -> str:
 
 
 async def history(conn: Conn, begun: Offered) -> list[History]:
-    """All that is known."""
+    """What is known, as far as it is said at once: the rest when that was taken."""
+    found, left = list[History](), FIRST
     if not begun.calls:
-        return []
+        return found
     attempt = f"{begun.task}.{begun.attempt}"
-    return [page async for page in pages(conn, attempt, begun.run, begun.base, (0, 0))]
+    async for page in pages(conn, attempt, begun.run, begun.base, (0, 0)):
+        if found and left <= 0:
+            break
+        found.append(page)
+        left -= len(wire.said(page))
+    return found
 
 
 async def pages(
@@ -476,13 +486,15 @@ def key_of(page: History) -> tuple[int, int]:
 
 
 async def rows(conn: Conn, run: UUID, base: int, after: tuple[int, int]) -> AsyncIterator[Row]:
+    """A few first: each may be as large as a frame."""
+    limit = FEW
     while True:
-        found = await flows.history(conn, run, base, after=after, limit=PAGE)
+        found = await flows.history(conn, run, base, after=after, limit=limit)
         for row in found:
             yield row
-        if len(found) < PAGE:
+        if len(found) < limit:
             return
-        last = found[-1]
+        limit, last = min(2 * limit, PAGE), found[-1]
         after = (last["call_order"] or UNORDERED, base + last["seq"])
 
 

@@ -1,9 +1,12 @@
 """Who is connected here, and what is known of them without asking the database."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from uuid import UUID, uuid4
+
+from psycopg import Error
 
 from edge import packing
 from edge.lines import Line
@@ -36,6 +39,14 @@ class Link(Line):
         self.heard_at = time.monotonic()
         self.is_fresh = False  # heard since that was written down
         self.rests_until = 0.0
+        self.owes = False  # the rest of histories, when it has taken what waits
+        self.taken: Callable[[Link], None] = lambda link: None  # who is told of that
+
+    async def next(self) -> str | None:
+        text = await super().next()
+        if self.owes and not self.is_behind:
+            self.taken(self)
+        return text
 
     def say(self, messages: Iterable[FromServer]) -> None:
         texts = [wire.said(each) for each in messages]
@@ -68,6 +79,16 @@ class Link(Line):
     def offered(self, hands: Iterable[Hand]) -> None:
         for each in hands:
             self.desk.offered(each)
+
+
+@contextmanager
+def kept_in_step(link: Link) -> Iterator[None]:
+    """If it cannot be written down what was said, everything is said anew."""
+    try:
+        yield
+    except Error:
+        link.close(1013, "the database does not answer")
+        raise
 
 
 class Links:

@@ -6,7 +6,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from edge.remote import flows
-from edge.remote.links import Link, Links
+from edge.remote.links import Link, Links, kept_in_step
 from scheduler.domain.wakes import ANY, Wake
 from scheduler.loops.pulse import Pulse
 from scheduler.services.waking import CALLS
@@ -20,8 +20,8 @@ LITTLE = 100_000  # characters of an answer that has room for any message
 
 
 class News:
-    def __init__(self, links: Links) -> None:
-        self._links = links
+    def __init__(self, links: Links, workflows: flows.Flows) -> None:
+        self._links, self._workflows = links, workflows
         self._pulse = Pulse()
         self._holders: set[int] = set()
         self._all = True
@@ -49,7 +49,20 @@ class News:
         holders, self._holders = self._holders, set()
         is_all, self._all = self._all, False
         links = [each for each in self._links if is_all or each.holder in holders]
+        for link in links:
+            await self.go_on(conn, link)
         return sum([await tell(conn, each) for each in links if serves(each)])
+
+    async def go_on(self, conn: Conn, link: Link) -> None:
+        """With histories that were too long to be said at once."""
+        if not link.owes or link.is_behind:
+            return
+        link.owes = False  # if another is offered meanwhile, that is said here
+        with kept_in_step(link):
+            is_all = await self._workflows.go_on(conn, link, flows.NEXT)
+        if not is_all:
+            link.owes = True
+            self.came(link)  # it may have taken all of that already
 
 
 def serves(link: Link) -> bool:

@@ -19,7 +19,7 @@ from edge.rates import Rates
 from edge.reading import LARGEST, BadFrame
 from edge.remote import desk, news, wire, words
 from edge.remote.desk import Change, Desk, Hand, HandedBack, Over
-from edge.remote.dispatch import Claims, Dispatcher, Offers, queues_of
+from edge.remote.dispatch import Claims, Dispatcher, Offers, is_cut, queues_of
 from edge.remote.flows import Flows
 from edge.remote.links import Link, Links
 from edge.remote.messages import Bye, FromServer, Have, Hello, Welcome
@@ -73,8 +73,8 @@ class Office:
         self.rates = Rates()
         self.beat = self.settings.beat.total_seconds()
         self.workflows = Flows(self.catalog)
-        self.news = News(self.links)
-        self.claims = Claims(self.workflows.offered)
+        self.news = News(self.links, self.workflows)
+        self.claims = Claims(self.workflows.offered, self.workflows.cut)
         self.recorder = Recorder(self.catalog, self.say, self.workflows)
         self.dispatcher = Dispatcher(self.claims, self.links, self.say, self.refuse)
         self._announcer = Announcer()
@@ -130,6 +130,7 @@ class Office:
         if messages and isinstance(messages[0], Hello):
             if not await self.greet(link, frame.session, messages[0], "stream"):
                 return
+            link.taken = self.news.came
             self.links.begin(link)
             self.dispatcher.has_room(link, is_new=True)
             self.news.came(link)
@@ -348,7 +349,8 @@ class Office:
 
     async def offer(self, link: Link) -> None:
         """As many as the answer has room for; the others go back."""
-        claims, room = Claims(self.claims.of_workflows), LARGEST - MARGIN - link.size
+        claims = Claims(self.workflows.offered, self.workflows.cut)
+        room = LARGEST - MARGIN - link.size
         async with self.connection() as conn:
             for queue in await remote.ready(conn, link.queues) if link.room else []:
                 limit = min(link.room, 200)
@@ -367,7 +369,7 @@ class Office:
                 continue
             used += size
             link.say(fitting)
-            if len(fitting) < len(messages):
+            if len(fitting) < len(messages) or is_cut(fitting):
                 await self.workflows.cut(conn, fitting)
         for task, outcome in offers.refused:
             self.refuse(link, task, outcome)

@@ -1,12 +1,14 @@
 """Workflows in the hands of a program: what is kept, what it waits for, what it is given again."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import count
 from typing import Any
 
 import pytest
 
+from edge.lines import Line
 from edge.remote.messages import (
+    Back,
     Bye,
     Call,
     CallKind,
@@ -88,6 +90,32 @@ async def test_who_comes_with_what_is_published_already_waits_for_nobody_who_pub
         await conn.execute("select 1 from process_types where name = %s for update", [program.name])
         async with program.line():
             assert len(program.of(Welcome)) == 2
+
+
+async def test_a_long_history_is_said_as_it_is_taken(
+    mate: Mate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await order(mate)
+    first = await next_offer(mate)
+    seqs, large = list(range(1, 41)), ["a" * 250_000]
+    for seq in seqs:
+        await mate.say(Record(first.attempt, (step(seq, large, "large"),)))
+    await call(mate, first, 41, sleep="1 h")
+    await until(lambda: len(recorded(mate, first)) == len(seqs))
+    sizes, send = [0], Line.send
+
+    def sent(line: Line, texts: Iterable[str]) -> None:
+        send(line, texts)
+        sizes.append(line.size)
+
+    monkeypatch.setattr(Line, "send", sent)
+    await mate.say(Back(first.attempt))
+    again = await next_offer(mate, [first])
+    known_calls = await known(mate, again)
+    assert [each.seq for each in known_calls] == [*seqs, 41]
+    assert all(each.output == large for each in known_calls[:-1])
+    assert max(sizes) < 6 << 20
+    await mate.end(again)
 
 
 async def calls_of(mate: Mate, run: str) -> list[tuple[Any, ...]]:
