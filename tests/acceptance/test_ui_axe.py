@@ -39,6 +39,7 @@ async def test_no_screen_keeps_anybody_out_or_moves(
     ready: dict[str, float] = {}
     async with pages.visitor(chromium, system.url, dark=dark, size=size) as someone:
         await someone.sign_in(system.token)
+        await someone.bring_axe()
         for screen in found:
             if screen.is_page:
                 faults += [f"{screen.name}: {each}" for each in await looked(someone, screen)]
