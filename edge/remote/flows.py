@@ -199,12 +199,15 @@ class Flows:
         }
         await flows.tell_anew(conn, holder)
 
-    async def publish(self, conn: Conn, programs: Sequence[Program], *, by: str) -> None:
+    async def publish(
+        self, conn: Conn, programs: Sequence[Program], *, by: str, brings: bool
+    ) -> None:
         names = [str(each.definition.get("name")) for each in programs]
         if twice := {each for each in names if names.count(each) > 1}:
             raise BadFrame(f"messages[0].workflows: more than once: {', '.join(sorted(twice))}")
         try:
-            await service.publish(conn, [each.definition for each in programs], by=by)
+            documents = [each.definition for each in programs]
+            await service.publish(conn, documents, by=by, brings=brings)
         except Refusal as refusal:
             remedy = f": {refusal.remedy}" if refusal.remedy else ""
             raise BadFrame(f"messages[0].workflows: {refusal}{remedy}") from None

@@ -206,7 +206,8 @@ class Office:
         link.name, link.slots = hello.name, hello.slots
         said = self.session_of(link, hello, carrier)
         if hello.workflows:
-            await self.workflows.publish(conn, hello.workflows, by=f"worker {hello.name}")
+            by = f"worker {hello.name}"
+            await self.workflows.publish(conn, hello.workflows, by=by, brings=link.brings)
         async with conn.transaction():
             link.holder = await self.holder(conn, link, said)
             if hello.workflows:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from scheduler.domain import process_types
+from scheduler.domain import calls, process_types
 from scheduler.domain.board import Board, Called, Hand
 from scheduler.domain.definitions import ProcessType, WorkflowCall
 from scheduler.domain.errors import Invalid
@@ -305,7 +305,9 @@ def digest(proof: str) -> bytes:
 # Definitions.
 
 
-async def publish(conn: Conn, documents: Sequence[Mapping[str, Any]], *, by: str) -> None:
+async def publish(
+    conn: Conn, documents: Sequence[Mapping[str, Any]], *, by: str, brings: bool = False
+) -> None:
     """What programs serve is a type, as they say it; a type that is something else stays. Who comes
     with what is there already waits for nobody: after a restart all of them come at once."""
     texts = [json.dumps(each) for each in documents]
@@ -314,6 +316,8 @@ async def publish(conn: Conn, documents: Sequence[Mapping[str, Any]], *, by: str
     new = [each for name, (each, digest) in found.items() if there.get(name) != digest]
     if not new:
         return
+    for each in new if not brings else ():
+        refuse_code(each)
     async with conn.transaction():
         for each in new:
             await require_own(conn, each)
@@ -326,13 +330,12 @@ def read_all(texts: Sequence[str]) -> list[tuple[ProcessType, str]]:
 
 
 def read(text: str) -> tuple[ProcessType, str]:
-    """With its digest. Of a worker no more is believed than that it serves a workflow: what its
-    type does beside that would be done by others."""
+    """With its digest."""
     [found] = process_types.parse(text, source="definition")
-    if not is_workflow(found) or found.hooks or found.tasks[0].undo:
+    if not is_workflow(found):
         raise Invalid(
-            f"{found.name!r}: one task that is the workflow {found.name!r}, without hooks and "
-            "undo, is what a worker may publish",
+            f"{found.name!r}: one task that is the workflow {found.name!r} is what a worker may "
+            "publish",
             field="definition",
             remedy="publish anything else with `procession apply`",
         )
@@ -340,6 +343,20 @@ def read(text: str) -> tuple[ProcessType, str]:
 
 
 remembered = lru_cache(maxsize=REMEMBERED)(read)
+
+
+def refuse_code(found: ProcessType) -> None:
+    """Of a worker no more is believed than that it serves a workflow: what stands beside that is
+    carried out by others."""
+    for name, task in [*found.hooks.items(), ("undo", found.tasks[0].undo)]:
+        if task is not None and calls.brings_code(task):
+            raise Invalid(
+                f"{found.name!r}: {name!r} has others carry out what the program brings, which "
+                "the token of this worker may not",
+                field="definition",
+                remedy="let it be an action or a process, or give the token the scopes workers "
+                "and process-types",
+            )
 
 
 def is_workflow(found: ProcessType) -> bool:

@@ -118,6 +118,28 @@ async def test_a_long_history_is_said_as_it_is_taken(
     await mate.end(again)
 
 
+async def test_what_stands_beside_a_workflow_is_code_only_if_the_token_may_bring_some(
+    served: Served,
+) -> None:
+    code: dict[str, Any] = {"run": ["rm", "-rf", "/"]}
+    for beside in ({"hooks": {"exit": code}}, {"tasks": [{"undo": code}]}):
+        program = await a_program(served, f"flow-{next(NUMBERS)}")
+        crafty = definition(program.name) | beside
+        crafty["tasks"] = [definition(program.name)["tasks"][0] | crafty["tasks"][0]]
+        program.workflows = [Program(crafty)]
+        async with program.line():
+            assert "the token of this worker may not" in program.of(Bye)[0].why
+        program.token = await a_token(served, Role.WORKER, "workers", "process-types")
+        async with program.line():
+            assert len(program.of(Welcome)) == 1
+    program = await a_program(served, f"flow-{next(NUMBERS)}")
+    served_by_others: Any = definition(program.name)
+    served_by_others["tasks"][0]["undo"] = {"action": "refund"}
+    program.workflows = [Program(served_by_others)]
+    async with program.line():
+        assert len(program.of(Welcome)) == 1
+
+
 async def calls_of(mate: Mate, run: str) -> list[tuple[Any, ...]]:
     return await mate.served.rows(
         "select kind, name, state::text, call_order from tasks where run_id = %s and role = 'call'"
@@ -425,11 +447,6 @@ async def test_a_worker_publishes_its_workflow_and_replaces_nothing_else(served:
     async with mate.line():
         said = mate.of(Bye)[0]
         assert "something else" in said.why
-    crafty: Any = definition(f"own-{next(NUMBERS)}")
-    crafty["hooks"] = {"exit": {"run": "rm -rf /"}}
-    mate.workflows, mate.heard = [Program(crafty)], []
-    async with mate.line():
-        assert "hooks" in mate.of(Bye)[0].why
     changed = await a_program(served, f"flow-{next(NUMBERS)}")
     async with changed.line():
         pass
