@@ -77,6 +77,7 @@ class Hands:
             job.task = self.loop.create_task(self.attend(job), name=offer.attempt)
             self.tasks.add(job.task)
             job.task.add_done_callback(self.tasks.discard)
+            job.task.add_done_callback(lambda task: self.missed(job, task))
         else:
             self.threads.give(lambda: self.carry_out(job))
 
@@ -91,6 +92,11 @@ class Hands:
         except Exception as error:
             end = self.after(job, error)
         self.arrive((job, end))
+
+    def missed(self, job: Job, task: asyncio.Task[None]) -> None:
+        """Of what is cancelled before its first step nothing runs, `attend` neither."""
+        if task.cancelled() and not job.is_over:
+            self.arrive((job, self.interrupted(job, Cancelled(job.context.reason))))
 
     # In a thread
 

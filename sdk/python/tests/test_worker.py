@@ -90,13 +90,12 @@ class World:
         frame = {"session": self.sessions[-1], "messages": list(told)}
         await self.sockets[-1].send(json.dumps(frame))
 
-    async def offer(self, action: str, payload: Any = None, **more: Any) -> str:
+    async def offer(self, action: str, payload: Any = None, beside: Any = None, **more: Any) -> str:
         self.number += 1
         attempt = f"{self.number}.1"
         offer = {"action": action, "payload": payload, "run": "r", "task": "t", "number": 1}
-        await self.say(
-            {"type": "offer", "attempt": attempt, "type_name": "x", "key": "k", **offer, **more}
-        )
+        whole = {"type": "offer", "attempt": attempt, "type_name": "x", "key": "k", **offer, **more}
+        await self.say(whole, *([beside] if beside else []))
         return attempt
 
     async def command(self, attempt: str, verb: str) -> None:
@@ -309,6 +308,16 @@ async def test_whoever_is_held_waits_at_a_checkpoint_until_it_may_go_on(world: W
         assert passed == ["thread"]
 
 
+async def test_what_is_stopped_before_its_first_step_is_told_as_stopped(world: World) -> None:
+    async def never(payload: Any) -> None:
+        raise AssertionError("it was to stop before")
+
+    async with running(world, Worker().register("never", never)):
+        command = {"type": "command", "attempt": "1.1", "verb": "stop", "reason": "so"}
+        await world.offer("never", beside=command)
+        assert (await world.ended("1.1")).ending == "STOPPED"
+
+
 async def test_a_handler_that_ignores_a_stop_is_waited_for_as_long_as_its_grace(
     world: World,
 ) -> None:
@@ -403,18 +412,23 @@ async def test_what_was_broken_off_is_told_and_what_goes_on_all_the_same_is_lost
 ) -> None:
     """The first signal leaves no grace; a second one ends what does not listen."""
     monkeypatch.setattr("procession.engine.CLEANING", WITHIN)
-    worker, goes_on = Worker(slots=2, grace=0), threading.Event()
+    worker = Worker(slots=2, grace=0)
+    has_begun, goes_on = threading.Event(), threading.Event()
 
     @worker.action("async")
     async def forever(payload: Any) -> None:
         await asyncio.Event().wait()
 
-    worker.register("deaf", lambda payload: goes_on.wait(WITHIN))
+    @worker.action("deaf")
+    def ignores(payload: Any) -> None:
+        has_begun.set()
+        goes_on.wait(WITHIN)
+
     async with running(world, worker) as task:
         heeds, deaf = await world.offer("async"), await world.offer("deaf")
         engine = worker._engine
         assert engine is not None
-        await until(lambda: len(engine.hands.jobs) == 2)
+        await until(lambda: has_begun.is_set() and len(engine.hands.jobs) == 2)
         worker.stop()
         stopped = await world.ended(heeds)
         worker.stop()
