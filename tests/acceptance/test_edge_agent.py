@@ -1,6 +1,7 @@
 """Agents as processes: killed, cut off, with a full disk, a wrong clock, a double of themselves."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from edge.agent import local
 from executor import kin
 from tests.support.agents import SHELL, Station, a_cable, a_station, script
 from tests.support.disks import a_small_disk, fill
@@ -438,20 +440,18 @@ async def test_a_disk_that_is_full_costs_new_work_alone_and_when_there_is_room_a
             await until(lambda: not (home / "reserve").exists())
             assert await api.output(runs[0]) == b"said\n"
 
-            fillers.append(fill(disk, "another"))  # now nothing at all can be written
+            await seen(lambda: nothing_is_written(station, disk, fillers))
             second.touch()
-            await seen(lambda: shown_as(station, "unwritable"))
             await station.killed()
-            await station.start()
-            await seen(lambda: shown_as(station, "unwritable"))
+            await seen(lambda: lives_unwritable(station))
             assert (await station.edge("doctor")).returncode == 1
             assert {each.name for each in notes.iterdir()} == {"told", "kept", "one"}
-            assert [(await api.get(f"/runs/{run}"))["status"] for run in runs[1:]] == [
-                "IN_PROGRESS"
-            ] * 3
+            waiting = [(await api.get(f"/runs/{run}"))["status"] for run in runs[2:]]
+            assert waiting == ["IN_PROGRESS", "IN_PROGRESS"]
 
             for filler in fillers:
                 filler.unlink()
+            await seen(lambda: undrained(station))
             ended = [(await api.ended(run))["status"] for run in runs]
             assert ended == ["FAILED", "FAILED", "COMPLETED", "COMPLETED"]
             assert (await api.task(runs[1]))["exit_code"] == 4
@@ -464,9 +464,29 @@ async def test_a_disk_that_is_full_costs_new_work_alone_and_when_there_is_room_a
             assert (home / "reserve").exists()
 
 
-async def shown_as(station: Station, name: str) -> bool:
+async def nothing_is_written(station: Station, disk: Path, fillers: list[Path]) -> bool:
+    """What is told and thanked for leaves room behind, which is taken as well."""
+    fillers.append(fill(disk, f"filler-{len(fillers)}"))
+    try:
+        await station.ask("drain", why="it is full")
+    except local.Refused as refused:
+        return "cannot be written" in str(refused)
+    return False
+
+
+async def lives_unwritable(station: Station) -> bool:
+    """Started again where it has ended, as a service manager would."""
+    if station.process is None or station.process.returncode is not None:
+        await station.start()
     told = await station.status()
-    return told is not None and bool(told[name])
+    return told is not None and bool(told["unwritable"])
+
+
+async def undrained(station: Station) -> bool:
+    with contextlib.suppress(local.Refused):
+        await station.ask("undrain")
+        return True
+    return False
 
 
 SERVERS_OWN = (
