@@ -35,7 +35,7 @@ def joined(folder: Path) -> Home:
     return home
 
 
-@pytest.mark.skipif(not trial.SYSTEMD.exists(), reason="systemd is not on this machine")
+@pytest.mark.skipif(not trial.has_systemd(), reason="systemd is not on this machine")
 def test_systemd_reads_units_as_they_are_meant_wherever_the_folder_is(tmp_path: Path) -> None:
     places = units.write(units.units(FOLDER, trial.USER, 8), tmp_path)
     found = subprocess.run(

@@ -52,6 +52,8 @@ def why_not() -> str | None:
         return "only root runs units as somebody else"
     if shutil.which("unshare") is None or shutil.which("setpriv") is None:
         return "util-linux is not here"
+    if USER not in {each.pw_name for each in pwd.getpwall()}:
+        return f"there is no user {USER}"
     lines = (f"User={USER}", f"ExecStart={sys.executable} -c 'import edge'", "NoNewPrivileges=yes")
     unit = read("\n".join(("[Service]", *lines, "CapabilityBoundingSet=")))
     with TemporaryDirectory() as place:
@@ -59,6 +61,10 @@ def why_not() -> str | None:
         if unit.started(Path("/mnt/folder"), Path(place), log).wait() != 0:
             return f"no unit of {USER} can be tried here: {log.read_text().strip()[-200:]}"
     return None
+
+
+def has_systemd() -> bool:
+    return SYSTEMD.exists() and shutil.which("systemd-analyze") is not None
 
 
 def closed(path: Path) -> str:
