@@ -127,6 +127,7 @@ QUICK = {
     ("POST", f"{PREFIX}/runs?ack=memory"): Way("start_run", "runs", starting.taken_quickly),
 }
 STATEMENTS_END = "10s"
+VERSION = version("procession")
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 Hearers = tuple[Hub, Gateway, Office]
@@ -142,7 +143,7 @@ def create_app(url: str, settings: ServerSettings, *, is_visited: bool = True) -
     remotes = Office(url, settings.remote, server.hub.heard)
     app = FastAPI(
         title="Procession",
-        version=version("procession"),
+        version=VERSION,
         summary="Everything that can be done, done over HTTP.",
         description=documents.DESCRIPTION,
         lifespan=lifespan(url, server, gateway, remotes, is_visited),
