@@ -77,16 +77,19 @@ update workflows w
  where w.task_id = k.task_id and w.version is distinct from k.version;
 
 -- name: history
--- Calls of one workflow in the order in which their results became known; those that are not over
--- come last.
-select c.position - %(base)s::integer as seq, c.kind, c.name, c.call_order,
-       c.state::text as state, c.output, c.error, c.metadata -> 'error' as told
-  from tasks c
- where c.run_id = %(run)s and c.position > %(base)s::integer
-   and c.position < %(base)s::integer + 100000
-   and (coalesce(c.call_order, 2147483647), c.position)
+-- Calls of one workflow in the order in which their results became known; those that were not over
+-- when it was offered come last, also if they are by now: each has one place while it is gone through.
+select c.position - w.base as seq, c.kind, c.name, k.call_order, c.state::text as state, c.output,
+       c.error, c.metadata -> 'error' as told
+  from workflows w
+  join tasks c on c.run_id = w.run_id and c.position > w.base and c.position < w.base + 100000
+ cross join lateral (
+    select case when c.call_order <= w.offered then c.call_order end as call_order
+ ) as k
+ where w.run_id = %(run)s and w.base = %(base)s::integer
+   and (coalesce(k.call_order, 2147483647), c.position)
        > (%(after_order)s::integer, %(after_position)s::integer)
- order by coalesce(c.call_order, 2147483647), c.position
+ order by coalesce(k.call_order, 2147483647), c.position
  limit %(limit)s;
 
 -- name: show

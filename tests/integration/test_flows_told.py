@@ -7,16 +7,21 @@ from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 from click.testing import CliRunner
 from psycopg import AsyncConnection, errors
 
+from edge.remote.flows import UNORDERED
 from edge.remote.messages import CallKind, Diverged, Offer, Park, Record, Recorded, Resolved
 from scheduler.cli import procession
+from scheduler.domain import calls
 from scheduler.services.access import Role, create_token
+from scheduler.store import flows
 from tests.support.browser import Browser, token_form
+from tests.support.builders import engine
 from tests.support.gateways import Served, a_server
 from tests.support.postgres import Databases
 from tests.support.remote_flows import (
@@ -82,6 +87,25 @@ async def got(mate: Mate, path: str, **query: Any) -> list[Any]:
 
 
 # Messages.
+
+
+async def test_what_gets_over_while_a_history_is_told_has_its_place_in_it_still(
+    mate: Mate,
+) -> None:
+    run, offer = await begun(mate)
+    for seq in range(1, 4):
+        await call(mate, offer, seq, recv={"topic": f"t-{seq}"})
+    third = "select 1 from tasks where run_id = %s and position = %s and state = 'WAITING'"
+    await mate.served.becomes(third, run, calls.FIRST + 3)
+    async with await engine(mate.served.dsn) as conn:
+        id = UUID(run)
+        first, last = await flows.history(conn, id, calls.FIRST, after=(0, 0), limit=2)
+        assert [first["seq"], last["seq"]] == [1, 2]
+        await send(mate, run, topic="t-3", body=3)
+        await resolved(mate, offer, 3)
+        after = (UNORDERED, calls.FIRST + 2)
+        rest = await flows.history(conn, id, calls.FIRST, after=after, limit=2)
+        assert [(row["seq"], row["call_order"]) for row in rest] == [(3, None)]
 
 
 async def test_messages_are_taken_once_in_the_order_in_which_they_were_sent(mate: Mate) -> None:
