@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,11 @@ async def postmaster(conn: AsyncConnection[Any]) -> int:
 
 
 def spent_by_postgres(postmaster: int) -> float:
-    living = sum(spent(pid) for pid in children(postmaster))
+    """What those cost that end meanwhile, the postmaster has a moment later."""
+    living = 0.0
+    for pid in children(postmaster):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            living += spent(pid)
     return living + spent(postmaster) + spent_by_dead_children(postmaster)
 
 

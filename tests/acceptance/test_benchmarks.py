@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,20 @@ from typing import Any
 
 import pytest
 
+from benchmarks import cpu
+
 ROOT = Path(__file__).parents[2]
 PEERS = all(importlib.util.find_spec(name) for name in ("pgqueuer", "procrastinate", "asyncpg"))
 DBOS = importlib.util.find_spec("dbos")
+
+
+def test_connections_that_end_meanwhile_do_not_end_a_measurement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with subprocess.Popen(["true"]) as over:
+        over.wait()
+    monkeypatch.setattr(cpu, "children", lambda _: iter([over.pid]))
+    assert cpu.spent_by_postgres(os.getpid()) > 0
 
 
 def figures_of(*arguments: str) -> dict[str, Any]:

@@ -55,7 +55,8 @@ def why_not() -> str | None:
     if USER not in {each.pw_name for each in pwd.getpwall()}:
         return f"there is no user {USER}"
     lines = (f"User={USER}", f"ExecStart={sys.executable} -c 'import edge'", "NoNewPrivileges=yes")
-    unit = read("\n".join(("[Service]", *lines, "CapabilityBoundingSet=")))
+    more = ("PrivateTmp=yes", "CapabilityBoundingSet=")  # nor is a program below /tmp there
+    unit = read("\n".join(("[Service]", *lines, *more)))
     with TemporaryDirectory() as place:
         log = Path(place, "log")
         if unit.started(Path("/mnt/folder"), Path(place), log).wait() != 0:
