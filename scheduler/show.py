@@ -1,5 +1,6 @@
 """What people see: aligned tables, and a run's tasks while they go on."""
 
+import json
 import shutil
 import sys
 import unicodedata
@@ -49,7 +50,8 @@ def plain(value: Any) -> str:
     """One line without control characters: what a command printed must not drive the terminal."""
     if value is None:
         return ""
-    first = str(value).strip().partition("\n")[0]
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+    first = text.strip().partition("\n")[0]
     return "".join(c if c.isprintable() else "·" for c in first)
 
 

@@ -21,7 +21,8 @@ select id, run_id, position, name, kind, state::text as state, reason::text as r
        left(case when kind in ('step', 'moment', 'patch', 'send', 'set', 'write')
                  then invocation -> 'input' else jsonb_strip_nulls(invocation) end::text, 400
        ) as input,
-       left(output::text, 400) as output, left(error, 1000) as error, started_at, finished_at
+       left(output::text, 400) as output, left(error, 1000) as error, started_at, finished_at,
+       case when kind = 'process' then output ->> 'run' end as child
   from tasks
  where run_id = %(run)s and position > %(after)s and role = 'call' and of = %(of)s
  order by position

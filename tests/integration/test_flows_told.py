@@ -37,7 +37,7 @@ from tests.support.remote_flows import (
     step,
     told,
 )
-from tests.support.remote_workers import Mate
+from tests.support.remote_workers import Mate, publish
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -429,6 +429,17 @@ async def test_the_page_of_a_run_shows_what_its_workflow_did_with_inputs_and_out
         assert "ship it elsewhere" in await look(f"/ui/runs/{run}")
         fork = await mate.served.api.post(f"/runs/{run}/fork", json={"from_seq": 1})
         assert fork.json()["id"] in await look(f"/ui/runs/{run}/related")
+
+
+async def test_a_call_that_was_a_run_leads_to_that_run(mate: Mate) -> None:
+    run, offer = await begun(mate)
+    await publish(mate.served, f"name: {mate.name}-part\ntasks: [{{name: only, sleep: 0.01}}]")
+    await call(mate, offer, 1, process={"type": f"{mate.name}-part"})
+    child = (await resolved(mate, offer, 1)).output["run"]
+    async with looking(mate.served) as look:
+        assert f'<a href="/ui/runs/{child}">Run</a>' in await look(f"/ui/runs/{run}")
+    await mate.end(offer)
+    await mate.served.becomes(IS, run, "COMPLETED")
 
 
 @asynccontextmanager

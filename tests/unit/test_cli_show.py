@@ -36,6 +36,18 @@ def table(*rows: tuple[Any, Any], room: int | None = None) -> list[str]:
     return text.splitlines()
 
 
+def test_data_is_shown_as_it_is_written() -> None:
+    told = [
+        ("input", {"sites": ["north", "süd"], "dry": True}),
+        ("labels", {}),
+        ("error", "no\nway"),
+    ]
+    assert show.fields(told).splitlines() == [
+        'input  {"sites": ["north", "süd"], "dry": true}',
+        "error  no",
+    ]
+
+
 def test_columns_are_aligned_by_what_is_seen() -> None:
     lines = table(("x", "one"), ("日本", "two"), ("é", "three"))
     assert lines == ["NAME  NOTE", "x     one", "日本  two", "é     three"]
