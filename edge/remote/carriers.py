@@ -10,6 +10,7 @@ from psycopg_pool import PoolTimeout
 
 from edge import talking
 from edge.reading import BadFrame
+from edge.remote import polling
 from edge.remote.links import Link
 from edge.remote.messages import Bye
 from edge.remote.office import Office
@@ -53,7 +54,7 @@ async def sync_worker(request: Request, caller: TheCaller) -> Response:
     open."""
     try:
         office, body = office_of(request), await request.body()
-        answer = await office.sync(token_of(caller), body, brings=brings(caller))
+        answer = await polling.sync(office, token_of(caller), body, brings=brings(caller))
     except (BadFrame, UnicodeDecodeError) as error:
         raise Invalid(f"this is no frame: {error}", field="body") from None
     except (Error, PoolTimeout):

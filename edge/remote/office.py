@@ -1,6 +1,5 @@
 """What the desk decides, in the database and on the wire: the workers of one server."""
 
-import asyncio
 import logging
 import re
 import time
@@ -16,13 +15,13 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from edge.rates import Rates
-from edge.reading import LARGEST, BadFrame
-from edge.remote import desk, news, wire, words
+from edge.reading import BadFrame
+from edge.remote import desk, wire, words
 from edge.remote.desk import Change, Desk, Hand, HandedBack, Over
-from edge.remote.dispatch import Claims, Dispatcher, Offers, is_cut, queues_of
+from edge.remote.dispatch import Claims, Dispatcher, queues_of
 from edge.remote.flows import Flows
 from edge.remote.links import Link, Links
-from edge.remote.messages import Bye, FromServer, Have, Hello, Welcome
+from edge.remote.messages import Bye, Have, Hello, Welcome
 from edge.remote.news import News
 from edge.remote.recording import Closing, Recorder, Word
 from executor.base import Outcome
@@ -45,9 +44,7 @@ Loop = Callable[[], Coroutine[Any, Any, None]]
 
 POOL = 4
 PATIENCE = 15.0
-RECORDED_WITHIN = 20.0  # seconds that a poll waits for the end of its commit
 SILENCE = 3.0  # beats, after which nobody is there any more
-MARGIN = 8 << 10  # bytes of an answer around its messages
 OVER, BEYOND, AGAIN = 4409, 4406, 1013
 AWAITED = "it was silent for longer than its lease: it is to say hello again"
 HELLOS = 50.0  # a second, of all workers with one token; four times as many at once
@@ -275,114 +272,6 @@ class Office:
             forget=tuple(forget),
         )
 
-    # A poll: all that waits is said at once, and all that waits is answered.
-
-    async def sync(self, token: int, text: bytes, *, brings: bool = False) -> str:
-        frame = wire.decode(text)
-        if not self.rates.is_kept(frame.session, self.settings.frames_per_second):
-            raise TooMany("this worker speaks too often", seconds=1)
-        link = Link(token, self.beat, is_stream=False, brings=brings)
-        link.session = frame.session
-        messages = frame.messages
-        if messages and isinstance(messages[0], Hello):
-            messages = messages[1:]
-            if not await self.greet(link, frame.session, frame.messages[0], "poll"):
-                return self.answer(link)
-            self.links.fence(link.holder)
-        elif not await self.goes_on(link):
-            return self.answer(link)
-        heard = link.desk.hear(messages, time.monotonic())
-        link.say(heard.answers)
-        await self.write_now(link, heard.changes, len(text))
-        if not link.why:
-            await self.tell(link)
-            await self.offer(link)
-        return self.answer(link)
-
-    async def goes_on(self, link: Link) -> bool:
-        """A session by poll is known from the rows, whichever server it asks."""
-        async with self.connection() as conn:
-            row = await remote.find(conn, link.session)
-            if row is None or row["token"] != link.token or row["carrier"] != "poll":
-                link.say([Bye("say hello first", fenced=False)])
-                return False
-            heard = [(row["holder"], row["connection"], timedelta())]
-            states = await remote.renew(conn, heard, self.settings.lease)
-            if row["holder"] not in states:
-                link.say([fencing(row)])
-                return False
-            hands = await hands_of(conn, row["holder"])
-        link.holder, link.slots, link.queues = row["holder"], row["slots"], row["queues"]
-        link.name = str(row["name"]).removeprefix(remote.NAME)
-        link.draining = states[row["holder"]] != "ACTIVE"
-        for hand in hands:
-            # Who polls has heard all that it was offered before.
-            hand.is_known, hand.missed_at = True, hand.since
-        link.desk = Desk(self.beat, hands)
-        return True
-
-    async def write_now(self, link: Link, changes: Sequence[Change], size: int) -> None:
-        """What is said by poll is acknowledged in its answer."""
-        done = asyncio.get_running_loop().create_future()
-
-        def written(word: Word) -> None:
-            self.written(link, word)
-            if not done.done():
-                done.set_result(None)
-
-        self.rest(link, changes)
-        if word := words.word_of(link, changes, written):
-            try:
-                async with asyncio.timeout(RECORDED_WITHIN):
-                    await self.recorder.has_room()
-                    self.recorder.submit(replace(word, size=size))
-                    await asyncio.shield(done)
-            except TimeoutError:
-                raise Unavailable("the database does not answer in time") from None
-
-    async def tell(self, link: Link) -> None:
-        if news.serves(link):
-            async with self.connection() as conn:
-                await news.tell_some(conn, link)
-                if link.size < news.LITTLE:
-                    room = LARGEST - MARGIN - link.size
-                    await self.workflows.go_on(conn, link, room)
-
-    async def offer(self, link: Link) -> None:
-        """As many as the answer has room for; the others go back."""
-        claims = Claims(self.workflows.offered, self.workflows.cut)
-        room = LARGEST - MARGIN - link.size
-        async with self.connection() as conn:
-            for queue in await remote.ready(conn, link.queues) if link.room else []:
-                limit = min(link.room, 200)
-                if limit <= 0 or room <= 0:
-                    break
-                claimed = await claims.claim(conn, link, queue, limit)
-                offers = await claims.offers(conn, link, claimed)
-                room -= await self.say_within(conn, link, offers, room)
-
-    async def say_within(self, conn: Conn, link: Link, offers: Offers, room: int) -> int:
-        used, back = 0, list[HandedBack]()
-        for hand, messages in offers.said:
-            fitting, size = within(messages, room - used)
-            if not fitting:
-                back.append(link.desk.give_back(hand, "the answer had no room for it"))
-                continue
-            used += size
-            link.say(fitting)
-            if len(fitting) < len(messages) or is_cut(fitting):
-                await self.workflows.cut(conn, fitting)
-        for task, outcome in offers.refused:
-            self.refuse(link, task, outcome)
-        if back and (word := words.word_of(link, back, lambda word: None)):
-            self.recorder.submit(word)
-        return used
-
-    def answer(self, link: Link) -> str:
-        """All that waits in the line, in one frame."""
-        parts = [text[text.index("[") + 1 : -2] for text in link.waiting]
-        return wire.framed(link.session, [each for each in parts if each])
-
     # What cannot be offered.
 
     def refuse(self, link: Link, task: Claimed, outcome: Outcome) -> None:
@@ -464,17 +353,6 @@ def names_of(link: Link) -> list[str]:
 def fencing(row: Row) -> Bye:
     """What is waited for may go on: it only has to say what it has in hand."""
     return Bye(AWAITED, fenced=False) if row["awaited"] else Bye(Fenced.why, fenced=True)
-
-
-def within(messages: Sequence[FromServer], room: int) -> tuple[Sequence[FromServer], int]:
-    """As many of them as have room, and how much they take."""
-    used = 0
-    for number, each in enumerate(messages):
-        size = len(wire.said(each).encode()) + 1
-        if used + size > room:
-            return messages[:number], used
-        used += size
-    return messages, used
 
 
 async def hands_of(conn: Conn, holder: int) -> list[Hand]:
