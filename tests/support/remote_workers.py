@@ -117,10 +117,13 @@ class Mate:
                     await listening
 
     async def listen(self, socket: ClientConnection) -> None:
-        with suppress(ConnectionClosed):
-            async for text in socket:
-                self.took(wire.decode(text, wire.SERVERS).messages)
-        self.closed = socket.close_code or 1006, socket.close_reason or ""
+        """Whatever ends it is seen: nobody would wait for an answer that is not taken any more."""
+        try:
+            with suppress(ConnectionClosed):
+                async for text in socket:
+                    self.took(wire.decode(text, wire.SERVERS).messages)
+        finally:
+            self.closed = socket.close_code or 1006, socket.close_reason or ""
 
     async def say(self, *messages: Any) -> None:
         assert self.socket is not None
