@@ -165,9 +165,10 @@ class Flows:
 
     async def cut(self, conn: Conn, said: Sequence[FromServer]) -> None:
         """Of a history no more than this was said: the rest is for later."""
-        first, last = said[0], said[-1]
+        first = said[0]
         assert isinstance(first, Offer), "a history follows its offer"
-        shown = key_of(last) if isinstance(last, History) else (0, 0)
+        told = [each for each in said if isinstance(each, History)]  # a command may come behind
+        shown = key_of(told[-1]) if told else (0, 0)
         task, _, number = first.attempt.partition(".")
         await flows.show(conn, int(task), int(number), shown)
 

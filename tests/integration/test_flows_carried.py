@@ -316,6 +316,28 @@ async def test_stop_ends_what_it_waits_for_and_asks_the_code_to_end(mate: Mate) 
     await mate.served.becomes(IS, run, "STOPPED")
 
 
+async def test_a_long_history_is_said_once_though_a_stop_comes_with_its_offer(
+    served: Served,
+) -> None:
+    name = f"flow-{next(NUMBERS)}"
+    flow = {"name": "flow", "workflow": {"name": name, "hears_stop": True}}
+    mate = await a_program(served, name, tasks=[flow])
+    async with mate.line():
+        run = await order(mate)
+        offer = await next_offer(mate)
+        seqs = list(range(1, 21))
+        for seq in seqs:
+            await mate.say(Record(offer.attempt, (step(seq, "a" * 250_000),)))
+        await call(mate, offer, 21, sleep="1h")
+        await until(lambda: len(recorded(mate, offer)) == len(seqs))
+        await park(mate, offer, 21)
+        assert (await served.api.post(f"/runs/{run}/stop")).status_code in (200, 202)
+        again = await next_offer(mate, [offer])
+        assert [each.seq for each in await known(mate, again)] == [*seqs, 21]
+        await mate.say(Ended(again.attempt, Ending.STOPPED))
+        await served.becomes(IS, run, "STOPPED")
+
+
 async def test_a_workflow_in_nobodys_hands_that_hears_of_a_stop_cleans_up(served: Served) -> None:
     """The stop comes with the offer, behind what is known."""
     name = f"flow-{next(NUMBERS)}"
